@@ -1,0 +1,39 @@
+"""npbsrn: binarized super-resolution networks, trained and run on an ordinary CPU.
+
+>>> import npbsrn
+>>> picture = npbsrn.upscale("photograph.jpg")        # doctest: +SKIP
+>>> model = npbsrn.train("DIV2K", scale=4)            # doctest: +SKIP
+>>> report = npbsrn.evaluate(model, "Set5", scale=4)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from npbsrn.errors import NpbsrnError as NpbsrnError
+    from npbsrn.evaluate import evaluate as evaluate
+    from npbsrn.models import Model as Model
+    from npbsrn.models import load as load
+    from npbsrn.training.loop import train as train
+    from npbsrn.upscale import upscale as upscale
+
+_HOMES = {
+    "train": "npbsrn.training.loop",
+    "upscale": "npbsrn.upscale",
+    "evaluate": "npbsrn.evaluate",
+    "load": "npbsrn.models",
+    "Model": "npbsrn.models",
+    "NpbsrnError": "npbsrn.errors",
+}
+__all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale"]  # noqa: F822, RUF100
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that ``import npbsrn`` is quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'npbsrn' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

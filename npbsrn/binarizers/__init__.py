@@ -1,0 +1,29 @@
+"""Schemes that turn a convolution's activations and filters into +-1, one file a scheme."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from npbsrn.binarizers.bam import Bam
+from npbsrn.binarizers.scheme import Binarizer
+from npbsrn.errors import UsageError
+
+SCHEMES: dict[str, type[Binarizer]] = {"bam": Bam}
+
+
+def make_binarizer(options: Mapping[str, Any]) -> Binarizer:
+    """Build the scheme that ``options["name"]`` names; the other entries are its options.
+
+    Raises
+    ------
+    UsageError
+        If the name, an option or an option's value is unknown.
+    """
+    fields = dict(options)
+    name = fields.pop("name", "bam")
+    if name not in SCHEMES:
+        raise UsageError(f"there is no binarizer {name!r}; choose among {', '.join(SCHEMES)}")
+    try:
+        return SCHEMES[name](**fields)
+    except TypeError:
+        known = ", ".join(SCHEMES[name].__dataclass_fields__)
+        raise UsageError(f"the binarizer {name} has no such option among {', '.join(fields)}; it has {known}") from None

@@ -1,0 +1,25 @@
+"""Errors that a user can mend: every message says what was wrong and what to do."""
+
+
+class NpbsrnError(Exception):
+    """Base class of every error that npbsrn raises on purpose."""
+
+
+class UsageError(NpbsrnError, ValueError):
+    """An option or argument does not make sense: an unknown name, a scale out of range, a wrong dtype."""
+
+
+class PictureError(NpbsrnError, ValueError):
+    """A picture cannot be read, or is not one that can be used."""
+
+
+class DataError(NpbsrnError, ValueError):
+    """A folder of pictures is missing, empty or does not fit its task."""
+
+
+class WeightsError(NpbsrnError, ValueError):
+    """A weight file or checkpoint is truncated, foreign, newer than this package, or does not fit."""
+
+
+class TrainingDivergedError(NpbsrnError, ArithmeticError):
+    """The loss is no longer a finite number."""

@@ -1,0 +1,188 @@
+"""The networks: short declarations made of layers, and the table of their names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from npbsrn.binarizers import make_binarizer
+from npbsrn.blocks import BinaryBlock, BinaryConv, BlockGroup
+from npbsrn.errors import UsageError
+from npbsrn.layers import Back, Chain, Conv, Identity, Layer, PixelShuffle, PReLU, Residual, Trace
+from npbsrn.ops.enlarge import enlarge
+from npbsrn.params import Params, leaves
+
+Array = np.ndarray[Any, Any]
+Config = dict[str, Any]
+
+SCALES = (2, 3, 4)
+MIDDLE = 0.5  # subtracted from the pictures' range 0..1, so that zero padding is mid-grey
+
+
+@dataclass(frozen=True)
+class Network:
+    """A super-resolution network: low resolution in, high resolution out, both in [0, 1].
+
+    Parameters
+    ----------
+    config : dict
+        What `make_network` builds it from again.
+    chain : Chain
+        From (N, 3, H, W) to (N, 3, H * scale, W * scale).
+    """
+
+    config: Config = field(hash=False)
+    chain: Chain
+
+    @property
+    def scale(self) -> int:
+        """Factor of enlargement."""
+        return int(self.config["scale"])
+
+    def init(self, seed: int, dtype: Any = np.float32) -> Params:
+        """First parameters, drawn from `seed`."""
+        return self.chain.init(np.random.default_rng(seed), dtype)
+
+    def apply(self, params: Params, x: Array, train: bool = False) -> tuple[Array, Back]:
+        """Enlarge a batch.
+
+        Parameters
+        ----------
+        params : dict
+        x : (N, 3, H, W) floating, in [0, 1]
+        train : bool
+            Record the backward pass and use batch statistics; else use running averages and record nothing.
+
+        Returns
+        -------
+        y : (N, 3, H * scale, W * scale), not clipped
+        back : dy -> (dx, grads)
+        """
+        details, back_chain = self.chain.apply(params, x - x.dtype.type(MIDDLE), train)
+        if self.config["base"] == "none":
+            return details + x.dtype.type(MIDDLE), back_chain
+        base, pull_base = enlarge(x, self.scale)
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            dx, grads = back_chain(dy)
+            return dx + pull_base(dy), grads
+
+        return base + details, back
+
+    def trace(self, height: int, width: int) -> Trace:
+        """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels."""
+        return self.chain.trace(Trace(height, width))
+
+
+def bsrn(
+    scale: int,
+    blocks: int = 20,
+    width: int = 48,
+    base: str = "bicubic",
+    activation: str = "prelu",
+    skip: str = "block",
+    binarizer: Mapping[str, Any] | None = None,
+) -> Network:
+    """BSRN (Xin et al., ECCV 2020, section 3.3).
+
+    Parameters
+    ----------
+    scale : {2, 3, 4}
+    blocks : int
+        Number of HPBs; each holds two LB-blocks of a 3x3 and two 1x1 binary convolutions.
+    width : int
+        Channels throughout.
+    base : {"bicubic", "none"}
+        What the network's details are added to: the bicubically enlarged picture, or nothing (the paper).
+    activation : {"prelu", "none"}
+        Between the binary convolutions of an LB-block.
+    skip : {"block", "every"}
+        Shortcuts around each LB-block (the paper), or around every binary convolution.
+    binarizer : dict
+        ``name`` and options of the scheme.
+    """
+    scheme = make_binarizer(binarizer or {})
+    act: Layer = PReLU(width) if activation == "prelu" else Identity()
+
+    def lb_block(nth: int) -> BinaryBlock:
+        convs = (
+            BinaryConv(width, 3, scheme, inputs=1, filters=nth),
+            BinaryConv(width, 1, scheme, inputs=2, filters=1),
+            BinaryConv(width, 1, scheme, inputs=3, filters=2),
+        )
+        return BinaryBlock(convs, act, skip)
+
+    hpb = BlockGroup((lb_block(1), lb_block(2)))
+    body = Chain(
+        (
+            ("hpb", Chain(tuple((str(n), hpb) for n in range(1, blocks + 1)))),
+            ("trunk", Conv(width, width)),
+        )
+    )
+    config = {
+        "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
+        "skip": skip, "binarizer": {"name": "bam", **(binarizer or {})},
+    }  # fmt: skip
+    return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", tail(scale, width)))))
+
+
+def tail(scale: int, width: int) -> Chain:
+    """Shuffle stages of 2 (x2, x4) or 3 (x3), each behind a float convolution, and a last one to three channels."""
+    stages: list[tuple[str, Layer]] = []
+    for n, factor in enumerate({2: (2,), 3: (3,), 4: (2, 2)}[scale], 1):
+        stages += [(f"conv{n}", Conv(width, width * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
+    return Chain((*stages, ("last", Conv(width, 3))))
+
+
+NETWORKS: dict[str, Callable[..., Network]] = {"bsrn": bsrn}
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "scale": SCALES,
+    "base": ("bicubic", "none"),
+    "activation": ("prelu", "none"),
+    "skip": ("block", "every"),
+}
+
+
+def make_network(config: Mapping[str, Any]) -> Network:
+    """Build the network that ``config["name"]`` names; the other entries are its arguments.
+
+    Raises
+    ------
+    UsageError
+        If a name, an argument or its value is unknown.
+    """
+    arguments = dict(config)
+    name = arguments.pop("name", "bsrn")
+    if name not in NETWORKS:
+        raise UsageError(f"there is no network {name!r}; choose among {', '.join(NETWORKS)}")
+    for argument, choices in CHOICES.items():
+        if argument in arguments and arguments[argument] not in choices:
+            known = ", ".join(map(str, choices))
+            raise UsageError(f"{argument} cannot be {arguments[argument]!r}; choose among {known}")
+    for argument in ("blocks", "width"):
+        value = arguments.get(argument, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
+    try:
+        return NETWORKS[name](**arguments)
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be built from {', '.join(arguments)}: {error}") from None
+
+
+def count_parameters(params: Params) -> dict[str, int]:
+    """Learned parameters by kind; a binary weight counts as one, as in the paper's tables.
+
+    Returns
+    -------
+    counts : dict
+        ``total``; ``binary``, the filters of binary convolutions; ``float``, all the rest. Running averages are
+        measured, not learned, and do not count.
+    """
+    binary = total = 0
+    for name, array in leaves(params):
+        if ".running_" in name:
+            continue
+        total += array.size
+        binary += array.size if ".hpb." in name and name.endswith(".weight") else 0
+    return {"total": total, "binary": binary, "float": total - binary}

@@ -1,0 +1,132 @@
+"""Operations without neighbourhoods: PReLU, per-channel scales, magnitude maps, weighted sums."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+    """Parametric ReLU: x where x > 0, ``slope * x`` elsewhere (He et al., ICCV 2015, eq. 1).
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    slope : (C,)
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> (dx, dslope); at x = 0 the slope is taken
+    """
+    slopes = slope[:, None, None]
+    positive = x > 0
+    y = np.where(positive, x, x * slopes)
+
+    def pull(dy: Array) -> tuple[Array, Array]:
+        dx = np.where(positive, dy, dy * slopes)
+        return dx, np.sum(np.minimum(x, 0) * dy, axis=(0, 2, 3))
+
+    return y, pull
+
+
+def scale_channels(x: Array, scale: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+    """Multiply each channel by its scale.
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    scale : (C,)
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> (dx, dscale)
+    """
+    y = x * scale[:, None, None]
+
+    def pull(dy: Array) -> tuple[Array, Array]:
+        return dy * scale[:, None, None], np.sum(dy * x, axis=(0, 2, 3))
+
+    return y, pull
+
+
+def mean_magnitude(w: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """E(|W|) of eq. 3: the mean of |w| over each output channel.
+
+    Parameters
+    ----------
+    w : (O, I, kh, kw)
+
+    Returns
+    -------
+    scale : (O,)
+    pull : dscale -> dw; the derivative of |w| at 0 is 0
+    """
+    scale = np.mean(np.abs(w), axis=(1, 2, 3))
+
+    def pull(dscale: Array) -> Array:
+        return np.sign(w) * (dscale / w[0].size)[:, None, None, None]
+
+    return scale, pull
+
+
+# E of eq. 9: (E's function of A before the mean over channels, that function's derivative) by name
+STATISTICS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "abs": (np.abs, np.sign),
+    "mean": (lambda a: a, np.ones_like),
+}
+
+
+def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
+    """``E(A) * A`` of eq. 9, E a map over the picture: the mean over channels of |A| (or of A).
+
+    With ``e = mean_c f(a)``: ``y = e * a``, hence ``da = e * dy + f'(a) * sum_c(dy * a) / C``.
+
+    Parameters
+    ----------
+    a : (N, C, H, W)
+    statistic : {"abs", "mean", "none"}
+        f: the magnitude, the identity; with "none", E = 1.
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> da
+    """
+    if statistic == "none":
+        return a, lambda dy: dy
+    function, derivative = STATISTICS[statistic]
+    e = np.mean(function(a), axis=1, keepdims=True)
+
+    def pull(dy: Array) -> Array:
+        de = np.mean(dy * a, axis=1, keepdims=True)
+        return e * dy + derivative(a) * de
+
+    return e * a, pull
+
+
+def weighted_sum(terms: Sequence[Array], weights: Array) -> tuple[Array, Callable[[Array], tuple[list[Array], Array]]]:
+    """``sum_k weights[k] * terms[k]``: the accumulation of eq. 3 and eq. 9.
+
+    Parameters
+    ----------
+    terms : K arrays of one shape
+    weights : (K,)
+
+    Returns
+    -------
+    y : like a term
+    pull : dy -> (cotangents of the terms, dweights)
+    """
+    y = terms[0] * weights[0]
+    for term, weight in zip(terms[1:], weights[1:], strict=True):
+        y = y + term * weight
+
+    def pull(dy: Array) -> tuple[list[Array], Array]:
+        dweights = np.array([np.vdot(term, dy) for term in terms], weights.dtype)
+        return [dy * weight for weight in weights], dweights
+
+    return y, pull

@@ -1,0 +1,1 @@
+"""Training: configuration, data, optimiser, checkpoints and the loop."""

@@ -1,0 +1,134 @@
+"""What a training run is made of; presets; learning-rate schedules."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from npbsrn.errors import UsageError
+from npbsrn.networks import make_network
+
+SCHEDULES = ("cosine", "step")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run's result, besides the pictures.
+
+    Parameters
+    ----------
+    network : dict
+        See `npbsrn.networks.make_network`.
+    steps : int
+        Length of the run.
+    batch, patch : int
+        Patches a step; their side in LR pixels.
+    rate : float
+        Learning rate at its highest.
+    schedule : {"cosine", "step"}
+        Decay towards zero at the last step, or halving every `halve_every` steps.
+    halve_every : int
+    warmup : int
+        Steps in which the rate grows linearly.
+    beta1, beta2 : float
+        Adam's decay rates.
+    weight_decay : float
+        L2 penalty, added to the gradient.
+    ema : float
+        Decay of the moving average of the weights, which is what is validated and kept; 0 for none.
+    seed : int
+        Of the first weights and of the patches.
+    validate_every, checkpoint_every : int
+        Steps between validations and checkpoints; the last step always has both.
+    holdout : int
+        How many pictures of the folder are kept for validation where no validation folder is given; at most a tenth.
+    """
+
+    network: dict[str, Any] = field(default_factory=lambda: {"name": "bsrn", "scale": 4})
+    steps: int = 5000
+    batch: int = 8
+    patch: int = 16
+    rate: float = 2e-3
+    schedule: str = "cosine"
+    halve_every: int = 200_000
+    warmup: int = 200
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    ema: float = 0.999
+    seed: int = 0
+    validate_every: int = 500
+    checkpoint_every: int = 250
+    holdout: int = 10
+
+    def __post_init__(self) -> None:
+        positive: Callable[[Any], bool] = lambda v: v > 0  # noqa: E731
+        fraction: Callable[[Any], bool] = lambda v: 0 <= v < 1  # noqa: E731
+        for names, allowed, words in (
+            ("steps batch patch halve_every validate_every checkpoint_every rate", positive, "above 0"),
+            ("beta1 beta2 ema", fraction, "at least 0 and below 1"),
+            ("warmup weight_decay seed holdout", lambda v: v >= 0, "at least 0"),
+        ):
+            for name in names.split():
+                value = getattr(self, name)
+                if not (isinstance(value, int | float) and math.isfinite(value) and allowed(value)):
+                    raise UsageError(f"{name} must be a number {words}, not {value!r}")
+        if self.schedule not in SCHEDULES:
+            raise UsageError(f"schedule cannot be {self.schedule!r}; choose among {', '.join(SCHEDULES)}")
+
+    @property
+    def scale(self) -> int:
+        """Factor of enlargement."""
+        return int(self.network["scale"])
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        rate = self.rate * min(1.0, (step + 1) / (self.warmup + 1))
+        if self.schedule == "cosine":
+            return rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return rate * 0.5 ** (step // self.halve_every)
+
+
+# `paper` is section 4.1 of Xin et al.; an epoch, which they do not define, is taken as 1000 steps.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"steps": 300, "network": {"blocks": 3}, "validate_every": 100, "warmup": 50, "ema": 0.98},
+    "paper": {
+        "network": {"base": "none"}, "steps": 600_000, "batch": 16, "patch": 48, "rate": 1e-4, "schedule": "step",
+        "halve_every": 200_000, "warmup": 0, "beta1": 0.5, "weight_decay": 2e-4, "ema": 0.0,
+        "validate_every": 5000, "checkpoint_every": 1000,
+    },
+}  # fmt: skip
+
+
+def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Build a configuration from a preset and the options that differ from it.
+
+    Parameters
+    ----------
+    scale : int
+    preset : str
+        A key of `PRESETS`.
+    options : dict
+        Fields of `TrainConfig`, and arguments of the network (``blocks``, ``width``, ``base``, ``binarizer``, ...).
+
+    Raises
+    ------
+    UsageError
+        If the preset, an option or a value is unknown.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}; choose among {', '.join(PRESETS)}")
+    fields = {f.name: type(f.default) for f in dataclasses.fields(TrainConfig)}
+    values: dict[str, Any] = dict(PRESETS[preset])
+    network = {"name": "bsrn", "scale": scale, **values.pop("network", {})}
+    for name, value in (options or {}).items():
+        if name in fields and name != "network":
+            whole = fields[name] is int
+            if isinstance(value, bool) or (whole and not isinstance(value, int)):
+                raise UsageError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
+            values[name] = value
+        else:
+            network[name] = value
+    return TrainConfig(network=make_network(network).config, **values)

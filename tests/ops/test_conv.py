@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+
+from npbsrn.ops import conv
+from npbsrn.ops.conv import conv2d
+from tests.gradient import check_gradient, directional_error
+from tests.strategies import convolutions
+
+
+def naive(x, w, bias, pad_value):
+    """The sum of the docstring, term by term."""
+    (n, _, height, width), (outputs, _, size, _) = x.shape, w.shape
+    margin = size // 2
+    padded = np.pad(x, ((0, 0), (0, 0), (margin, margin), (margin, margin)), constant_values=pad_value)
+    y = np.empty((n, outputs, height, width))
+    for index in np.ndindex(*y.shape):
+        b, o, h, v = index
+        y[index] = bias[o] + np.sum(w[o] * padded[b, :, h : h + size, v : v + size])
+    return y
+
+
+@given(convolutions())
+def test_equals_the_naive_sum(case):
+    x, w, bias, pad_value = case
+    y, _ = conv2d(x, w, bias, pad_value)
+    np.testing.assert_array_equal(y, naive(x, w, bias, pad_value))
+
+
+@given(convolutions())
+def test_bands_change_nothing(case):
+    x, w, bias, pad_value = case
+    y, pull = conv2d(x, w, bias, pad_value)
+    grads = pull(y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "COLUMN_VALUES", 1)
+        z, pull = conv2d(x, w, bias, pad_value)
+        np.testing.assert_array_equal(y, z)
+        for a, b in zip(grads, pull(z), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("size", [1, 3, 9])
+@pytest.mark.parametrize("pad_value", [0.0, 1.0])
+def test_gradient(rng, size, pad_value):
+    x, w, b = rng.standard_normal((2, 3, 5, 7)), rng.standard_normal((4, 3, size, size)), rng.standard_normal(4)
+    check_gradient(lambda x, w, b: conv2d(x, w, b, pad_value), x, w, b)
+
+
+def test_without_a_bias_there_is_no_gradient_of_one(rng):
+    y, pull = conv2d(rng.standard_normal((1, 2, 3, 3)), rng.standard_normal((2, 2, 3, 3)))
+    assert pull(y)[2] is None
+
+
+def test_unturned_filters_in_the_backward_pass_are_caught(rng, monkeypatch):
+    monkeypatch.setattr(np, "flip", lambda w, axis: w)
+    x, w, b = rng.standard_normal((2, 3, 5, 7)), rng.standard_normal((4, 3, 3, 3)), rng.standard_normal(4)
+    assert directional_error(conv2d, x, w, b) > 1e-3

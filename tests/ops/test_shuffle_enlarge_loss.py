@@ -1,0 +1,38 @@
+"""Shuffle, enlargement and loss."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npbsrn.ops.enlarge import enlarge
+from npbsrn.ops.loss import l1_loss
+from npbsrn.ops.shuffle import pixel_shuffle
+from npbsrn.resize import resize
+from tests.gradient import check_gradient
+from tests.strategies import integer_arrays, sides
+
+
+@given(st.integers(1, 3), st.data())
+def test_shuffle_puts_every_value_in_its_place(r, data):
+    x = data.draw(integer_arrays(2, 2 * r * r, sides, sides))
+    y, pull = pixel_shuffle(x, r)
+    for n, c, h, w in np.ndindex(*y.shape):
+        assert y[n, c, h, w] == x[n, c * r * r + (h % r) * r + w % r, h // r, w // r]
+    np.testing.assert_array_equal(pull(y), x)  # a permutation: its transpose is its inverse
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_enlarge(rng, factor):
+    x = rng.random((2, 3, 5, 4))
+    y, _ = enlarge(x, factor)
+    for n in range(2):
+        np.testing.assert_allclose(y[n].transpose(1, 2, 0), resize(x[n].transpose(1, 2, 0), factor))
+    check_gradient(lambda x: enlarge(x, factor), x)
+
+
+def test_l1(rng):
+    x, target = rng.random((2, 3)), rng.random((2, 3))
+    loss, _ = l1_loss(x, target)
+    assert loss == pytest.approx(np.abs(x - target).mean())
+    check_gradient(lambda x: l1_loss(x, target), x)
