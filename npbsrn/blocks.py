@@ -63,7 +63,10 @@ class BinaryConv:
     def init(self, rng: Rng, dtype: Any) -> Params:
         """Latent filters and the scheme's parameters."""
         weight = uniform_filters(rng, self.channels, self.channels, self.size, dtype)
-        return {"weight": weight, "binarizer": self.scheme.init(self.channels, self.inputs, self.filters, dtype)}
+        return {
+            "weight": weight,
+            "binarizer": self.scheme.init(self.channels, self.inputs, self.filters, dtype),
+        }
 
     def apply(self, params: Params, x: Array, memory: Memory, train: bool) -> tuple[Array, Memory, BinaryBack]:
         """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads)."""

@@ -54,7 +54,9 @@ def say(message: object) -> None:
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(
-        prog="npbsrn", description="Enlarge pictures with binarized networks, and train them.", allow_abbrev=False
+        prog="npbsrn",
+        description="Enlarge pictures with binarized networks, and train them.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"npbsrn {package_version()}")
     parser.add_argument("--debug", action="store_true", help="show where an unexpected error comes from")
@@ -88,7 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("eval", run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
     command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead")
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
+    )
 
     command = add("info", run_info, "Print a network's parameters and cost, and a weight file's card.")
     command.add_argument("-m", "--model", default=None, help=f"{', '.join(NETWORKS)}, or a weight file")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Pair:
     lr: Path | None = None
 
 
-def find_pairs(folder: Path | str, scale: int, split: str = "train") -> list[Pair]:
+def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") -> list[Pair]:
     """Find the pictures of a folder in any of the usual layouts.
 
     - DIV2K as it is unpacked (``DIV2K_train_HR/0001.png``, ``DIV2K_train_LR_bicubic/X4/0001x4.png``), given the

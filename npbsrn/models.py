@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file, files
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def save_model(path: Path | str, model: Model) -> None:
     save_arrays(path, dict(leaves(model.params)), card, compress=True)
 
 
-def load(model: Path | str | None = None, scale: int = 4) -> Model:
+def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     """Load a model.
 
     Parameters
@@ -101,8 +102,9 @@ def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Net
         If a name is missing or too many, or a shape or dtype differs, or a value is not finite.
     """
     wanted = {name: array.shape for name, array in leaves(network.init(0))}
-    if wanted != {name: array.shape for name, array in arrays.items()}:
-        wrong = next(name for name in sorted(wanted | arrays) if wanted.get(name) != np.shape(arrays.get(name)))
+    found = {name: array.shape for name, array in arrays.items()}
+    if wanted != found:
+        wrong = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
         raise WeightsError(f"{path} does not fit its network: {wrong} is missing or of another shape")
     for name, array in arrays.items():
         if array.dtype != np.float32 or not np.all(np.isfinite(array)):

@@ -84,7 +84,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
     """
     whole_card = {"format": FORMAT, "sha256": digest(arrays), **card}
     text = np.array(json.dumps(whole_card, sort_keys=True))
-    write = np.savez_compressed if compress else np.savez
+    write: Callable[..., None] = np.savez_compressed if compress else np.savez
     try:
         with atomic_write(path) as file:
             write(file, **{CARD: text}, **arrays)

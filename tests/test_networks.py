@@ -116,7 +116,7 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
     reach = int(np.ceil(network.trace(1, 1).reach))
     x = np.random.default_rng(0).random((1, 3, 1, 4 * reach), dtype=np.float32)
     other = x.copy()
-    other[..., : reach] += 1
+    other[..., :reach] += 1
     y, z = (network.apply(params, a)[0][..., 4 * reach :] for a in (x, other))
     np.testing.assert_array_equal(y, z)
 
@@ -131,7 +131,10 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
         ({"scale": 4, "width": 4.5}, "width must be a positive whole number"),
         ({"scale": 4, "colour": 1}, "bsrn cannot be built from scale, colour"),
         ({"scale": 4, "binarizer": {"name": "xyz"}}, "no binarizer 'xyz'"),
-        ({"scale": 4, "binarizer": {"alpha": "two"}}, "alpha of bam cannot be 'two'; choose among learned, one"),
+        (
+            {"scale": 4, "binarizer": {"alpha": "two"}},
+            "alpha of bam cannot be 'two'; choose among learned, one",
+        ),
         ({"scale": 4, "binarizer": {"gamma": 1}}, "binarizer bam has no such option"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad, add_grads
+from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad, add_at
 from npbsrn.errors import UsageError
 from npbsrn.ops.norm import batch_norm, standardize
 from npbsrn.ops.pointwise import STATISTICS, mean_magnitude, weight_by_statistic, weighted_sum
@@ -83,11 +83,12 @@ class Bam:
 
         What is remembered of an activation is ``E(A_k) * A_k``, of which every later sum is made.
         """
-        own, pull_own = weight_by_statistic(x, self.statistic)
-        remembered = (*memory, own)
-        terms = remembered if self.accumulate_activations else (own,)
-        beta = params["beta"] if self.beta == "learned" else np.ones(len(terms), x.dtype)
-        total, pull_total = weighted_sum(terms, beta)
+        weighted, pull_weighted = weight_by_statistic(x, self.statistic)
+        remembered = (*memory, weighted)
+        own = len(memory)
+        used = range(own + 1) if self.accumulate_activations else [own]
+        beta = params["beta"] if self.beta == "learned" else np.ones(len(used), x.dtype)
+        total, pull_total = weighted_sum([remembered[k] for k in used], beta)
         running = (params["running_mean"], params["running_variance"])
         normal, pull_normal = batch_norm(total, params["gain"], params["shift"], running, train)
         bits, pull_bits = binarize(normal, self.activation_ste)
@@ -95,12 +96,9 @@ class Bam:
         def pull(dbits: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             dtotal, dgain, dshift = pull_normal(pull_bits(dbits))
             dterms, dbeta = pull_total(dtotal)
-            unused = len(remembered) - len(dterms)
-            dremembered = [add_grads(a, b) for a, b in zip(dmemory, [None] * unused + dterms, strict=True)]
+            *dbefore, dweighted = add_at(dmemory, used, dterms)
             grads = {"gain": dgain, "shift": dshift} | ({"beta": dbeta} if self.beta == "learned" else {})
-            down = dremembered.pop()
-            assert down is not None  # the own term is always used
-            return pull_own(down), tuple(dremembered), grads
+            return pull_weighted(dweighted), tuple(dbefore), grads
 
         return bits, remembered, pull
 
@@ -120,11 +118,7 @@ class Bam:
 
         def pull(dbits: Array, dscale: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             dterms, dalpha = pull_total(pull_normal(pull_bits(dbits)))
-            dremembered = list(dmemory)
-            for k, dterm in zip(used, dterms, strict=True):
-                dremembered[k] = add_grads(dremembered[k], dterm)
-            dw = add_grads(dremembered.pop(), pull_scale(dscale))
-            assert dw is not None  # the scale alone gives a cotangent
-            return dw, tuple(dremembered), {"alpha": dalpha} if self.alpha == "learned" else {}
+            *dbefore, dw = add_at(dmemory, used, dterms)
+            return dw + pull_scale(dscale), tuple(dbefore), {"alpha": dalpha} if self.alpha == "learned" else {}
 
         return bits, scale, remembered, pull

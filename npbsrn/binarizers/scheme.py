@@ -1,6 +1,6 @@
 """What every binarizer offers to a binary convolution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -80,8 +80,10 @@ class Binarizer(Protocol):
         ...
 
 
-def add_grads(a: Array | None, b: Array | None) -> Array | None:
-    """Sum of two cotangents of which either may be missing."""
-    if a is None:
-        return b
-    return a if b is None else a + b
+def add_at(grads: RememberedGrad, places: Iterable[int], terms: Iterable[Array]) -> list[Any]:
+    """Cotangents of a memory with `terms` added at `places`; what is missing counts as zero."""
+    total = list(grads)
+    for place, term in zip(places, terms, strict=True):
+        there = total[place]
+        total[place] = term if there is None else there + term
+    return total

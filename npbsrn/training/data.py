@@ -92,7 +92,7 @@ class PatchSource:
         for n, index in enumerate(rng.choice(len(self.entries), size, p=self.shares)):
             lr, hr = (np.load(path, mmap_mode="r") for path in self.entries[index])
             top, left = rng.integers(lr.shape[0] - p + 1), rng.integers(lr.shape[1] - p + 1)
-            turns, mirror = rng.integers(4), rng.integers(2)
+            turns, mirror = int(rng.integers(4)), rng.integers(2)
             low = lr[top : top + p, left : left + p]
             high = hr[top * s : (top + p) * s, left * s : (left + p) * s]
             for target, picture in ((lows, low), (highs, high)):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ Array = np.ndarray[Any, Any]
 
 
 def train(
-    folder: Path | str | None = None,
+    folder: str | PathLike[str] | None = None,
     scale: int = 4,
-    output: Path | str | None = None,
+    output: str | PathLike[str] | None = None,
     *,
     preset: str = "default",
     resume: bool = False,
-    validation: Path | str | None = None,
-    cache: Path | str | None = None,
+    validation: str | PathLike[str] | None = None,
+    cache: str | PathLike[str] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Model:
@@ -99,12 +100,18 @@ def train(
     train_pairs, valid_pairs = split_pairs(Path(folder), config, validation)
     with tqdm(desc="decode", total=len(train_pairs), disable=not progress, leave=False) as bar:
         source = PatchSource(
-            train_pairs, config.scale, config.patch, Path(cache) if cache else None, lambda *_: bar.update() and None
+            train_pairs,
+            config.scale,
+            config.patch,
+            Path(cache) if cache else None,
+            lambda *_: bar.update() and None,
         )
     return Run(config, network, source, valid_pairs, run, str(folder), progress).go(state)
 
 
-def split_pairs(folder: Path, config: TrainConfig, validation: Path | str | None) -> tuple[list[Pair], list[Pair]]:
+def split_pairs(
+    folder: Path, config: TrainConfig, validation: str | PathLike[str] | None
+) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on and pairs to validate on."""
     pairs = find_pairs(folder, config.scale)
     if validation is not None:
@@ -144,7 +151,15 @@ def train_step(state: State, network: Network, config: TrainConfig, x: Array, y:
     loss, grads = loss_and_grads(network, state.params, x, y)
     rate = config.rate_at(state.step)
     params, m, v = adam(
-        state.params, grads, state.m, state.v, state.step, rate, config.beta1, config.beta2, config.weight_decay
+        state.params,
+        grads,
+        state.m,
+        state.v,
+        state.step,
+        rate,
+        config.beta1,
+        config.beta2,
+        config.weight_decay,
     )
     average = moving_average(state.average, params, state.step, config.ema)
     return dataclasses.replace(state, params=params, m=m, v=v, average=average, step=state.step + 1), loss

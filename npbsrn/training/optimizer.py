@@ -11,7 +11,15 @@ EPSILON = 1e-8
 
 
 def adam(
-    params: Flat, grads: Flat, m: Flat, v: Flat, step: int, rate: float, beta1: float, beta2: float, decay: float
+    params: Flat,
+    grads: Flat,
+    m: Flat,
+    v: Flat,
+    step: int,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    decay: float,
 ) -> tuple[Flat, Flat, Flat]:
     """One step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1).
 

@@ -43,7 +43,11 @@ def test_bands_change_nothing(case):
 @pytest.mark.parametrize("size", [1, 3, 9])
 @pytest.mark.parametrize("pad_value", [0.0, 1.0])
 def test_gradient(rng, size, pad_value):
-    x, w, b = rng.standard_normal((2, 3, 5, 7)), rng.standard_normal((4, 3, size, size)), rng.standard_normal(4)
+    x, w, b = (
+        rng.standard_normal((2, 3, 5, 7)),
+        rng.standard_normal((4, 3, size, size)),
+        rng.standard_normal(4),
+    )
     check_gradient(lambda x, w, b: conv2d(x, w, b, pad_value), x, w, b)
 
 
