@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from npbsrn.errors import NpbsrnError as NpbsrnError
-    from npbsrn.evaluate import evaluate as evaluate
+    from npbsrn.evaluation import evaluate as evaluate
     from npbsrn.models import Model as Model
     from npbsrn.models import load as load
     from npbsrn.training.loop import train as train
-    from npbsrn.upscale import upscale as upscale
+    from npbsrn.upscaling import upscale as upscale
 
 _HOMES = {
     "train": "npbsrn.training.loop",
-    "upscale": "npbsrn.upscale",
-    "evaluate": "npbsrn.evaluate",
+    "upscale": "npbsrn.upscaling",
+    "evaluate": "npbsrn.evaluation",
     "load": "npbsrn.models",
     "Model": "npbsrn.models",
     "NpbsrnError": "npbsrn.errors",

@@ -106,11 +106,14 @@ class BinaryBlock:
         Stands between the convolutions, with parameters of its own at each place.
     skip : {"block", "every"}
         Where identity shortcuts go: around the whole block, or around every convolution.
+    residual : float
+        Factor of what a whole block adds to its input.
     """
 
     convs: tuple[BinaryConv, ...]
     activation: Layer
     skip: str = "block"
+    residual: float = 1.0
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """``conv1, act1, conv2, ...``."""
@@ -151,12 +154,12 @@ class BinaryBlock:
             if train:
                 backs.append((n, back_conv, back_act))
         if self.skip == "block":
-            y = x + y
+            y = x + y * x.dtype.type(self.residual)
 
         def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             grads: Params = {}
             dmemory = MemoryGrad((None,) * len(self.convs), dfilters)
-            dx = dy
+            dx = dy * dy.dtype.type(self.residual) if self.skip == "block" else dy
             for n, back_conv, back_act in reversed(backs):
                 dinner = dx
                 if back_act is not None:

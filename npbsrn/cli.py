@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run_upscale(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
-    from npbsrn.upscale import choose_model, upscale
+    from npbsrn.upscaling import choose_model, upscale
 
     source, target = arguments.input, arguments.output
     folder = source.is_dir()
@@ -174,7 +174,7 @@ def _set(options: dict[str, Any], setting: str) -> None:
 
 def run_eval(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
-    from npbsrn.evaluate import evaluate
+    from npbsrn.evaluation import evaluate
 
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 

@@ -82,6 +82,7 @@ def bsrn(
     base: str = "bicubic",
     activation: str = "prelu",
     skip: str = "block",
+    residual: float = 0.03,
     binarizer: Mapping[str, Any] | None = None,
 ) -> Network:
     """BSRN (Xin et al., ECCV 2020, section 3.3).
@@ -99,6 +100,10 @@ def bsrn(
         Between the binary convolutions of an LB-block.
     skip : {"block", "every"}
         Shortcuts around each LB-block (the paper), or around every binary convolution.
+    residual : float
+        Factor of what an LB-block adds to its input; the paper has none (1). With 1, forty blocks drown the picture
+        in sums of signs, and the network hardly learns (docs/paper.md). Small factors are due to Lim et al., EDSR,
+        CVPRW 2017, section 3.
     binarizer : dict
         ``name`` and options of the scheme.
     """
@@ -111,7 +116,7 @@ def bsrn(
             BinaryConv(width, 1, scheme, inputs=2, filters=1),
             BinaryConv(width, 1, scheme, inputs=3, filters=2),
         )
-        return BinaryBlock(convs, act, skip)
+        return BinaryBlock(convs, act, skip, residual)
 
     hpb = BlockGroup((lb_block(1), lb_block(2)))
     body = Chain(
@@ -122,7 +127,7 @@ def bsrn(
     )
     config = {
         "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
-        "skip": skip, "binarizer": {"name": "bam", **(binarizer or {})},
+        "skip": skip, "residual": residual, "binarizer": {"name": "bam", **(binarizer or {})},
     }  # fmt: skip
     return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", tail(scale, width)))))
 
@@ -164,6 +169,14 @@ def make_network(config: Mapping[str, Any]) -> Network:
         value = arguments.get(argument, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
+    binarizer = arguments.get("binarizer") or {}
+    if isinstance(binarizer, str):
+        arguments["binarizer"] = {"name": binarizer}
+    elif not isinstance(binarizer, Mapping):
+        raise UsageError(f"binarizer must be a name or options, not {binarizer!r}")
+    residual = arguments.get("residual", 1.0)
+    if isinstance(residual, bool) or not isinstance(residual, int | float) or not 0 < residual < float("inf"):
+        raise UsageError(f"residual must be a number above 0, not {residual!r}")
     try:
         return NETWORKS[name](**arguments)
     except TypeError as error:

@@ -4,6 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
+
+from npbsrn.models import Model
+from npbsrn.networks import make_network
+from npbsrn.resize import resize
 
 settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("npbsrn")
@@ -21,3 +26,22 @@ def data():
     if not folder:
         pytest.skip("NPBSRN_DATA names no folder of data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """An untrained BSRN x4 with one HPB and four channels."""
+    network = make_network({"scale": 4, "blocks": 1, "width": 4})
+    return Model(network, network.init(3))
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of five small smooth pictures, one of them grey."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for n in range(5):
+        picture = resize(np.random.default_rng(n).integers(0, 256, (6, 7, 3), np.uint8), 9)
+        image = Image.fromarray(picture)
+        (image.convert("L") if n == 2 else image).save(folder / f"{n}.png")
+    return folder

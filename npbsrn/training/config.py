@@ -46,13 +46,13 @@ class TrainConfig:
     """
 
     network: dict[str, Any] = field(default_factory=lambda: {"name": "bsrn", "scale": 4})
-    steps: int = 5000
+    steps: int = 3500
     batch: int = 8
     patch: int = 16
-    rate: float = 2e-3
+    rate: float = 3e-3
     schedule: str = "cosine"
     halve_every: int = 200_000
-    warmup: int = 200
+    warmup: int = 100
     beta1: float = 0.9
     beta2: float = 0.999
     weight_decay: float = 0.0
@@ -95,8 +95,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {"steps": 300, "network": {"blocks": 3}, "validate_every": 100, "warmup": 50, "ema": 0.98},
     "paper": {
-        "network": {"base": "none"}, "steps": 600_000, "batch": 16, "patch": 48, "rate": 1e-4, "schedule": "step",
-        "halve_every": 200_000, "warmup": 0, "beta1": 0.5, "weight_decay": 2e-4, "ema": 0.0,
+        "network": {"base": "none", "residual": 1.0}, "steps": 600_000, "batch": 16, "patch": 48, "rate": 1e-4,
+        "schedule": "step", "halve_every": 200_000, "warmup": 0, "beta1": 0.5, "weight_decay": 2e-4, "ema": 0.0,
         "validate_every": 5000, "checkpoint_every": 1000,
     },
 }  # fmt: skip

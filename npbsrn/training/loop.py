@@ -98,7 +98,7 @@ def train(
             raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
     network = make_network(config.network)
     train_pairs, valid_pairs = split_pairs(Path(folder), config, validation)
-    with tqdm(desc="decode", total=len(train_pairs), disable=not progress, leave=False) as bar:
+    with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
         source = PatchSource(
             train_pairs,
             config.scale,

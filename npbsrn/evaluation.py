@@ -14,7 +14,7 @@ from npbsrn.errors import PictureError
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
 from npbsrn.models import Model
-from npbsrn.upscale import choose_model
+from npbsrn.upscaling import choose_model
 
 
 @dataclass(frozen=True)

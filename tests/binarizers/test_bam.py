@@ -1,0 +1,110 @@
+"""BAM against the paper's equations, term by term; its gradients are checked through whole networks."""
+
+import numpy as np
+import pytest
+
+from npbsrn.binarizers import make_binarizer
+from npbsrn.binarizers.bam import ABLATIONS
+from npbsrn.errors import UsageError
+from npbsrn.ops.norm import EPS
+from npbsrn.ops.sign import STES
+
+
+def bam(**options):
+    return make_binarizer({"name": "bam", **options})
+
+
+@pytest.fixture
+def activations(rng):
+    return [rng.standard_normal((2, 4, 3, 5)) for _ in range(3)]
+
+
+@pytest.fixture
+def filters(rng):
+    return [rng.standard_normal(shape) for shape in [(4, 4, 1, 1), (4, 4, 3, 3), (4, 4, 1, 1)]]
+
+
+def binarize_all(scheme, activations, params):
+    memory = ()
+    for a in activations:
+        bits, memory, _ = scheme.activations(params[len(memory)], a, memory, train=True)
+    return bits
+
+
+@pytest.mark.parametrize(
+    "options", [{}, ABLATIONS["A1"], ABLATIONS["A2"], {"statistic": "mean"}, {"statistic": "none"}]
+)
+def test_activations_follow_equations_9_and_10(rng, activations, options):
+    scheme = bam(**options)
+    params = [scheme.init(4, n, 1, np.float64) for n in (1, 2, 3)]
+    last = params[-1]
+    last["gain"], last["shift"] = rng.standard_normal(4), rng.standard_normal(4)
+    if "beta" in last:
+        last["beta"] = rng.standard_normal(len(last["beta"]))
+    statistic = {"abs": np.abs, "mean": lambda a: a, "none": np.ones_like}[options.get("statistic", "abs")]
+    terms = [statistic(a).mean(axis=1, keepdims=True) * a for a in activations]
+    if options == ABLATIONS["A2"]:
+        terms = terms[-1:]
+    beta = last.get("beta", np.ones(3))
+    total = sum(b * t for b, t in zip(beta, terms, strict=True))
+    mean, variance = total.mean((0, 2, 3)), total.var((0, 2, 3))
+    for n, c, h, w in np.ndindex(*total.shape):
+        normal = (total[n, c, h, w] - mean[c]) / np.sqrt(variance[c] + EPS) * last["gain"][c] + last["shift"][c]
+        total[n, c, h, w] = 1 if normal >= 0 else -1
+    np.testing.assert_array_equal(binarize_all(scheme, activations, params), total)
+
+
+@pytest.mark.parametrize("options", [{}, ABLATIONS["W1"], ABLATIONS["W2"]])
+def test_filters_follow_equation_3(rng, filters, options):
+    scheme = bam(**options)
+    params = scheme.init(4, 1, 2, np.float64)
+    if "alpha" in params:
+        params["alpha"] = rng.standard_normal(len(params["alpha"]))
+    bits, scale, memory, _ = scheme.filters(params, filters[2], tuple(filters[:2]))
+    used = [filters[2]] if options == ABLATIONS["W2"] else [filters[0], filters[2]]  # 1x1 with 1x1
+    alpha = params.get("alpha", np.ones(2))
+    total = sum(a * w for a, w in zip(alpha, used, strict=True))
+    for o in range(4):
+        normal = (total[o] - total[o].mean()) / np.sqrt(total[o].var() + EPS)
+        np.testing.assert_array_equal(bits[o], np.where(normal >= 0, 1, -1))
+        assert scale[o] == pytest.approx(np.abs(filters[2][o]).mean())
+    assert len(memory) == 3
+
+
+def test_filters_of_another_shape_get_no_gradient(filters, rng):
+    scheme = bam()
+    *_, pull = scheme.filters(scheme.init(4, 1, 2, np.float64), filters[2], tuple(filters[:2]))
+    _, dmemory, grads = pull(rng.standard_normal((4, 4, 1, 1)), rng.standard_normal(4), (None, None, None))
+    assert dmemory[0].shape == (4, 4, 1, 1)
+    assert dmemory[1] is None
+    assert grads["alpha"].shape == (2,)
+
+
+def test_accumulation_changes_the_bits(activations):
+    with_memory, without = (
+        binarize_all(bam(**options), activations, [bam(**options).init(4, n, 1, np.float64) for n in (1, 2, 3)])
+        for options in ({}, ABLATIONS["A2"])
+    )
+    assert np.any(with_memory != without)
+
+
+@pytest.mark.parametrize("ste", STES)
+@pytest.mark.parametrize("of", ["activation_ste", "filter_ste"])
+def test_the_stand_in_gradient_is_a_choice(of, ste, activations, filters):
+    scheme = bam(**{of: ste})
+    params = scheme.init(4, 1, 1, np.float64)
+    ones = np.ones_like(activations[0]), np.ones_like(filters[1])
+    *_, pull_a = scheme.activations(params, activations[0], (), train=True)
+    *_, pull_w = scheme.filters(params, filters[1], ())
+    pulled = pull_a(ones[0], (None,))[0], pull_w(ones[1], np.zeros(4), (None,))[0]
+    default = bam()
+    *_, pull_a = default.activations(params, activations[0], (), train=True)
+    *_, pull_w = default.filters(params, filters[1], ())
+    usual = pull_a(ones[0], (None,))[0], pull_w(ones[1], np.zeros(4), (None,))[0]
+    changed = [not np.allclose(a, b) for a, b in zip(pulled, usual, strict=True)]
+    assert changed == [of == "activation_ste" and ste != "clip", of == "filter_ste" and ste != "identity"]
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(UsageError, match="statistic of bam cannot be 'median'"):
+        bam(statistic="median")

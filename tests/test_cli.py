@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from npbsrn.cli import main
+from npbsrn.models import save_model
+
+
+@pytest.fixture
+def weights(tmp_path, tiny_model):
+    save_model(tmp_path / "tiny.npz", tiny_model)
+    return str(tmp_path / "tiny.npz")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+
+
+def test_upscale_a_picture(tmp_path, photographs, weights):
+    out = tmp_path / "out.jpg"
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(out), "-s", "4", "-m", weights]) == 0
+    with Image.open(out) as image:
+        assert image.size == (63 * 4, 54 * 4)
+
+
+def test_upscale_may_replace_its_input(photographs):
+    path = photographs / "2.png"
+    assert main(["upscale", "-i", str(path), "-o", str(path), "-s", "3", "-m", "bicubic"]) == 0
+    with Image.open(path) as image:
+        assert image.size == (63 * 3, 54 * 3)
+        assert image.mode == "L"
+
+
+def test_upscale_a_folder_with_one_bad_file(tmp_path, photographs, capsys):
+    (photographs / "deep").mkdir()
+    (photographs / "3.png").rename(photographs / "deep/3.png")
+    (photographs / "bad.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert main(["upscale", "-i", str(photographs), "-o", str(out), "-s", "2", "-m", "bicubic"]) == 2
+    written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png"))
+    assert written == ["0.png", "1.png", "2.png", "4.png", "deep/3.png"]
+    message = capsys.readouterr().err
+    assert "bad.png is not a picture that can be read" in message
+    assert "1 of 6 pictures could not be enlarged" in message
+
+
+def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
+    run = str(tmp_path / "run")
+    options = ["--steps", "3", "--batch", "1", "--patch", "6", "--seed", "5", "--rate", "1e-3", "--quiet"]
+    settings = ["--set", "blocks=1", "--set", "width=4", "--set", "binarizer.alpha=one", "--set", "ema=0"]
+    assert main(["train", str(photographs), "-s", "2", "-o", run, *options, *settings]) == 0
+    assert "3 steps in" in capsys.readouterr().out
+    assert main(["train", "-o", run, "--resume", "--quiet"]) == 0
+    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", str(tmp_path / "r.json")]) == 0
+    table = capsys.readouterr().out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert f"{report['mean']['psnr']:.3f}" in table
+    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    assert main(["info", "-m", run, "-s", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert '"alpha": "one"' in shown
+    assert "seed        5" in shown
+
+
+def test_info_prints_the_papers_counts(capsys):
+    assert main(["info", "--model", "bsrn", "--scale", "4"]) == 0
+    shown = capsys.readouterr().out
+    assert "1219.2 K (1013.8 K of 1 bit)" in shown
+    assert "84.7 G for 1280x720 pixels out" in shown
+
+
+def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
+    from npbsrn.training import loop
+    from tests.training.test_loop import interrupt_at
+
+    interrupt_at(monkeypatch, 2)
+    sizes = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4", "--quiet"]
+    assert main(["train", str(photographs), "-o", str(tmp_path / "run"), *sizes]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert loop.load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step == 3
+
+
+def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
+
+    monkeypatch.setattr("npbsrn.cli.load", lambda *_: 1 / 0)
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err == "npbsrn: unexpected ZeroDivisionError: division by zero; --debug shows where\n"
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "info"])
+
+
+def test_the_module_runs():
+    done = subprocess.run([sys.executable, "-m", "npbsrn", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("npbsrn ")

@@ -1,0 +1,60 @@
+"""Imports run downwards only, and the import of the package is light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import npbsrn
+
+ROOT = Path(npbsrn.__file__).parent
+# From the ground up; modules of one floor do not import each other, but within one folder they may.
+FLOORS = [
+    ["errors"],
+    ["files"],
+    ["pictures", "resize", "params"],
+    ["metrics", "ops"],
+    ["binarizers"],
+    ["layers"],
+    ["blocks"],
+    ["networks"],
+    ["models"],
+    ["datasets", "inference"],
+    ["training", "upscaling"],
+    ["evaluation"],
+    ["cli"],
+    ["__main__"],
+]
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_run_downwards(path):
+    here = room(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "npbsrn" and len(parts) > 1 and parts[1] != here:
+                assert FLOOR[parts[1]] < FLOOR[here], f"{path.name} imports {module}"
+
+
+def test_every_public_name_is_there():
+    for name in npbsrn.__all__:
+        assert getattr(npbsrn, name).__doc__
+    assert dir(npbsrn) == npbsrn.__all__
+    with pytest.raises(AttributeError, match="no attribute 'upscal'"):
+        npbsrn.upscal  # noqa: B018
+
+
+def test_the_import_loads_no_library():
+    code = "import sys, npbsrn; sys.exit(any(m in sys.modules for m in ('numpy', 'scipy', 'PIL', 'tqdm')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

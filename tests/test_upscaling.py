@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from PIL import Image
+
+import npbsrn
+from npbsrn.errors import UsageError
+from tests.strategies import pictures
+
+
+@given(picture=pictures())
+def test_any_size_and_kind(tiny_model, picture):
+    result = npbsrn.upscale(picture, 4, tiny_model)
+    assert result.dtype == np.uint8
+    assert result.shape == (picture.shape[0] * 4, picture.shape[1] * 4, *picture.shape[2:])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(picture=pictures(max_side=6))
+def test_floats_agree_with_eight_bits(tiny_model, dtype, picture):
+    result = npbsrn.upscale((picture / 255).astype(dtype), 4, tiny_model)
+    assert result.dtype == dtype
+    assert result.min() >= 0
+    assert result.max() <= 1
+    if dtype != np.float16:  # whose inputs are rounded
+        assert np.abs(result * 255 - npbsrn.upscale(picture, 4, tiny_model)).max() <= 0.501
+
+
+def test_paths_pillow_images_and_arrays_agree(tmp_path, tiny_model, rng):
+    picture = rng.integers(0, 256, (5, 7, 3), np.uint8)
+    image = Image.fromarray(picture)
+    image.save(tmp_path / "a.png")
+    result = npbsrn.upscale(picture, 4, tiny_model)
+    for form in (image, tmp_path / "a.png", str(tmp_path / "a.png")):
+        enlarged = npbsrn.upscale(form, 4, tiny_model)
+        assert isinstance(enlarged, Image.Image)
+        np.testing.assert_array_equal(np.asarray(enlarged), result)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_pillow_modes_come_back(tiny_model, mode):
+    image = Image.new("L", (6, 5), 100).convert(mode)
+    enlarged = npbsrn.upscale(image, 4, tiny_model)
+    assert enlarged.mode == mode
+    assert enlarged.size == (24, 20)
+
+
+def test_alpha_is_enlarged_and_leaves_the_colours_alone(tiny_model, rng):
+    picture = rng.integers(0, 256, (5, 7, 4), np.uint8)
+    picture[:, :, 3] = 200
+    result = npbsrn.upscale(picture, 4, tiny_model)
+    np.testing.assert_array_equal(result[:, :, :3], npbsrn.upscale(picture[:, :, :3], 4, tiny_model))
+    assert np.all(result[:, :, 3] == 200)
+
+
+def test_sixteen_bits_are_finer_than_eight(tiny_model):
+    ramp = np.linspace(0, 65535, 12 * 9).reshape(9, 12).astype(np.uint16)
+    result = npbsrn.upscale(ramp, 4, "bicubic")
+    assert result.dtype == np.uint16
+    assert len(np.unique(result)) > 256
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_bicubic_has_every_scale(scale):
+    assert npbsrn.upscale(np.zeros((1, 1), np.uint8), scale, "bicubic").shape == (scale, scale)
+
+
+def test_the_input_is_left_alone(tiny_model, rng):
+    picture = rng.random((5, 7, 3))
+    before = picture.copy()
+    npbsrn.upscale(picture, 4, tiny_model)
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_views_of_any_stride_are_fine(tiny_model, rng):
+    picture = rng.integers(0, 256, (12, 14, 3), np.uint8)
+    view = picture[::2, ::-1]
+    np.testing.assert_array_equal(
+        npbsrn.upscale(view, 4, tiny_model), npbsrn.upscale(np.ascontiguousarray(view), 4, tiny_model)
+    )
+
+
+def test_a_model_of_another_scale_is_refused(tiny_model):
+    with pytest.raises(UsageError, match="the model enlarges x4, not x2"):
+        npbsrn.upscale(np.zeros((2, 2), np.uint8), 2, tiny_model)

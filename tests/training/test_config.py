@@ -1,0 +1,60 @@
+import pytest
+
+from npbsrn.errors import UsageError
+from npbsrn.training.config import PRESETS, make_config
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_presets_are_complete(preset, scale):
+    config = make_config(scale, preset)
+    assert config.scale == scale
+
+
+def test_the_paper_is_the_paper():
+    config = make_config(4, "paper")
+    assert (config.batch, config.patch, config.rate, config.beta1, config.weight_decay) == (16, 48, 1e-4, 0.5, 2e-4)
+    assert (config.network["base"], config.network["residual"]) == ("none", 1.0)
+    assert config.rate_at(0) == config.rate_at(199_999) == 1e-4
+    assert config.rate_at(200_000) == 0.5e-4
+
+
+def test_options_go_to_the_run_or_the_network():
+    config = make_config(2, "quick", {"steps": 7, "width": 8, "binarizer": {"alpha": "one"}})
+    assert config.steps == 7
+    assert config.network["width"] == 8
+    assert config.network["blocks"] == PRESETS["quick"]["network"]["blocks"]
+    assert config.network["binarizer"] == {"name": "bam", "alpha": "one"}
+
+
+def test_cosine_schedule():
+    config = make_config(4, "default", {"steps": 1000, "warmup": 100, "rate": 1e-3})
+    rates = [config.rate_at(step) for step in range(1000)]
+    assert rates[0] < rates[50] < rates[100] > rates[500] > rates[999] > 0
+    assert max(rates) < 1e-3
+    assert rates[999] < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be a number above 0, not 0"),
+        ({"steps": 2.5}, "steps must be a whole number, not 2.5"),
+        ({"batch": -1}, "batch must be a number above 0"),
+        ({"rate": float("nan")}, "rate must be a number above 0, not nan"),
+        ({"rate": "fast"}, "rate must be a number above 0, not 'fast'"),
+        ({"ema": 1}, "ema must be a number at least 0 and below 1"),
+        ({"seed": -1}, "seed must be a number at least 0"),
+        ({"schedule": "linear"}, "schedule cannot be 'linear'; choose among cosine, step"),
+        ({"colour": 3}, "bsrn cannot be built from scale, colour"),
+        ({"residual": -1}, "residual must be a number above 0"),
+    ],
+)
+def test_unknown_options_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        make_config(4, "default", options)
+
+
+def test_unknown_presets_are_refused():
+    with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, paper"):
+        make_config(4, "fast")

@@ -1,0 +1,182 @@
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npbsrn
+from npbsrn.errors import DataError, TrainingDivergedError, UsageError
+from npbsrn.params import leaves, load_arrays
+from npbsrn.training import loop
+
+TINY = {"blocks": 1, "width": 4, "batch": 2, "patch": 6, "progress": False, "validate_every": 4, "checkpoint_every": 2}
+
+
+@pytest.fixture
+def train(photographs, tmp_path):
+    def run(output="run", scale=4, **options):
+        options = TINY | {"steps": 8} | options
+        return npbsrn.train(photographs, scale, tmp_path / output, cache=tmp_path / "cache", **options)
+
+    return run
+
+
+def same(a, b):
+    return all(np.array_equal(a[name], b[name]) for name in a | b)
+
+
+def arrays(path):
+    return load_arrays(path)[0]
+
+
+def test_the_loss_falls(train, tmp_path):
+    train(steps=120, rate=5e-3, warmup=5, validate_every=30, base="none")
+    with (tmp_path / "run/metrics.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_run_leaves_its_files(train, tmp_path, photographs, scale):
+    for n in range(5, 12):
+        Image.new("RGB", (50, 50), (n, 2 * n, 200)).save(photographs / f"{n}.png")
+    model = train(scale=scale)
+    run = tmp_path / "run"
+    names = {"config.json", "metrics.csv", "checkpoint.npz", "best.npz", "weights.npz"}
+    assert {p.name for p in run.iterdir()} == names
+    assert json.loads((run / "config.json").read_text())["network"]["scale"] == scale
+    assert same(dict(leaves(model.params)), arrays(run / "weights.npz"))
+    assert model.card["steps"] == 8
+    assert model.card["pictures"] == 11  # one of twelve is held out
+    assert npbsrn.upscale(np.zeros((3, 4), np.uint8), scale, run).shape == (3 * scale, 4 * scale)
+
+
+def test_runs_are_reproducible(train, tmp_path):
+    train("a")
+    train("b")
+    train("c", seed=1)
+    a, b, c = (arrays(tmp_path / name / "checkpoint.npz") for name in "abc")
+    assert same(a, b)
+    assert not same(a, c)
+
+
+def interrupt_at(monkeypatch, step):
+    """Raise SIGINT in this process while the given step is computed."""
+    inner = loop.train_step
+
+    def step_and_interrupt(state, *args):
+        if state.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return inner(state, *args)
+
+    monkeypatch.setattr(loop, "train_step", step_and_interrupt)
+
+
+@pytest.mark.parametrize("at", [0, 2, 3, 6])
+def test_ctrl_c_saves_and_resume_ends_bit_for_bit_the_same(train, tmp_path, monkeypatch, at):
+    train("whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, at)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped")
+    assert load_arrays(tmp_path / "stopped/checkpoint.npz")[1]["step"] == at + 1
+    npbsrn.train(None, 4, tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+    assert same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "stopped/weights.npz"))
+
+
+def test_resume_after_a_crash_between_checkpoints(train, tmp_path, monkeypatch):
+    train("whole")
+    inner = loop.train_step
+
+    def crash(state, *args):
+        if state.step == 5:
+            raise SystemError("as if killed")
+        return inner(state, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", crash)
+        with pytest.raises(SystemError):
+            train("killed")
+    assert load_arrays(tmp_path / "killed/checkpoint.npz")[1]["step"] == 4
+    npbsrn.train(None, 4, tmp_path / "killed", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "killed/checkpoint.npz"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(train, tmp_path, monkeypatch):
+    inner = loop.train_step
+
+    def diverge(state, *args):
+        new, loss = inner(state, *args)
+        return new, float("nan") if state.step == 5 else loss
+
+    monkeypatch.setattr(loop, "train_step", diverge)
+    with pytest.raises(TrainingDivergedError, match=r"the loss is nan at step 5; try a lower rate"):
+        train()
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 4
+
+
+def test_a_held_out_picture_is_not_trained_on(photographs):
+    config = loop.make_config(4, options={"holdout": 2})
+    for n in range(5, 30):
+        Image.new("RGB", (40, 40)).save(photographs / f"{n:02}.png")
+    train_pairs, valid_pairs = loop.split_pairs(photographs, config, None)
+    assert len(valid_pairs) == 2
+    assert len(train_pairs) == 28
+    assert not {p.name for p in train_pairs} & {p.name for p in valid_pairs}
+
+
+def test_a_validation_folder_is_judged_on(train, photographs, tmp_path):
+    train(validation=photographs)
+    with (tmp_path / "run/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [4, 8]
+    report = npbsrn.evaluate(tmp_path / "run", photographs, 4)
+    assert float(rows[-1]["psnr"]) == pytest.approx(report.mean.psnr, abs=1e-9)
+
+
+def test_an_existing_run_is_not_overwritten(train):
+    train()
+    with pytest.raises(UsageError, match="holds a run already; resume it"):
+        train()
+
+
+def test_a_resumed_run_keeps_its_options(train, tmp_path):
+    train()
+    with pytest.raises(UsageError, match="a resumed run keeps its steps of 8; leave the option out"):
+        npbsrn.train(None, 4, tmp_path / "run", resume=True, steps=9)
+
+
+def test_a_finished_run_resumes_to_itself(train, tmp_path):
+    train()
+    before = arrays(tmp_path / "run/weights.npz")
+    npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(before, arrays(tmp_path / "run/weights.npz"))
+
+
+def test_without_a_folder_there_is_nothing_to_train_on(tmp_path):
+    with pytest.raises(UsageError, match="name a folder of pictures"):
+        npbsrn.train(output=tmp_path)
+
+
+def test_an_output_that_is_a_file_is_refused(train, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="choose another output folder"):
+        train("file/run")
+
+
+def test_progress_shows_what_it_should(train, capsys):
+    train(progress=True)
+    shown = capsys.readouterr().err
+    for word in ("loss 0.", "lr ", "patches/s", "8/8", "best"):
+        assert word in shown
+
+
+def test_training_works_in_a_thread(train):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train).result().card["steps"] == 8
