@@ -37,16 +37,33 @@ class State:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's pictures are.
+
+    Parameters
+    ----------
+    folder, validation : str or None
+        Absolute paths; a run that goes on elsewhere may name others.
+    digest : str or None
+        Names the content of the pictures that are trained on.
+    """
+
+    folder: str | None
+    validation: str | None
+    digest: str | None = None
+
+
 GROUPS = ("params", "m", "v", "average")
 
 
-def save_checkpoint(path: Path, state: State, config: TrainConfig, data: str) -> None:
-    """Write a checkpoint, whole or not at all; `data` names the folder of pictures."""
+def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origin) -> None:
+    """Write a checkpoint, whole or not at all."""
     arrays = {f"{group}.{name}": a for group in GROUPS for name, a in getattr(state, group).items()}
     card = {
         "kind": "checkpoint",
         "train": asdict(config),
-        "data": data,
+        "origin": asdict(origin),
         "step": state.step,
         "best": state.best if state.best > float("-inf") else None,
         "seconds": state.seconds,
@@ -54,8 +71,8 @@ def save_checkpoint(path: Path, state: State, config: TrainConfig, data: str) ->
     save_arrays(path, arrays, card, compress=False)
 
 
-def load_checkpoint(path: Path) -> tuple[State, TrainConfig, str]:
-    """Read a checkpoint: the state, the run's configuration, and its folder of pictures.
+def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
+    """Read a checkpoint: the state, the run's configuration, and where its pictures are.
 
     Raises
     ------
@@ -72,4 +89,4 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, str]:
     config = TrainConfig(**card["train"])
     fits(path, groups["params"], make_network(config.network))
     best = float("-inf") if card["best"] is None else card["best"]
-    return State(**groups, step=card["step"], best=best, seconds=card["seconds"]), config, card["data"]
+    return State(**groups, step=card["step"], best=best, seconds=card["seconds"]), config, Origin(**card["origin"])

@@ -4,6 +4,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class PatchSource:
         Folder of the decoded pictures (see `default_cache`). Entries are named by the content of the files and the
         scale, so that a changed file is noticed and runs can share one folder.
     progress : callable, optional
-        Called as ``progress(done, total)`` while pictures are decoded.
+        Called behind each picture.
 
     Raises
     ------
@@ -51,16 +52,16 @@ class PatchSource:
         pairs: Sequence[Pair],
         scale: int,
         patch: int,
-        cache: Path | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        cache: str | PathLike[str] | None = None,
+        progress: Callable[[], object] | None = None,
     ) -> None:
         self.scale, self.patch = scale, patch
-        folder = cache or default_cache()
+        folder = Path(cache) if cache else default_cache()
         entries = []
-        for done, pair in enumerate(pairs, 1):
+        for pair in pairs:
             entries.append(_cached(pair, scale, folder))
             if progress:
-                progress(done, len(pairs))
+                progress()
         sizes = [np.load(lr, mmap_mode="r").shape[:2] for lr, _ in entries]
         large = [i for i, size in enumerate(sizes) if min(size) >= patch]
         if not large:
@@ -71,6 +72,8 @@ class PatchSource:
         if len(large) < len(sizes):
             warnings.warn(f"{len(sizes) - len(large)} pictures are smaller than a patch: left out", stacklevel=2)
         self.entries = [entries[i] for i in large]
+        names = " ".join(lr.name for lr, _ in self.entries)  # which hold the digests of the pictures
+        self.digest = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
         areas = np.array([np.prod(sizes[i]) for i in large], np.float64)
         self.shares = areas / areas.sum()
 

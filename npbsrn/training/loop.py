@@ -1,13 +1,10 @@
-"""The training run: batch, network, loss, back, Adam, average, and again."""
+"""The training run: batch, step, and again, with validation and checkpoints in between."""
 
-import csv
 import dataclasses
-import json
-import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -20,14 +17,14 @@ from npbsrn.datasets import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, TrainingDivergedError, UsageError
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
-from npbsrn.models import Model, check_scale, save_model
+from npbsrn.models import Model, check_scale
 from npbsrn.networks import Network, make_network
-from npbsrn.ops.loss import l1_loss
-from npbsrn.params import leaves, nest
-from npbsrn.training.checkpoint import State, load_checkpoint, save_checkpoint
+from npbsrn.params import nest
+from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
-from npbsrn.training.optimizer import Flat, adam, moving_average
+from npbsrn.training.records import Records
+from npbsrn.training.step import first_state, train_step
 
 Array = np.ndarray[Any, Any]
 
@@ -83,44 +80,46 @@ def train(
         On Ctrl-C, after the state has been saved.
     """
     check_scale(scale)
+    run = Path(output) if output else Path("runs") / f"bsrn-x{scale}"
+    origin = Origin(_absolute(folder), _absolute(validation))
     state: State | None = None
     if resume:
-        run = Path(output) if output else Path("runs") / f"bsrn-x{scale}"
-        state, config, data = load_checkpoint(run / "checkpoint.npz")
+        state, config, before = load_checkpoint(run / "checkpoint.npz")
         _refuse_changes(config, options)
-        folder = folder or data
+        origin = Origin(origin.folder or before.folder, origin.validation or before.validation, before.digest)
     else:
-        if folder is None:
-            raise UsageError("name a folder of pictures to train on")
         config = make_config(scale, preset, options)
-        run = Path(output) if output else Path("runs") / f"{config.network['name']}-x{scale}"
         if (run / "checkpoint.npz").exists():
             raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
+    if origin.folder is None:
+        raise UsageError("name a folder of pictures to train on")
     network = make_network(config.network)
-    train_pairs, valid_pairs = split_pairs(Path(folder), config, validation)
+    train_pairs, valid_pairs = split_pairs(origin, config)
     with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
-        source = PatchSource(
-            train_pairs,
-            config.scale,
-            config.patch,
-            Path(cache) if cache else None,
-            lambda *_: bar.update() and None,
-        )
-    return Run(config, network, source, valid_pairs, run, str(folder), progress).go(state)
+        source = PatchSource(train_pairs, config.scale, config.patch, cache, progress=bar.update)
+    if origin.digest not in (None, source.digest):
+        raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
+    state = state or first_state(network, config.seed)
+    records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step)
+    valid = [read_pair(pair, config.scale) for pair in valid_pairs]
+    return Run(config, network, source, valid, records, progress).go(state)
 
 
-def split_pairs(
-    folder: Path, config: TrainConfig, validation: str | PathLike[str] | None
-) -> tuple[list[Pair], list[Pair]]:
+def split_pairs(origin: Origin, config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on and pairs to validate on."""
+    folder = Path(origin.folder or "")
     pairs = find_pairs(folder, config.scale)
-    if validation is not None:
-        return pairs, find_pairs(validation, config.scale, "valid")
+    if origin.validation is not None:
+        return pairs, find_pairs(origin.validation, config.scale, "valid")
     if (folder / "DIV2K_valid_HR").is_dir():
         return pairs, find_pairs(folder, config.scale, "valid")[: config.holdout]
     count = min(config.holdout, len(pairs) // 10)
     held = {round((n + 0.5) * len(pairs) / count) for n in range(count)}
     return [p for i, p in enumerate(pairs) if i not in held], [pairs[i] for i in sorted(held)]
+
+
+def _absolute(folder: str | PathLike[str] | None) -> str | None:
+    return None if folder is None else str(Path(folder).absolute())
 
 
 def _refuse_changes(config: TrainConfig, options: dict[str, Any]) -> None:
@@ -130,141 +129,88 @@ def _refuse_changes(config: TrainConfig, options: dict[str, Any]) -> None:
             raise UsageError(f"a resumed run keeps its {name} of {flat.get(name)!r}; leave the option out")
 
 
-def first_state(network: Network, seed: int) -> State:
-    """State before the first step."""
-    params = dict(leaves(network.init(seed)))
-    zeros = {name: np.zeros_like(a) for name, a in params.items() if ".running_" not in name}
-    average = {name: a.copy() for name, a in params.items()}
-    return State(params, zeros, {name: a.copy() for name, a in zeros.items()}, average)
-
-
-def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[float, Flat]:
-    """L1 loss of a batch and its gradients by dotted name; running averages in `params` move."""
-    out, back = network.apply(nest(params), x, train=True)
-    loss, pull = l1_loss(out, y)
-    _, grads = back(pull(1.0))
-    return loss, dict(leaves(grads))
-
-
-def train_step(state: State, network: Network, config: TrainConfig, x: Array, y: Array) -> tuple[State, float]:
-    """One step on one batch."""
-    loss, grads = loss_and_grads(network, state.params, x, y)
-    rate = config.rate_at(state.step)
-    params, m, v = adam(
-        state.params,
-        grads,
-        state.m,
-        state.v,
-        state.step,
-        rate,
-        config.beta1,
-        config.beta2,
-        config.weight_decay,
-    )
-    average = moving_average(state.average, params, state.step, config.ema)
-    return dataclasses.replace(state, params=params, m=m, v=v, average=average, step=state.step + 1), loss
-
-
+@dataclasses.dataclass(frozen=True)
 class Run:
-    """One training run and its folder.
+    """One training run.
 
     Parameters
     ----------
     config : TrainConfig
     network : Network
     source : PatchSource
-    valid_pairs : list of Pair
-        May be empty.
-    folder : Path
-    data : str
-        The folder of pictures, for the records.
+    valid : list of (lr, hr)
+        8-bit pictures to validate on; may be empty.
+    records : Records
     progress : bool
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        network: Network,
-        source: PatchSource,
-        valid_pairs: Sequence[Pair],
-        folder: Path,
-        data: str,
-        progress: bool,
-    ) -> None:
-        self.config, self.network, self.source, self.folder, self.data = config, network, source, folder, data
-        self.progress = progress
-        self.valid = [read_pair(pair, config.scale) for pair in valid_pairs]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write to {folder} ({error.strerror}); choose another output folder") from None
+    config: TrainConfig
+    network: Network
+    source: PatchSource
+    valid: list[tuple[Array, Array]]
+    records: Records
+    progress: bool
 
-    def go(self, state: State | None) -> Model:
-        """Train from `state`, or from the beginning, to the last step."""
+    def go(self, state: State) -> Model:
+        """Train from `state` to the last step; returns the averaged weights."""
         config = self.config
-        state = state or first_state(self.network, config.seed)
         losses: list[float] = []
         with _deferred_interrupt() as interrupted, self._bar(state) as bar:
             while state.step < config.steps:
-                start = time.perf_counter()
-                x, y = self.source.batch(config.seed, state.step, config.batch)
-                new, loss = train_step(state, self.network, config, x, y)
-                if not math.isfinite(loss):
-                    raise TrainingDivergedError(
-                        f"the loss is {loss} at step {state.step}; try a lower rate than {config.rate:g} or a longer "
-                        f"warmup than {config.warmup}; {self.folder} keeps the last good checkpoint"
-                    )
-                seconds = time.perf_counter() - start
-                state = dataclasses.replace(new, seconds=state.seconds + seconds)
+                state, loss = self._timed_step(state)
                 losses.append(loss)
                 bar.update()
-                bar.set_postfix_str(
-                    f"loss {np.mean(losses[-100:]):.4f}, lr {config.rate_at(state.step - 1):.1e}, "
-                    f"{config.batch / seconds:.0f} patches/s, best {state.best:.2f} dB"
-                )
+                bar.set_postfix_str(self._words(state, losses, bar))
                 last = state.step == config.steps
                 if last or state.step % config.validate_every == 0:
-                    state = self.validate(state, float(np.mean(losses)))
+                    state = self._validate(state, float(np.mean(losses)))
                     losses.clear()
                 if last or interrupted.is_set() or state.step % config.checkpoint_every == 0:
-                    save_checkpoint(self.folder / "checkpoint.npz", state, config, self.data)
+                    self._refuse_infinite(state, *state.params.values())
+                    self.records.checkpoint(state)
                 if interrupted.is_set() and not last:
                     raise KeyboardInterrupt
         model = self.model(state)
-        save_model(self.folder / "weights.npz", model)
+        self.records.weights("weights.npz", model)
         return model
 
     def model(self, state: State, **facts: Any) -> Model:
         """The averaged weights with a card."""
-        config = self.config
         card = {
-            "data": Path(self.data).name,
+            "data": Path(self.records.origin.folder or "").name,
             "pictures": len(self.source.entries),
             "steps": state.step,
             "minutes": round(state.seconds / 60, 1),
-            "seed": config.seed,
-            "train": dataclasses.asdict(config),
+            "seed": self.config.seed,
+            "train": dataclasses.asdict(self.config),
             "best_validation_psnr": None if state.best == float("-inf") else round(state.best, 3),
         }
         return Model(self.network, nest(state.average), card | facts)
 
-    def validate(self, state: State, loss: float) -> State:
+    def _timed_step(self, state: State) -> tuple[State, float]:
+        start = time.perf_counter()
+        x, y = self.source.batch(self.config.seed, state.step, self.config.batch)
+        new, loss = train_step(state, self.network, self.config, x, y)
+        self._refuse_infinite(state, np.array(loss))
+        return dataclasses.replace(new, seconds=state.seconds + time.perf_counter() - start), loss
+
+    def _refuse_infinite(self, state: State, *arrays: Array) -> None:
+        if not all(np.all(np.isfinite(array)) for array in arrays):
+            raise TrainingDivergedError(
+                f"the loss or a weight is no longer finite at step {state.step}; try a lower rate than "
+                f"{self.config.rate:g} or a longer warmup than {self.config.warmup}; {self.records.folder} keeps the "
+                "last good checkpoint, if there was one"
+            )
+
+    def _validate(self, state: State, loss: float) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
-        model = self.model(state)
-        scores = [compare(run_uint8(model, lr, self.config.scale), hr, self.config.scale) for lr, hr in self.valid]
-        psnr = float(np.mean([score[0] for score in scores])) if scores else None
-        path = self.folder / "metrics.csv"
-        header = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if header:
-                writer.writerow(["step", "loss", "rate", "psnr", "seconds"])
-            rate = self.config.rate_at(state.step - 1)
-            writer.writerow([state.step, f"{loss:.6f}", f"{rate:.3e}", psnr, f"{state.seconds:.1f}"])
+        model, scale = self.model(state), self.config.scale
+        scores = [compare(run_uint8(model, lr, scale), hr, scale)[0] for lr, hr in self.valid]
+        psnr = float(np.mean(scores)) if scores else None
+        self.records.metrics(state, loss, psnr)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
-            save_model(self.folder / "best.npz", self.model(state, validation_psnr=round(psnr, 3)))
+            self.records.weights("best.npz", self.model(state, validation_psnr=round(psnr, 3)))
         return state
 
     def _bar(self, state: State) -> "tqdm[Any]":
@@ -272,6 +218,14 @@ class Run:
             total=self.config.steps, initial=state.step, disable=not self.progress, desc="train", unit="step",
             dynamic_ncols=True, smoothing=0.05,
         )  # fmt: skip
+
+    def _words(self, state: State, losses: list[float], bar: "tqdm[Any]") -> str:
+        steps_a_second = bar.format_dict["rate"] or 0.0
+        best = "" if state.best == float("-inf") else f", best {state.best:.2f} dB"
+        return (
+            f"loss {np.mean(losses[-100:]):.4f}, lr {self.config.rate_at(state.step - 1):.1e}, "
+            f"{self.config.batch * steps_a_second:.0f} patches/s{best}"
+        )
 
 
 @contextmanager

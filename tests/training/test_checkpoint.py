@@ -5,18 +5,19 @@ from npbsrn.errors import WeightsError
 from npbsrn.models import Model, save_model
 from npbsrn.networks import make_network
 from npbsrn.params import leaves
-from npbsrn.training.checkpoint import GROUPS, load_checkpoint, save_checkpoint
+from npbsrn.training.checkpoint import GROUPS, Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.config import make_config
-from npbsrn.training.loop import first_state
+from npbsrn.training.step import first_state
 
 CONFIG = make_config(2, "default", {"blocks": 1, "width": 4, "steps": 5})
+ORIGIN = Origin("/pictures", None, "digest")
 
 
 def test_round_trip(tmp_path):
     state = first_state(make_network(CONFIG.network), 0)
-    save_checkpoint(tmp_path / "c.npz", state, CONFIG, "folder")
-    again, config, data = load_checkpoint(tmp_path / "c.npz")
-    assert (config, data, again.step, again.best) == (CONFIG, "folder", 0, float("-inf"))
+    save_checkpoint(tmp_path / "c.npz", state, CONFIG, ORIGIN)
+    again, config, origin = load_checkpoint(tmp_path / "c.npz")
+    assert (config, origin, again.step, again.best) == (CONFIG, ORIGIN, 0, float("-inf"))
     for group in GROUPS:
         before, after = getattr(state, group), getattr(again, group)
         assert before.keys() == after.keys()

@@ -11,6 +11,7 @@ import npbsrn
 from npbsrn.errors import DataError, TrainingDivergedError, UsageError
 from npbsrn.params import leaves, load_arrays
 from npbsrn.training import loop
+from npbsrn.training.checkpoint import Origin
 
 TINY = {"blocks": 1, "width": 4, "batch": 2, "patch": 6, "progress": False, "validate_every": 4, "checkpoint_every": 2}
 
@@ -114,7 +115,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(train, tmp_path, monkeypatc
         return new, float("nan") if state.step == 5 else loss
 
     monkeypatch.setattr(loop, "train_step", diverge)
-    with pytest.raises(TrainingDivergedError, match=r"the loss is nan at step 5; try a lower rate"):
+    with pytest.raises(TrainingDivergedError, match="no longer finite at step 5; try a lower rate"):
         train()
     assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 4
 
@@ -123,7 +124,7 @@ def test_a_held_out_picture_is_not_trained_on(photographs):
     config = loop.make_config(4, options={"holdout": 2})
     for n in range(5, 30):
         Image.new("RGB", (40, 40)).save(photographs / f"{n:02}.png")
-    train_pairs, valid_pairs = loop.split_pairs(photographs, config, None)
+    train_pairs, valid_pairs = loop.split_pairs(Origin(str(photographs), None), config)
     assert len(valid_pairs) == 2
     assert len(train_pairs) == 28
     assert not {p.name for p in train_pairs} & {p.name for p in valid_pairs}
@@ -135,7 +136,7 @@ def test_a_validation_folder_is_judged_on(train, photographs, tmp_path):
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [4, 8]
     report = npbsrn.evaluate(tmp_path / "run", photographs, 4)
-    assert float(rows[-1]["psnr"]) == pytest.approx(report.mean.psnr, abs=1e-9)
+    assert float(rows[-1]["psnr"]) == pytest.approx(report.mean.psnr, abs=1e-4)
 
 
 def test_an_existing_run_is_not_overwritten(train):
@@ -148,6 +149,58 @@ def test_a_resumed_run_keeps_its_options(train, tmp_path):
     train()
     with pytest.raises(UsageError, match="a resumed run keeps its steps of 8; leave the option out"):
         npbsrn.train(None, 4, tmp_path / "run", resume=True, steps=9)
+
+
+def test_a_weight_that_is_not_finite_is_not_saved(train, tmp_path, monkeypatch):
+    inner = loop.train_step
+
+    def poison(state, *args):
+        new, loss = inner(state, *args)
+        if state.step == 3:
+            new.params["head.bias"][0] = np.inf
+        return new, loss
+
+    monkeypatch.setattr(loop, "train_step", poison)
+    with pytest.raises(TrainingDivergedError, match="no longer finite at step 4"):
+        train()
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 2
+
+
+def test_a_resumed_run_remembers_its_validation_folder(train, photographs, tmp_path, monkeypatch):
+    train("whole", validation=photographs)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped", validation=photographs)
+    monkeypatch.chdir("/")
+    npbsrn.train(None, 4, tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+    metrics = [(tmp_path / run / "metrics.csv").read_text().splitlines() for run in ("whole", "stopped")]
+    assert [line.split(",")[0] for line in metrics[0]] == [line.split(",")[0] for line in metrics[1]]
+
+
+def test_a_resumed_run_wants_its_pictures(train, photographs, tmp_path):
+    train()
+    Image.new("RGB", (60, 60)).save(photographs / "new.png")
+    with pytest.raises(DataError, match="are not those that this run began with"):
+        npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+
+
+def test_metrics_of_lost_steps_are_dropped(train, tmp_path, monkeypatch):
+    inner = loop.train_step
+
+    def crash(state, *args):
+        if state.step == 7:
+            raise SystemError("as if killed")
+        return inner(state, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", crash)
+        with pytest.raises(SystemError):
+            train(validate_every=3, checkpoint_every=4)  # metrics of step 6, checkpoint of step 4
+    npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    lines = (tmp_path / "run/metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "3", "6", "8"]
 
 
 def test_a_finished_run_resumes_to_itself(train, tmp_path):
@@ -171,7 +224,7 @@ def test_an_output_that_is_a_file_is_refused(train, tmp_path):
 def test_progress_shows_what_it_should(train, capsys):
     train(progress=True)
     shown = capsys.readouterr().err
-    for word in ("loss 0.", "lr ", "patches/s", "8/8", "best"):
+    for word in ("loss 0.", "lr ", "patches/s", "8/8", "<"):
         assert word in shown
 
 

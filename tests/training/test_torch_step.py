@@ -8,7 +8,7 @@ from npbsrn.networks import make_network
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.params import leaves
 from npbsrn.training.config import TrainConfig
-from npbsrn.training.loop import first_state, loss_and_grads, train_step
+from npbsrn.training.step import first_state, loss_and_grads, train_step
 
 pytestmark = pytest.mark.peers
 RTOL = 1e-5
@@ -70,7 +70,7 @@ class TorchBsrn:
         a1 = x
         a2 = f.prelu(self.binary_conv(f"{name}.conv1", [a1], [*filters3, w1]), p[f"{name}.act1.slope"])
         a3 = f.prelu(self.binary_conv(f"{name}.conv2", [a1, a2], [w2]), p[f"{name}.act2.slope"])
-        return x + self.binary_conv(f"{name}.conv3", [a1, a2, a3], [w2, w3])
+        return x + self.config["residual"] * self.binary_conv(f"{name}.conv3", [a1, a2, a3], [w2, w3])
 
     def __call__(self, x):
         torch, scale = self.torch, self.config["scale"]
@@ -95,7 +95,7 @@ def relative(a, b):
 
 CASES = {
     "x2": {"scale": 2},
-    "x3 paper": {"scale": 3, "base": "none"},
+    "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
     "x4 bireal": {"scale": 4, "binarizer": {"activation_ste": "bireal", "filter_ste": "clip"}},
     **{row: {"scale": 2, "binarizer": options} for row, options in ABLATIONS.items()},
 }
