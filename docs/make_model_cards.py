@@ -1,0 +1,68 @@
+"""Write docs/models.md: the card of each shipped model, and its figures on the test sets.
+
+Run it from the repository's root, with NPBSRN_DATA naming the folder that holds Set5 and Set14:
+``NPBSRN_DATA=DIR python docs/make_model_cards.py``.
+"""
+
+import os
+import platform
+from pathlib import Path
+
+import npbsrn
+from npbsrn.models import Model
+from npbsrn.networks import count_parameters
+
+DOCS = Path(__file__).parent
+HEAD = """# The shipped models
+
+Written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files and judges the
+models by the package's default path. The test sets are for judging only: no choice was made by them.
+"""
+
+
+def cpu() -> str:
+    """Name of the CPU, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def card(model: Model) -> str:
+    """One model's table."""
+    facts, train = model.card, model.card["train"]
+    counts = count_parameters(model.params)
+    rows = {
+        "network": f"`{model.network.config}`",
+        "parameters": f"{counts['total']:,}, of them {counts['binary']:,} of 1 bit",
+        "data": f"{facts['pictures']} pictures of the folder `{facts['data']}` (BSDS500 train and test; Yang et al.)",
+        "steps": f"{facts['steps']} of {train['batch']} patches of {train['patch']}x{train['patch']} LR pixels",
+        "minutes": facts["minutes"],
+        "seed": facts["seed"],
+        "rate": f"{train['rate']:g}, {train['warmup']} steps of warm-up, {train['schedule']}",
+        "validation PSNR": f"{facts['best_validation_psnr']} dB on {train['holdout']} held-out training pictures",
+    }
+    return "| | |\n|---|---|\n" + "".join(f"| {key} | {value} |\n" for key, value in rows.items())
+
+
+def figures(folder: Path, scale: int) -> str:
+    """PSNR and SSIM of every picture beside bicubic's."""
+    ours, bicubic = (npbsrn.evaluate(model, folder, scale) for model in (None, "bicubic"))
+    lines = [f"\n| {folder.name} | npbsrn dB | SSIM | bicubic dB | SSIM |\n|---|---|---|---|---|"]
+    for a, b in zip((*ours.scores, ours.mean), (*bicubic.scores, bicubic.mean), strict=True):
+        lines.append(f"| {a.name} | {a.psnr:.2f} | {a.ssim:.4f} | {b.psnr:.2f} | {b.ssim:.4f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    data = Path(os.environ["NPBSRN_DATA"])
+    parts = [HEAD, f"\nJudged on: {cpu()}.\n"]
+    for path in sorted((Path(npbsrn.__file__).parent / "weights").glob("*.npz")):
+        model = npbsrn.load(path)
+        parts += [f"\n## {path.stem}\n\n", card(model)]
+        parts += [figures(data / name, model.scale) for name in ("Set5", "Set14")]
+    (DOCS / "models.md").write_text("".join(parts))
+
+
+if __name__ == "__main__":
+    main()
