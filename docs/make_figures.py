@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 import npbsrn
+from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
 from npbsrn.pictures import read_rgb
 from npbsrn.resize import resize
@@ -23,7 +24,7 @@ def main() -> None:
     """Write docs/images/before-after.png and print the PSNR of the whole pictures."""
     truth = read_rgb(IMAGES / "coffee.png")
     reduced = resize(truth, 1 / SCALE)
-    results = [npbsrn.upscale(reduced, SCALE, model) for model in ("bicubic", None)]
+    results = [run_uint8(model, reduced, SCALE) for model in ("bicubic", npbsrn.load(scale=SCALE))]
     for name, result in zip(("bicubic", "npbsrn"), results, strict=True):
         print(f"{name}: {compare(result, truth, SCALE)[0]:.2f} dB")
     crops = [picture[ROWS, COLUMNS].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1) for picture in (*results, truth)]

@@ -39,7 +39,7 @@ def card(model: Model) -> str:
         "minutes": facts["minutes"],
         "seed": facts["seed"],
         "rate": f"{train['rate']:g}, {train['warmup']} steps of warm-up, {train['schedule']}",
-        "validation PSNR": f"{facts['best_validation_psnr']} dB on {train['holdout']} held-out training pictures",
+        "validation PSNR": f"{facts['validation_psnr']} dB on {train['holdout']} held-out training pictures",
     }
     return "| | |\n|---|---|\n" + "".join(f"| {key} | {value} |\n" for key, value in rows.items())
 

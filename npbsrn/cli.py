@@ -20,13 +20,16 @@ from npbsrn.networks import NETWORKS, count_parameters, make_network
 from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
 from npbsrn.training.config import PRESETS
 
+OWN_OPTIONS = {"folder", "scale", "output", "preset", "resume", "validation", "cache", "progress"}  # of `train`
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can mend."""
     arguments = build_parser().parse_args(argv)
-    warnings.showwarning = lambda message, *_: say(f"warning: {message}")
     try:
-        return int(arguments.command(arguments) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: say(f"warning: {message}")
+            return int(arguments.command(arguments) or 0)
     except TrainingDivergedError as error:
         say(error)
         return 1
@@ -36,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return 130
+    except OSError as error:
+        say(f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place")
+        return 2
     except MemoryError:
         say("there is not enough memory for this; use a smaller picture, batch or patch")
         return 1
@@ -74,9 +80,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
 
     command = add("train", run_train, "Train a network on a folder of photographs.")
+    command.set_defaults(scale=None)
     command.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="pictures, in any of the usual layouts")
     command.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder; default runs/bsrn-x4")
-    command.add_argument("--preset", default="default", help=f"{', '.join(PRESETS)}")
+    command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     command.add_argument("--validation", type=Path, metavar="DIR", help="folder to judge the weights on meanwhile")
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
@@ -101,20 +108,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run_upscale(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
+    from npbsrn.datasets import pictures_in
     from npbsrn.upscaling import choose_model, upscale
 
     source, target = arguments.input, arguments.output
     folder = source.is_dir()
     if folder and (target.suffix.lower() in FORMATS or target.is_file()):
         raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
-    jobs = _folder_jobs(source, target) if folder else [(source, target)]
+    if folder and target.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{target} is {source} or lies in it; write to another folder, so that the originals stay")
     if not folder:
         check_output(target)
     model = choose_model(arguments.model, arguments.scale)
+    jobs = [(p, target / p.relative_to(source)) for p in pictures_in(source)] if folder else [(source, target)]
     failed = 0
     for picture, result in tqdm(jobs, unit="picture", disable=len(jobs) == 1 or None, leave=False):
         try:
             image = open_picture(picture)
+            if folder:
+                make_folder(result.parent)
             check_output(result, image)
             write_picture(upscale(image, arguments.scale, model), result)
         except PictureError as error:
@@ -127,16 +139,12 @@ def run_upscale(arguments: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _folder_jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    from npbsrn.datasets import pictures_in
-
-    jobs = [(picture, target / picture.relative_to(source)) for picture in pictures_in(source)]
-    for _, result in jobs:
-        try:
-            result.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PictureError(f"cannot make the folder {result.parent}: {error.strerror}") from None
-    return jobs
+def make_folder(folder: Path) -> None:
+    """Make a folder for results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None
 
 
 def run_train(arguments: argparse.Namespace) -> None:
@@ -151,8 +159,9 @@ def run_train(arguments: argparse.Namespace) -> None:
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
         validation=arguments.validation, progress=not arguments.quiet, **options,
     )  # fmt: skip
-    best = model.card["best_validation_psnr"]
-    print(f"{model.card['steps']} steps in {model.card['minutes']} minutes, best validation PSNR {best} dB")
+    psnr = model.card["validation_psnr"]
+    judged = "" if psnr is None else f", validation PSNR {psnr} dB"
+    print(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
 
 
 def _set(options: dict[str, Any], setting: str) -> None:
@@ -165,6 +174,8 @@ def _set(options: dict[str, Any], setting: str) -> None:
     except json.JSONDecodeError:
         value = text
     *path, last = name.split(".")
+    if name.split(".")[0] in OWN_OPTIONS:
+        raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")
     for key in path:
         options = options.setdefault(key, {})
         if not isinstance(options, dict):
@@ -176,6 +187,8 @@ def run_eval(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
     from npbsrn.evaluation import evaluate
 
+    if arguments.json and str(arguments.json) != "-" and not arguments.json.parent.is_dir():
+        raise UsageError(f"cannot write {arguments.json}: there is no folder {arguments.json.parent}; make it first")
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:

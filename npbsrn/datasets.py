@@ -82,26 +82,32 @@ def pictures_in(folder: Path) -> list[Path]:
     DataError
         If there is none.
     """
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in FORMATS and path.is_file() and not path.name.startswith(".")
-    )
+    files = _pictures_below(folder)
     if not files:
         kinds = ", ".join(suffix[1:] for suffix in FORMATS)
         raise DataError(f"there is no picture in {folder}; known kinds are {kinds}")
     return files
 
 
+def _pictures_below(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS and not path.name.startswith("."))
+    return sorted(path for path in files if path.is_file())
+
+
 def _partners(hr_folder: Path, candidates: Iterable[Path], scale: int) -> list[Pair]:
     """Pair HR files with the LR files of the first candidate folder that exists and holds pictures."""
     files = pictures_in(hr_folder)
-    lr_folder = next((c for c in candidates if c.is_dir() and any(_pictures_of(c))), None)
+    lr_folder = next((c for c in candidates if c.is_dir() and any(_pictures_below(c))), None)
     if lr_folder is None:
         return [Pair(path.relative_to(hr_folder).as_posix(), path) for path in files]
-    by_stem = {path.stem.removesuffix(f"x{scale}"): path for path in _pictures_of(lr_folder)}
-    by_stem |= {path.stem: path for path in _pictures_of(lr_folder)}
-    found = [Pair(path.relative_to(hr_folder).as_posix(), path, by_stem.get(path.stem)) for path in files]
+    by_place = {}
+    for path in _pictures_below(lr_folder):
+        place = path.relative_to(lr_folder).with_suffix("")
+        by_place[place] = by_place[place.with_name(place.name.removesuffix(f"x{scale}"))] = path
+    found = []
+    for path in files:
+        place = path.relative_to(hr_folder)
+        found.append(Pair(place.as_posix(), path, by_place.get(place.with_suffix(""))))
     missing = [pair.name for pair in found if pair.lr is None]
     if missing:
         raise DataError(
@@ -111,17 +117,16 @@ def _partners(hr_folder: Path, candidates: Iterable[Path], scale: int) -> list[P
     return found
 
 
-def _pictures_of(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in FORMATS]
-
-
 def _srf_pairs(folder: Path, files: list[Path], scale: int) -> list[Pair]:
-    matches = {path: match for path in files if (match := SRF.match(path.stem)) and int(match["scale"]) == scale}
-    lows = {match["stem"]: path for path, match in matches.items() if match["kind"] == "LR"}
-    highs = {match["stem"]: path for path, match in matches.items() if match["kind"] == "HR"}
+    lows: dict[tuple[Path, str], Path] = {}
+    highs: dict[tuple[Path, str], Path] = {}
+    for path in files:
+        match = SRF.match(path.stem)
+        if match and int(match["scale"]) == scale:
+            (highs if match["kind"] == "HR" else lows)[path.parent, match["stem"]] = path
     if not highs:
         raise DataError(f"{folder} holds pairs, but none for x{scale}")
-    return [Pair(path.relative_to(folder).as_posix(), path, lows.get(stem)) for stem, path in highs.items()]
+    return [Pair(path.relative_to(folder).as_posix(), path, lows.get(key)) for key, path in highs.items()]
 
 
 def read_pair(pair: Pair, scale: int) -> tuple[Array, Array]:

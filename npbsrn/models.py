@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file, files
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     """
     if model is not None:
         path = Path(model)
-        return _load_file(path / "weights.npz" if path.is_dir() else path)
+        if path.is_dir():  # of a run: while it is under way there are only the best weights so far
+            path /= "weights.npz" if (path / "weights.npz").exists() else "best.npz"
+        return _load_file(path)
     check_scale(scale)
     resource = files("npbsrn") / "weights" / f"bsrn-x{scale}.npz"
     if not resource.is_file():
@@ -77,9 +80,9 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
         return _load_file(path)
 
 
-def check_scale(scale: int) -> None:
+def check_scale(scale: Any) -> None:
     """Refuse a scale that no network has."""
-    if isinstance(scale, bool) or scale not in SCALES:
+    if not isinstance(scale, Integral) or scale not in SCALES:
         raise UsageError(f"the scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.binarizers import make_binarizer
+from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.blocks import BinaryBlock, BinaryConv, BlockGroup
 from npbsrn.errors import UsageError
 from npbsrn.layers import Back, Chain, Conv, Identity, Layer, PixelShuffle, PReLU, Residual, Trace
@@ -99,11 +99,11 @@ def bsrn(
     activation : {"prelu", "none"}
         Between the binary convolutions of an LB-block.
     skip : {"block", "every"}
-        Shortcuts around each LB-block (the paper), or around every binary convolution.
+        Shortcuts around each LB-block (the paper), or instead around every binary convolution.
     residual : float
-        Factor of what an LB-block adds to its input; the paper has none (1). With 1, forty blocks drown the picture
-        in sums of signs, and the network hardly learns (docs/paper.md). Small factors are due to Lim et al., EDSR,
-        CVPRW 2017, section 3.
+        Factor of what an LB-block adds to its input with the skip "block"; the paper has none (1). With 1, forty
+        blocks drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors are
+        due to Lim et al., EDSR, CVPRW 2017, section 3.
     binarizer : dict
         ``name`` and options of the scheme.
     """
@@ -127,7 +127,7 @@ def bsrn(
     )
     config = {
         "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
-        "skip": skip, "residual": residual, "binarizer": {"name": "bam", **(binarizer or {})},
+        "skip": skip, "residual": residual, "binarizer": describe(scheme),
     }  # fmt: skip
     return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", tail(scale, width)))))
 
@@ -159,7 +159,7 @@ def make_network(config: Mapping[str, Any]) -> Network:
     """
     arguments = dict(config)
     name = arguments.pop("name", "bsrn")
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise UsageError(f"there is no network {name!r}; choose among {', '.join(NETWORKS)}")
     for argument, choices in CHOICES.items():
         if argument in arguments and arguments[argument] not in choices:
@@ -192,10 +192,11 @@ def count_parameters(params: Params) -> dict[str, int]:
         ``total``; ``binary``, the filters of binary convolutions; ``float``, all the rest. Running averages are
         measured, not learned, and do not count.
     """
-    binary = total = 0
-    for name, array in leaves(params):
-        if ".running_" in name:
-            continue
-        total += array.size
-        binary += array.size if ".hpb." in name and name.endswith(".weight") else 0
+    total = sum(array.size for name, array in leaves(params) if ".running_" not in name)
+    binary = _binary_weights(params)
     return {"total": total, "binary": binary, "float": total - binary}
+
+
+def _binary_weights(params: Params) -> int:
+    own = params["weight"].size if "binarizer" in params else 0
+    return own + sum(_binary_weights(inner) for inner in params.values() if isinstance(inner, dict))

@@ -81,7 +81,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
     WeightsError
         If the file cannot be written; an older file of that name is still there.
     """
-    whole_card = {"format": FORMAT, "sha256": digest(arrays), **card}
+    whole_card = {**card, "format": FORMAT, "sha256": digest(arrays)}
     text = np.array(json.dumps(whole_card, sort_keys=True))
     write: Callable[..., None] = np.savez_compressed if compress else np.savez
     try:

@@ -17,7 +17,7 @@ FORMATS = {
     ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM", ".pgm": "PPM",
 }  # fmt: skip
 HOLD_ALPHA = {"PNG", "WEBP", "TIFF"}
-HOLD_16_BITS = {"PNG", "TIFF"}
+HOLD_16_BITS = {".png", ".tif", ".tiff", ".pgm"}
 
 
 def open_picture(path: Path | str) -> Image.Image:
@@ -29,20 +29,26 @@ def open_picture(path: Path | str) -> Image.Image:
         If the file is missing, is no picture, or is damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise PictureError(f"there is no file {path}")
     try:
         with Image.open(path) as image:
             image.load()
+            if image.mode == "F":
+                raise PictureError(f"{path} holds floats of no fixed range; convert it to 8 or 16 bits first")
             return ImageOps.exif_transpose(image)
+    except PictureError:
+        raise
+    except FileNotFoundError:
+        raise PictureError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise PictureError(f"{path} is a folder; name a picture") from None
+    except PermissionError:
+        raise PictureError(f"{path} may not be read; check its permissions") from None
     except UnidentifiedImageError:
         known = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
         raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
-    except PermissionError:
-        raise PictureError(f"{path} may not be read; check its permissions") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # decoders raise whatever damage provokes in them
         raise PictureError(f"{path} is damaged ({error}); get a good copy of it") from None
 
 
@@ -120,8 +126,8 @@ def check_output(path: Path | str, image: Image.Image | None = None) -> str:
         raise PictureError(f"cannot write {path}: it is a folder; name a file")
     if image is not None and image.has_transparency_data and form not in HOLD_ALPHA:
         raise PictureError(f"{path}: {form} holds no transparency; write a .png or .webp, or flatten the input")
-    if image is not None and image.mode.startswith("I") and form not in HOLD_16_BITS:
-        raise PictureError(f"{path}: {form} holds no 16-bit grey; write a .png or .tif")
+    if image is not None and image.mode.startswith("I") and path.suffix.lower() not in HOLD_16_BITS:
+        raise PictureError(f"{path}: {form} holds no 16-bit grey here; write a .png, .tif or .pgm")
     return form
 
 

@@ -96,11 +96,11 @@ def resize(picture: Array, scale: float) -> Array:
     for axis in (0, 1):
         size = picture.shape[axis]
         new_size = int(np.ceil(round(size * scale, 9)))  # 1/3 * 9 must give 3, not 4
-        values = result.astype(np.float64) if eight_bits else result
+        values = result.astype(np.float64) if eight_bits else result.astype(np.result_type(result, np.float32))
         result = apply_along(bicubic_matrix(size, new_size, scale), values, axis)
         if eight_bits:
             result = to_uint8(result)
-    return np.ascontiguousarray(result)
+    return np.ascontiguousarray(result.astype(picture.dtype, copy=False))
 
 
 def to_uint8(x: Array) -> Array:

@@ -1,6 +1,6 @@
 """Enlarge one picture, whatever form it comes in, and give back the same kind."""
 
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ def upscale(img: Picture, scale: int = 4, model: Model | str | PathLike[str] | N
     scale : {2, 3, 4}
         Factor for both axes.
     model : Model, path or "bicubic", optional
-        By default the weights that come with the package for `scale`.
+        By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
+        protocol of `evaluate` rounds it after each axis.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def upscale(img: Picture, scale: int = 4, model: Model | str | PathLike[str] | N
         return _upscale_array(img, scale, chosen)
     if not isinstance(img, Image.Image | str | PathLike):
         raise UsageError(f"a picture is a path, a Pillow image or a NumPy array, not {type(img).__name__}")
-    image = img if isinstance(img, Image.Image) else open_picture(str(img))
+    image = img if isinstance(img, Image.Image) else open_picture(fspath(img))
     return to_pillow(_upscale_array(from_pillow(image), scale, chosen), image)
 
 

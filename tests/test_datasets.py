@@ -61,6 +61,17 @@ def test_srf_names(tmp_path):
         find_pairs(tmp_path, 3)
 
 
+def test_equal_names_in_different_folders_are_different_pictures(tmp_path):
+    for part, size in (("HR", (8, 12)), ("LR", (2, 3))):
+        for folder in ("a", "b"):
+            put(tmp_path / "nested" / part / folder / "1.png", size)
+            put(tmp_path / "srf" / folder / f"img_SRF_4_{part}.png", size)
+    for kind in ("nested", "srf"):
+        pairs = find_pairs(tmp_path / kind, 4)
+        assert [pair.lr.parent.name for pair in pairs] == ["a", "b"]
+        assert [pair.hr.parent.name for pair in pairs] == ["a", "b"]
+
+
 def test_flat_and_nested_folders(tmp_path):
     for name in ("b.jpg", "a/c.PNG", "a/.hidden.png"):
         put(tmp_path / name)

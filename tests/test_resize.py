@@ -20,7 +20,7 @@ def naive_axis(values, scale):
         return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
 
     stretch, size = min(scale, 1), len(values)
-    result = np.zeros((round(size * scale), *values.shape[1:]))
+    result = np.zeros((-(-size // round(1 / scale)) if scale < 1 else size * scale, *values.shape[1:]))
     for i in range(len(result)):
         centre = (i + 0.5) / scale - 0.5
         total = 0.0
@@ -35,13 +35,9 @@ def naive_axis(values, scale):
 
 @given(st.integers(1, 12), st.integers(1, 12), scales)
 def test_equals_the_definition(height, width, scale):
-    picture = np.random.default_rng(height * 13 + width).random((height * 12, width))
-    expected = naive_axis(picture, scale)
-    result = resize(picture, scale)
-    if scale < 1 and width % round(1 / scale):
-        return  # the width of the result is rounded up; rows are still judged below
-    expected = naive_axis(expected.T, scale).T
-    np.testing.assert_allclose(result, expected, atol=1e-12)
+    picture = np.random.default_rng(height * 13 + width).random((height, width))
+    expected = naive_axis(naive_axis(picture, scale).T, scale).T
+    np.testing.assert_allclose(resize(picture, scale), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 1 / 2, 1 / 3, 1 / 4])
@@ -69,7 +65,7 @@ def test_eight_bits_are_rounded_after_each_axis(rng):
     np.testing.assert_array_equal(resize(picture, 0.5), both)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floating_dtypes_are_kept_and_not_clipped(dtype):
     step = np.repeat(np.array([0, 1], dtype), 8)[None].repeat(4, axis=0)
     result = resize(step, 2)

@@ -1,5 +1,6 @@
 """Schemes that turn a convolution's activations and filters into +-1, one file a scheme."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,16 @@ def make_binarizer(options: Mapping[str, Any]) -> Binarizer:
     """
     fields = dict(options)
     name = fields.pop("name", "bam")
-    if name not in SCHEMES:
+    if not isinstance(name, str) or name not in SCHEMES:
         raise UsageError(f"there is no binarizer {name!r}; choose among {', '.join(SCHEMES)}")
     try:
         return SCHEMES[name](**fields)
     except TypeError:
         known = ", ".join(SCHEMES[name].__dataclass_fields__)
         raise UsageError(f"the binarizer {name} has no such option among {', '.join(fields)}; it has {known}") from None
+
+
+def describe(scheme: Binarizer) -> dict[str, Any]:
+    """All options of a scheme, from which `make_binarizer` builds it again."""
+    name = next(name for name, kind in SCHEMES.items() if isinstance(scheme, kind))
+    return {"name": name, **dataclasses.asdict(scheme)}

@@ -24,6 +24,8 @@ class State:
         Steps done. With the seed it is the whole random state, as batches are pure functions of both.
     best : float
         Highest validation PSNR so far, in dB.
+    psnr : float or None
+        PSNR of the last validation, in dB.
     seconds : float
         Time spent in training so far.
     """
@@ -34,6 +36,7 @@ class State:
     average: Flat
     step: int = 0
     best: float = float("-inf")
+    psnr: float | None = None
     seconds: float = 0.0
 
 
@@ -66,6 +69,7 @@ def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origi
         "origin": asdict(origin),
         "step": state.step,
         "best": state.best if state.best > float("-inf") else None,
+        "psnr": state.psnr,
         "seconds": state.seconds,
     }
     save_arrays(path, arrays, card, compress=False)
@@ -83,10 +87,21 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
     if card.get("kind") != "checkpoint":
         raise WeightsError(f"{path} is a weight file, not a checkpoint; name the folder of a run")
     groups: dict[str, Any] = {group: {} for group in GROUPS}
-    for name, array in arrays.items():
-        group, _, leaf = name.partition(".")
-        groups[group][leaf] = array
-    config = TrainConfig(**card["train"])
-    fits(path, groups["params"], make_network(config.network))
-    best = float("-inf") if card["best"] is None else card["best"]
-    return State(**groups, step=card["step"], best=best, seconds=card["seconds"]), config, Origin(**card["origin"])
+    try:
+        for name, array in arrays.items():
+            group, _, leaf = name.partition(".")
+            groups[group][leaf] = array
+        config = TrainConfig(**card["train"])
+        network = make_network(config.network)
+        best = float("-inf") if card["best"] is None else float(card["best"])
+        state = State(**groups, step=int(card["step"]), best=best, psnr=card["psnr"], seconds=float(card["seconds"]))
+        origin = Origin(**card["origin"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is no checkpoint of this npbsrn ({error}); start a new run") from None
+    for group in ("params", "average"):
+        fits(path, groups[group], network)
+    learned = {name: array.shape for name, array in state.params.items() if ".running_" not in name}
+    for group in ("m", "v"):
+        if {name: array.shape for name, array in groups[group].items()} != learned:
+            raise WeightsError(f"{path} is incomplete: {group} does not fit the weights; start a new run")
+    return state, config, origin

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.datasets import Pair, read_pair
-from npbsrn.errors import DataError
+from npbsrn.errors import DataError, PictureError
 from npbsrn.files import atomic_write
 
 Array = np.ndarray[Any, Any]
@@ -108,9 +108,12 @@ def _cached(pair: Pair, scale: int, folder: Path) -> tuple[Path, Path]:
     """The decoded LR and HR of a pair as .npy files, made where they are missing."""
     key = hashlib.blake2b(f"{RECIPE} {scale} ".encode(), digest_size=16)
     for path in (pair.hr, pair.lr):
-        key.update(path.read_bytes() if path else b"made")
+        try:
+            key.update(path.read_bytes() if path else b"made")
+        except OSError as error:
+            raise PictureError(f"{path} cannot be read: {error.strerror}; mend or remove it") from None
     lr_path, hr_path = (folder / f"{key.hexdigest()}-{kind}.npy" for kind in ("lr", "hr"))
-    if not (lr_path.is_file() and hr_path.is_file()):
+    if not _fits(lr_path, hr_path, scale):
         lr, hr = read_pair(pair, scale)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -122,3 +125,12 @@ def _cached(pair: Pair, scale: int, folder: Path) -> tuple[Path, Path]:
                 f"cannot write to the cache {folder} ({error.strerror}); name a folder with space by NPBSRN_CACHE"
             ) from None
     return lr_path, hr_path
+
+
+def _fits(lr_path: Path, hr_path: Path, scale: int) -> bool:
+    """Whether both files are there, whole, and of fitting sizes."""
+    try:
+        lr, hr = (np.load(path, mmap_mode="r") for path in (lr_path, hr_path))
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(hr.shape == (lr.shape[0] * scale, lr.shape[1] * scale, 3))

@@ -1,6 +1,7 @@
 """The training run: batch, step, and again, with validation and checkpoints in between."""
 
 import dataclasses
+import os
 import signal
 import threading
 import time
@@ -31,10 +32,10 @@ Array = np.ndarray[Any, Any]
 
 def train(
     folder: str | PathLike[str] | None = None,
-    scale: int = 4,
+    scale: int | None = None,
     output: str | PathLike[str] | None = None,
     *,
-    preset: str = "default",
+    preset: str | None = None,
     resume: bool = False,
     validation: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
@@ -48,16 +49,17 @@ def train(
     folder : path
         Pictures in any layout of `npbsrn.datasets.find_pairs`. To resume, it may be left out.
     scale : {2, 3, 4}
+        By default 4.
     output : path, optional
         The run's folder, made if missing: ``config.json``, ``metrics.csv``, ``checkpoint.npz``, ``best.npz`` and
         ``weights.npz``. By default ``runs/bsrn-x4``, after the network and scale.
-    preset : {"default", "quick", "paper"}
+    preset : {"default", "quick", "paper"}, optional
     resume : bool
         Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
         interruption.
     validation : path, optional
-        A folder to judge the weights on while training. By default DIV2K's valid half if `folder` is DIV2K, else
-        some pictures of `folder` that are then not trained on.
+        A folder to judge the weights on while training. By default the first pictures of DIV2K's valid half if
+        `folder` is the one that holds DIV2K, else some pictures of `folder` that are then not trained on.
     cache : path, optional
         Where decoded pictures are kept; by default ``$NPBSRN_CACHE`` or the user's cache folder.
     progress : bool
@@ -79,20 +81,22 @@ def train(
     KeyboardInterrupt
         On Ctrl-C, after the state has been saved.
     """
-    check_scale(scale)
-    run = Path(output) if output else Path("runs") / f"bsrn-x{scale}"
+    if scale is not None:
+        check_scale(scale)
+    run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
     origin = Origin(_absolute(folder), _absolute(validation))
     state: State | None = None
     if resume:
         state, config, before = load_checkpoint(run / "checkpoint.npz")
-        _refuse_changes(config, options)
+        _refuse_changes(config, scale, preset, options)
         origin = Origin(origin.folder or before.folder, origin.validation or before.validation, before.digest)
     else:
-        config = make_config(scale, preset, options)
+        config = make_config(scale or 4, preset or "default", options)
         if (run / "checkpoint.npz").exists():
             raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
+    _check_writable(run)
     network = make_network(config.network)
     train_pairs, valid_pairs = split_pairs(origin, config)
     with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
@@ -122,11 +126,29 @@ def _absolute(folder: str | PathLike[str] | None) -> str | None:
     return None if folder is None else str(Path(folder).absolute())
 
 
-def _refuse_changes(config: TrainConfig, options: dict[str, Any]) -> None:
-    flat = dataclasses.asdict(config) | config.network
-    for name, value in options.items():
-        if flat.get(name) != value:
-            raise UsageError(f"a resumed run keeps its {name} of {flat.get(name)!r}; leave the option out")
+def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: dict[str, Any]) -> None:
+    """A resumed run keeps its configuration: what is said again must be the same."""
+    if preset is not None:
+        raise UsageError("a resumed run keeps its own options; leave the preset out")
+    own = dataclasses.asdict(config)
+    for name, value in (options | ({} if scale is None else {"scale": scale})).items():
+        same = (
+            own[name] == value
+            if name in own
+            else make_network({**config.network, name: value}).config == own["network"]
+        )
+        if not same:
+            kept = own.get(name, config.network.get(name))
+            raise UsageError(f"a resumed run keeps its {name} of {kept!r}; leave the option out")
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse, before pictures are decoded, a run's folder that could not be made or written."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DataError(f"cannot write to {folder}; choose another output folder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,20 +183,23 @@ class Run:
                 losses.append(loss)
                 bar.update()
                 bar.set_postfix_str(self._words(state, losses, bar))
-                last = state.step == config.steps
-                if last or state.step % config.validate_every == 0:
+                last, stop = state.step == config.steps, interrupted.is_set()
+                judge = last or state.step % config.validate_every == 0
+                save = last or stop or state.step % config.checkpoint_every == 0
+                if judge or save:
+                    self._refuse_infinite(state, *state.params.values())
+                if judge:
                     state = self._validate(state, float(np.mean(losses)))
                     losses.clear()
-                if last or interrupted.is_set() or state.step % config.checkpoint_every == 0:
-                    self._refuse_infinite(state, *state.params.values())
+                if save:
                     self.records.checkpoint(state)
-                if interrupted.is_set() and not last:
+                if stop and not last:
                     raise KeyboardInterrupt
         model = self.model(state)
         self.records.weights("weights.npz", model)
         return model
 
-    def model(self, state: State, **facts: Any) -> Model:
+    def model(self, state: State) -> Model:
         """The averaged weights with a card."""
         card = {
             "data": Path(self.records.origin.folder or "").name,
@@ -183,9 +208,9 @@ class Run:
             "minutes": round(state.seconds / 60, 1),
             "seed": self.config.seed,
             "train": dataclasses.asdict(self.config),
-            "best_validation_psnr": None if state.best == float("-inf") else round(state.best, 3),
+            "validation_psnr": None if state.psnr is None else round(state.psnr, 3),
         }
-        return Model(self.network, nest(state.average), card | facts)
+        return Model(self.network, nest(state.average), card)
 
     def _timed_step(self, state: State) -> tuple[State, float]:
         start = time.perf_counter()
@@ -207,10 +232,11 @@ class Run:
         model, scale = self.model(state), self.config.scale
         scores = [compare(run_uint8(model, lr, scale), hr, scale)[0] for lr, hr in self.valid]
         psnr = float(np.mean(scores)) if scores else None
-        self.records.metrics(state, loss, psnr)
+        state = dataclasses.replace(state, psnr=psnr)
+        self.records.metrics(state, loss)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
-            self.records.weights("best.npz", self.model(state, validation_psnr=round(psnr, 3)))
+            self.records.weights("best.npz", self.model(state))
         return state
 
     def _bar(self, state: State) -> "tqdm[Any]":

@@ -51,8 +51,11 @@ def adam(
 
 
 def moving_average(average: Flat, params: Flat, step: int, decay: float) -> Flat:
-    """Exponential moving average of all entries; its memory grows from 10 steps to ``1 / (1 - decay)``."""
-    share = 1 - min(decay, (1 + step) / (10 + step))
+    """Exponential moving average of all entries; with a decay of 0, the entries themselves.
+
+    Early the decay is ``(1 + step) / (10 + step)``, so that the first weights are soon forgotten.
+    """
     if decay == 0:
-        share = 1.0
+        return dict(params)
+    share = 1 - min(decay, (1 + step) / (10 + step))
     return {name: a + share * (params[name] - a) for name, a in average.items()}

@@ -38,7 +38,8 @@ class Records:
         self.folder, self.config, self.origin = folder, config, origin
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+            with atomic_write(folder / "config.json") as file:
+                file.write(json.dumps(dataclasses.asdict(config), indent=2).encode() + b"\n")
             self._start_metrics(step)
 
     def _start_metrics(self, step: int) -> None:
@@ -47,13 +48,13 @@ class Records:
         if path.exists():
             with path.open(newline="") as file:
                 rows = list(csv.reader(file))[1:]
-            kept += [",".join(row) for row in rows if len(row) == len(COLUMNS) and int(row[0]) <= step]
+            kept += [",".join(row) for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
         with atomic_write(path) as out:
             out.write("".join(line + "\n" for line in kept).encode())
 
-    def metrics(self, state: State, loss: float, psnr: float | None) -> None:
+    def metrics(self, state: State, loss: float) -> None:
         """Add a line to ``metrics.csv``."""
-        shown = "" if psnr is None else f"{psnr:.4f}"
+        shown = "" if state.psnr is None else f"{state.psnr:.4f}"
         rate = self.config.rate_at(state.step - 1)
         with self._writing(), (self.folder / "metrics.csv").open("a") as file:
             file.write(f"{state.step},{loss:.6f},{rate:.3e},{shown},{state.seconds:.1f}\n")

@@ -4,7 +4,7 @@ import pytest
 from npbsrn.errors import WeightsError
 from npbsrn.models import Model, save_model
 from npbsrn.networks import make_network
-from npbsrn.params import leaves
+from npbsrn.params import leaves, load_arrays, save_arrays
 from npbsrn.training.checkpoint import GROUPS, Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state
@@ -23,6 +23,26 @@ def test_round_trip(tmp_path):
         assert before.keys() == after.keys()
         for name in before:
             np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize(
+    ("change_arrays", "change_card", "message"),
+    [
+        ({}, {"train": {"colour": 3}}, "is no checkpoint of this npbsrn"),
+        ({}, {"train": None}, "is no checkpoint of this npbsrn"),
+        ({}, {"best": "high"}, "is no checkpoint of this npbsrn"),
+        ({"more.x": np.zeros(1)}, {}, "is no checkpoint of this npbsrn"),
+        ({"m.head.bias": np.zeros(9, np.float32)}, {}, "m does not fit the weights"),
+        ({"average.head.bias": np.zeros(9, np.float32)}, {}, "head.bias is missing or of another shape"),
+    ],
+)
+def test_foreign_checkpoints_are_refused(tmp_path, change_arrays, change_card, message):
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, first_state(make_network(CONFIG.network), 0), CONFIG, ORIGIN)
+    arrays, card = load_arrays(path)
+    save_arrays(path, arrays | change_arrays, card | change_card, compress=False)
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(path)
 
 
 def test_a_weight_file_is_no_checkpoint(tmp_path):

@@ -63,6 +63,16 @@ def test_the_cache_serves_a_second_run_and_notices_a_change(photographs, tmp_pat
     assert hr.shape == (60, 60, 3)
 
 
+@pytest.mark.parametrize("damage", [b"", b"no array", None])
+def test_damaged_cache_entries_are_made_again(photographs, tmp_path, damage):
+    pairs = find_pairs(photographs, 4)
+    first = PatchSource(pairs, 4, 8, tmp_path / "cache")
+    path = first.entries[0][1]
+    path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
+    second = PatchSource(pairs, 4, 8, tmp_path / "cache")
+    np.testing.assert_array_equal(np.load(second.entries[0][1]), read_pair(pairs[0], 4)[1])
+
+
 def test_scales_do_not_share_entries(photographs, tmp_path):
     pairs = find_pairs(photographs, 4)
     assert not set(PatchSource(pairs, 4, 8, tmp_path).entries) & set(PatchSource(pairs, 3, 8, tmp_path).entries)

@@ -203,6 +203,29 @@ def test_metrics_of_lost_steps_are_dropped(train, tmp_path, monkeypatch):
     assert [line.split(",")[0] for line in lines] == ["step", "3", "6", "8"]
 
 
+@pytest.mark.parametrize(
+    ("again", "message"),
+    [
+        ({"scale": 2}, "keeps its scale of 4"),
+        ({"preset": "paper"}, "leave the preset out"),
+        ({"binarizer": {"alpha": "one"}}, "keeps its binarizer of"),
+    ],
+)
+def test_what_is_said_again_must_be_the_same(train, tmp_path, again, message):
+    train()
+    with pytest.raises(UsageError, match=message):
+        npbsrn.train(output=tmp_path / "run", resume=True, **again)
+    same = {"scale": 4, "steps": 8, "width": 4, "binarizer": {"alpha": "learned"}, "cache": tmp_path / "cache"}
+    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, **same)
+
+
+def test_an_interrupted_run_can_be_used(train, tmp_path, photographs, monkeypatch):
+    interrupt_at(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        train(validation=photographs)
+    assert npbsrn.load(tmp_path / "run").card["steps"] == 4
+
+
 def test_a_finished_run_resumes_to_itself(train, tmp_path):
     train()
     before = arrays(tmp_path / "run/weights.npz")
