@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.scheme import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers import Back, Layer, Rng, Trace, uniform_filters
+from npbsrn.layers import Back, Layer, PReLU, Rng, Trace, uniform_filters
 from npbsrn.ops.conv import conv2d
+from npbsrn.ops.lb_block import CHANNELS, SIZES, LBWeights, lb_block
+from npbsrn.ops.norm import move_running
 from npbsrn.ops.pointwise import scale_channels
 from npbsrn.params import Params
 
@@ -142,6 +145,8 @@ class BinaryBlock:
             Those that came in and this block's own.
         back : (dy, dfilters) -> (dx, dfilters, grads)
         """
+        if train and self._fits_fast(x):
+            return self._apply_fast(params, x, filters)
         memory = Memory(filters=filters)
         backs: list[tuple[int, BinaryBack, Back | None]] = []
         y = x
@@ -169,6 +174,48 @@ class BinaryBlock:
             return dx + dy if self.skip == "block" else dx, dmemory.filters, grads
 
         return y, memory.filters, back
+
+    def _fits_fast(self, x: Array) -> bool:
+        """Whether `lb_block`, the fused operation, does what this block's layers do."""
+        return (
+            x.dtype == np.float32
+            and x.shape[3] % 16 == 0
+            and self.skip == "block"
+            and isinstance(self.activation, PReLU)
+            and tuple((conv.channels, conv.size) for conv in self.convs) == tuple((CHANNELS, size) for size in SIZES)
+            and all(isinstance(conv.scheme, Bam) and conv.scheme.is_usual() for conv in self.convs)
+        )
+
+    def _apply_fast(self, params: Params, x: Array, filters: Remembered) -> tuple[Array, Remembered, BlockBack]:
+        """What `apply` does in training, the filters by the scheme, all the rest in one operation."""
+        convs = [params[f"conv{n}"] for n in (1, 2, 3)]
+        own = [conv["binarizer"] for conv in convs]
+        bits, scales, pulls = [], [], []
+        for layer, conv in zip(self.convs, convs, strict=True):
+            wb, scale, filters, pull_w = layer.scheme.filters(conv["binarizer"], conv["weight"], filters)
+            bits.append(wb)
+            scales.append(scale)
+            pulls.append(pull_w)
+        beta = np.zeros((3, 3), x.dtype)
+        for n, o in enumerate(own):
+            beta[n, : n + 1] = o.get("beta", 1)
+        slope = np.stack([params[f"act{n}"]["slope"] for n in (1, 2)])
+        gain, shift = (np.stack([o[name] for o in own]) for name in ("gain", "shift"))
+        y, moments, pull = lb_block(x, LBWeights(bits, np.stack(scales), slope, beta, gain, shift), self.residual)
+        for o, mean, variance in zip(own, *moments, strict=True):
+            move_running((o["running_mean"], o["running_variance"]), mean, variance, x.size // CHANNELS)
+
+        def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
+            dx, d = pull(dy)
+            grads: Params = {f"act{n}": {"slope": d.slope[n - 1]} for n in (1, 2)}
+            for n in (2, 1, 0):
+                dw, dfilters, grads_w = pulls[n](d.filters[n], d.scale[n], dfilters)
+                grads_x = {"gain": d.gain[n], "shift": d.shift[n]}
+                grads_x |= {"beta": d.beta[n, : n + 1]} if "beta" in own[n] else {}
+                grads[f"conv{n + 1}"] = {"weight": dw, "binarizer": grads_x | grads_w}
+            return dx, dfilters, grads
+
+        return y, filters, back
 
     def trace(self, at: Trace) -> Trace:
         """All convolutions."""

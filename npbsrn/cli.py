@@ -20,7 +20,7 @@ from npbsrn.networks import NETWORKS, count_parameters, make_network
 from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
 from npbsrn.training.config import PRESETS
 
-OWN_OPTIONS = {"folder", "scale", "output", "preset", "resume", "validation", "cache", "progress"}  # of `train`
+OWN_OPTIONS = {"folder", "scale", "output", "preset", "resume", "validation", "init", "cache", "progress"}  # of `train`
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NpbsrnError as error:
         say(error)
         return 2
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as interrupt:
+        say(f"interrupted{interrupt}")
         return 130
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place")
@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder; default runs/bsrn-x4")
     command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
+    command.add_argument("--init", type=Path, metavar="FILE", help="weight file or run whose weights are the first")
     command.add_argument("--validation", type=Path, metavar="DIR", help="folder to judge the weights on meanwhile")
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
         command.add_argument(f"--{name}", type=kind, help="default: the preset's")
@@ -119,8 +120,12 @@ def run_upscale(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{target} is {source} or lies in it; write to another folder, so that the originals stay")
     if not folder:
         check_output(target)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
     model = choose_model(arguments.model, arguments.scale)
     jobs = [(p, target / p.relative_to(source)) for p in pictures_in(source)] if folder else [(source, target)]
+    if folder:
+        make_folder(target)
     failed = 0
     for picture, result in tqdm(jobs, unit="picture", disable=len(jobs) == 1 or None, leave=False):
         try:
@@ -128,7 +133,10 @@ def run_upscale(arguments: argparse.Namespace) -> int:
             if folder:
                 make_folder(result.parent)
             check_output(result, image)
-            write_picture(upscale(image, arguments.scale, model), result)
+            enlarged = upscale(image, arguments.scale, model)
+            write_picture(enlarged, result)
+            if not folder:
+                print(f"{result}: {enlarged.width}x{enlarged.height} pixels")
         except PictureError as error:
             if not folder:
                 raise
@@ -157,7 +165,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         _set(options, setting)
     model = train(
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
-        validation=arguments.validation, progress=not arguments.quiet, **options,
+        validation=arguments.validation, init=arguments.init, progress=not arguments.quiet, **options,
     )  # fmt: skip
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"

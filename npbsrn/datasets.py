@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.errors import DataError, PictureError
+from npbsrn.errors import DataError, PictureError, UsageError
 from npbsrn.pictures import FORMATS, read_rgb
 from npbsrn.resize import resize
 
@@ -52,6 +52,8 @@ def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") ->
     DataError
         If the folder is missing or without pictures, or HR pictures lack their LR partners.
     """
+    if not isinstance(folder, str | PathLike):
+        raise UsageError(f"a folder is named by a path, not by {folder!r}")
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.networks import SCALES, Network, make_network
+from npbsrn.networks import SCALES, Network, count_parameters, make_network
 from npbsrn.params import Params, leaves, load_arrays, nest, save_arrays
 
 
@@ -35,6 +35,10 @@ class Model:
     def scale(self) -> int:
         """Factor of enlargement."""
         return self.network.scale
+
+    def __repr__(self) -> str:
+        config = self.network.config
+        return f"<Model {config['name']} x{self.scale}, {count_parameters(self.params)['total']:,} parameters>"
 
 
 def save_model(path: Path | str, model: Model) -> None:
@@ -65,9 +69,14 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
         If the file is missing, damaged, foreign, or does not fit the network that it names.
     """
     if model is not None:
+        if not isinstance(model, str | PathLike) or not str(model):
+            raise UsageError(f"a model is named by a path, not by {model!r}")
         path = Path(model)
         if path.is_dir():  # of a run: while it is under way there are only the best weights so far
-            path /= "weights.npz" if (path / "weights.npz").exists() else "best.npz"
+            written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
+            if not written:
+                raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
+            path = written[0]
         return _load_file(path)
     check_scale(scale)
     resource = files("npbsrn") / "weights" / f"bsrn-x{scale}.npz"

@@ -1,5 +1,6 @@
 """The networks: short declarations made of layers, and the table of their names."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,10 @@ import numpy as np
 from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.blocks import BinaryBlock, BinaryConv, BlockGroup
 from npbsrn.errors import UsageError
-from npbsrn.layers import Back, Chain, Conv, Identity, Layer, PixelShuffle, PReLU, Residual, Trace
+from npbsrn.layers import Back, Chain, Conv, Identity, Layer, PReLU, Residual, Trace
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.params import Params, leaves
+from npbsrn.tail import Tail
 
 Array = np.ndarray[Any, Any]
 Config = dict[str, Any]
@@ -83,6 +85,7 @@ def bsrn(
     activation: str = "prelu",
     skip: str = "block",
     residual: float = 0.03,
+    tail: str = "composed",
     binarizer: Mapping[str, Any] | None = None,
 ) -> Network:
     """BSRN (Xin et al., ECCV 2020, section 3.3).
@@ -104,6 +107,8 @@ def bsrn(
         Factor of what an LB-block adds to its input with the skip "block"; the paper has none (1). With 1, forty
         blocks drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors are
         due to Lim et al., EDSR, CVPRW 2017, section 3.
+    tail : {"composed", "plain"}
+        How the tail is computed in training; see `npbsrn.tail.Tail`.
     binarizer : dict
         ``name`` and options of the scheme.
     """
@@ -127,25 +132,28 @@ def bsrn(
     )
     config = {
         "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
-        "skip": skip, "residual": residual, "binarizer": describe(scheme),
+        "skip": skip, "residual": residual, "tail": tail, "binarizer": describe(scheme),
     }  # fmt: skip
-    return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", tail(scale, width)))))
+    return Network(
+        config,
+        Chain(
+            (
+                ("head", Conv(3, width)),
+                ("body", Residual(body)),
+                ("tail", Tail(FACTORS[scale], width, tail == "composed")),
+            )
+        ),
+    )
 
 
-def tail(scale: int, width: int) -> Chain:
-    """Shuffle stages of 2 (x2, x4) or 3 (x3), each behind a float convolution, and a last one to three channels."""
-    stages: list[tuple[str, Layer]] = []
-    for n, factor in enumerate({2: (2,), 3: (3,), 4: (2, 2)}[scale], 1):
-        stages += [(f"conv{n}", Conv(width, width * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
-    return Chain((*stages, ("last", Conv(width, 3))))
-
-
+FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of the tail's shuffles, by scale
 NETWORKS: dict[str, Callable[..., Network]] = {"bsrn": bsrn}
 CHOICES: dict[str, tuple[Any, ...]] = {
     "scale": SCALES,
     "base": ("bicubic", "none"),
     "activation": ("prelu", "none"),
     "skip": ("block", "every"),
+    "tail": ("composed", "plain"),
 }
 
 
@@ -177,10 +185,13 @@ def make_network(config: Mapping[str, Any]) -> Network:
     residual = arguments.get("residual", 1.0)
     if isinstance(residual, bool) or not isinstance(residual, int | float) or not 0 < residual < float("inf"):
         raise UsageError(f"residual must be a number above 0, not {residual!r}")
-    try:
-        return NETWORKS[name](**arguments)
-    except TypeError as error:
-        raise UsageError(f"{name} cannot be built from {', '.join(arguments)}: {error}") from None
+    accepted = list(inspect.signature(NETWORKS[name]).parameters)
+    unknown = [argument for argument in arguments if argument not in accepted]
+    if unknown:
+        raise UsageError(f"{name} has no argument {', '.join(unknown)}; it has {', '.join(accepted)}")
+    if "scale" not in arguments:
+        raise UsageError(f"{name} needs a scale: {', '.join(map(str, SCALES))}")
+    return NETWORKS[name](**arguments)
 
 
 def count_parameters(params: Params) -> dict[str, int]:

@@ -113,8 +113,8 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
             arrays = {name: archive[name] for name in archive.files}
     except PermissionError:
         raise WeightsError(f"{path} may not be read; check its permissions") from None
-    except Exception as error:  # a damaged archive provokes errors of zipfile, zlib, NumPy's header parser, ...
-        raise WeightsError(f"{path} is truncated or no npbsrn file ({error}); get a good copy of it") from None
+    except Exception:  # a damaged archive provokes errors of zipfile, zlib, NumPy's header parser, ...
+        raise WeightsError(f"{path} is truncated or no npbsrn file; get a good copy of it") from None
     card = _read_card(path, arrays.pop(CARD, None))
     if card.get("sha256") != digest(arrays):
         raise WeightsError(f"{path} is damaged: its arrays do not match its checksum; get a good copy of it")

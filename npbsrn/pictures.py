@@ -1,5 +1,7 @@
 """Read and write picture files; the border between Pillow's modes and arrays."""
 
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ def open_picture(path: Path | str) -> Image.Image:
     path = Path(path)
     try:
         with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                warnings.warn(f"{path} holds several pictures: only the first is taken", stacklevel=2)
             image.load()
             if image.mode == "F":
                 raise PictureError(f"{path} holds floats of no fixed range; convert it to 8 or 16 bits first")
@@ -124,6 +128,8 @@ def check_output(path: Path | str, image: Image.Image | None = None) -> str:
         raise PictureError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if path.is_dir():
         raise PictureError(f"cannot write {path}: it is a folder; name a file")
+    if not os.access(path.parent, os.W_OK):
+        raise PictureError(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
     if image is not None and image.has_transparency_data and form not in HOLD_ALPHA:
         raise PictureError(f"{path}: {form} holds no transparency; write a .png or .webp, or flatten the input")
     if image is not None and image.mode.startswith("I") and path.suffix.lower() not in HOLD_16_BITS:
@@ -149,4 +155,5 @@ def write_picture(image: Image.Image, path: Path | str) -> None:
         with atomic_write(path) as file:
             image.save(file, form, **options)
     except (OSError, ValueError) as error:
-        raise PictureError(f"cannot write {path}: {error}; nothing was left behind") from None
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot write {path}: {reason}; nothing was left behind") from None

@@ -35,6 +35,8 @@ PYTHON = {
     "scale 2.5": (BLACK, {"scale": 2.5}, "the scale must be one of 2, 3, 4, not 2.5"),
     "scale as word": (BLACK, {"scale": "4"}, "the scale must be one of 2, 3, 4, not '4'"),
     "missing weights": (BLACK, {"model": "nowhere.npz"}, "there is no weight file nowhere.npz"),
+    "a number as model": (BLACK, {"model": 3}, "a model is named by a path, not by 3"),
+    "nothing as model": (BLACK, {"model": ""}, "a model is named by a path, not by ''"),
     "missing file": ("nowhere.png", {}, "there is no file nowhere.png"),
     "float image": (Image.fromarray(np.zeros((4, 5), np.float32)), {}, "have no fixed range"),
 }
@@ -91,6 +93,9 @@ SHELL = {
     "upscale -i nothing.png -o out.png": "nothing.png is not a picture that can be read",
     "upscale -i good.png -o out.xyz": "cannot write out.xyz: choose a suffix",
     "upscale -i good.png -o nowhere/out.png": "there is no folder nowhere; make it first",
+    "upscale -i good.png -o good.png": "good.png is the input itself; write to another file",
+    "upscale -i good.png -o good.png/out.png": "there is no folder good.png; make it first",
+    "upscale -i good.png -o out.png -m empty": "empty holds no weights; a training run writes them",
     "upscale -i good.png -o empty": "cannot write empty: choose a suffix",
     "upscale -i clear.png -o out.jpg": "JPEG holds no transparency",
     "upscale -i photographs -o out.png": "is a folder, so -o must name a folder too",
@@ -113,7 +118,7 @@ SHELL = {
     "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
     "train photographs --steps 0": "steps must be a number above 0, not 0",
     "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, paper",
-    "train photographs --set colour=1": "bsrn cannot be built from",
+    "train photographs --set colour=1": "bsrn has no argument colour; it has scale, blocks, width",
     "train photographs --set colour": "--set takes NAME=VALUE, not 'colour'",
     "train photographs --set binarizer.alpha=two": "the option alpha of bam cannot be 'two'",
     "train photographs --set binarizer=3": "binarizer must be a name or options, not 3",
@@ -126,7 +131,9 @@ SHELL = {
     "upscale -i float.tif -o out.png": "float.tif holds floats of no fixed range; convert it",
     f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
     "eval floats": "float.tif holds floats",
-    "train --resume -o empty": "there is no weight file empty.checkpoint.npz",
+    "train photographs --patch 6 --init nowhere.npz": "there is no weight file nowhere.npz",
+    "train photographs --patch 6 --init cut.npz": "cut.npz is truncated or no npbsrn file",
+    "train --resume -o empty": "empty holds no run to go on with; start one without resuming",
     "eval nowhere": "there is no folder nowhere",
     "eval empty": "there is no picture in empty",
     "eval damaged": "cut.png is damaged",
@@ -166,4 +173,4 @@ def test_wrong_usage_exits_with_2(command, capsys):
 def test_no_permission(room, capsys):
     Path("locked").mkdir(mode=0o500)
     assert main(["upscale", "-i", "good.png", "-o", "locked/out.png", "-m", "bicubic"]) == 2
-    assert "Permission denied; nothing was left behind" in capsys.readouterr().err
+    assert "the folder locked may not be written; choose another one" in capsys.readouterr().err

@@ -27,9 +27,11 @@ def test_upscale_a_picture(tmp_path, photographs, weights):
         assert image.size == (63 * 4, 54 * 4)
 
 
-def test_upscale_may_replace_its_input(photographs):
-    path = photographs / "2.png"
-    assert main(["upscale", "-i", str(path), "-o", str(path), "-s", "3", "-m", "bicubic"]) == 0
+def test_upscale_replaces_an_output(photographs, tmp_path, capsys):
+    path = tmp_path / "out.png"
+    path.write_text("old")
+    assert main(["upscale", "-i", str(photographs / "2.png"), "-o", str(path), "-s", "3", "-m", "bicubic"]) == 0
+    assert "out.png: 189x162 pixels" in capsys.readouterr().out
     with Image.open(path) as image:
         assert image.size == (63 * 3, 54 * 3)
         assert image.mode == "L"
@@ -81,7 +83,7 @@ def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys
     interrupt_at(monkeypatch, 2)
     sizes = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4", "--quiet"]
     assert main(["train", str(photographs), "-o", str(tmp_path / "run"), *sizes]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted; the state is saved, --resume goes on" in capsys.readouterr().err
     assert loop.load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step == 3
 
 

@@ -14,11 +14,11 @@ ROOT = Path(npbsrn.__file__).parent
 FLOORS = [
     ["errors"],
     ["files"],
-    ["pictures", "resize", "params"],
+    ["pictures", "resize", "params", "kernels"],
     ["metrics", "ops"],
     ["binarizers"],
     ["layers"],
-    ["blocks"],
+    ["blocks", "tail"],
     ["networks"],
     ["models"],
     ["datasets", "inference"],

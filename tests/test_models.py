@@ -31,6 +31,10 @@ def test_a_loaded_model_can_be_changed_and_saved_again(path):
     np.testing.assert_array_equal(load(path).params["head"]["bias"], model.params["head"]["bias"])
 
 
+def test_a_model_is_shown_in_one_line(tiny_model):
+    assert repr(tiny_model).startswith("<Model bsrn x4, ")
+
+
 def test_a_run_folder_stands_for_its_weights(path):
     path.rename(path.parent / "weights.npz")
     assert load(path.parent).scale == 4

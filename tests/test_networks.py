@@ -16,6 +16,7 @@ TINY = {"scale": 2, "blocks": 2, "width": 4}
 VARIANTS = {
     "paper": {"base": "none"},
     "bicubic": {},
+    "plain tail": {"tail": "plain"},
     "x3": {"scale": 3},
     "x4": {"scale": 4, "blocks": 1},
     "skip every": {"skip": "every"},
@@ -129,7 +130,7 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
         ({"scale": 4, "base": "lanczos"}, "base cannot be 'lanczos'"),
         ({"scale": 4, "blocks": 0}, "blocks must be a positive whole number"),
         ({"scale": 4, "width": 4.5}, "width must be a positive whole number"),
-        ({"scale": 4, "colour": 1}, "bsrn cannot be built from scale, colour"),
+        ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, blocks"),
         ({"scale": 4, "binarizer": {"name": "xyz"}}, "no binarizer 'xyz'"),
         (
             {"scale": 4, "binarizer": {"alpha": "two"}},

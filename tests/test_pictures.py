@@ -62,6 +62,13 @@ def test_sixteen_bits_survive(tmp_path, rng):
     np.testing.assert_array_equal(read_rgb(tmp_path / "deep.png")[:, :, 1], np.round(deep / 257).astype(np.uint8))
 
 
+def test_only_the_first_frame_is_taken_and_said(tmp_path, colour):
+    frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    with pytest.warns(UserWarning, match="holds several pictures: only the first is taken"):
+        np.testing.assert_array_equal(read_rgb(tmp_path / "moving.png"), colour)
+
+
 def test_float_pictures_are_refused():
     with pytest.raises(PictureError, match=r"scale to 0\.\.1"):
         from_pillow(Image.fromarray(np.zeros((2, 2), np.float32)))

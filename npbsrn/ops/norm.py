@@ -69,6 +69,22 @@ def affine(x: Array, gain: Array, shift: Array) -> tuple[Array, Callable[[Array]
     return y, pull
 
 
+def move_running(running: tuple[Array, Array], mean: Array, variance: Array, count: int) -> None:
+    """Move running averages towards a batch's mean and sample variance by `MOMENTUM`, in place.
+
+    Parameters
+    ----------
+    running : (mean, variance), each (C,)
+    mean, variance : (C,)
+        Of the batch; the variance is the biased one.
+    count : int
+        Values of each channel in the batch.
+    """
+    running_mean, running_variance = running
+    running_mean += MOMENTUM * (mean - running_mean)
+    running_variance += MOMENTUM * (variance * (count / max(count - 1, 1)) - running_variance)
+
+
 def batch_norm(
     x: Array, gain: Array, shift: Array, running: tuple[Array, Array], train: bool
 ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
@@ -88,13 +104,11 @@ def batch_norm(
     y : (N, C, H, W)
     pull : dy -> (dx, dgain, dshift)
     """
-    running_mean, running_variance = running
     if train:
         normal, mean, variance, pull_normal = standardize(x, (0, 2, 3))
-        count = x.size // x.shape[1]
-        running_mean += MOMENTUM * (mean.ravel() - running_mean)
-        running_variance += MOMENTUM * (variance.ravel() * (count / max(count - 1, 1)) - running_variance)
+        move_running(running, mean.ravel(), variance.ravel(), x.size // x.shape[1])
     else:
+        running_mean, running_variance = running
         inverse = 1 / np.sqrt(running_variance + EPS)
         normal, pull_fixed = affine(x, inverse, -running_mean * inverse)
 

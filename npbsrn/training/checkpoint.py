@@ -9,7 +9,7 @@ from npbsrn.models import fits
 from npbsrn.networks import make_network
 from npbsrn.params import load_arrays, save_arrays
 from npbsrn.training.config import TrainConfig
-from npbsrn.training.optimizer import Flat
+from npbsrn.training.optimizer import Vector
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class State:
 
     Parameters
     ----------
-    params, m, v, average : flat dicts
+    params, m, v, average : Vector
         Weights, Adam's two moments, and the moving average of the weights.
     step : int
         Steps done. With the seed it is the whole random state, as batches are pure functions of both.
@@ -30,10 +30,10 @@ class State:
         Time spent in training so far.
     """
 
-    params: Flat
-    m: Flat
-    v: Flat
-    average: Flat
+    params: Vector
+    m: Vector
+    v: Vector
+    average: Vector
     step: int = 0
     best: float = float("-inf")
     psnr: float | None = None
@@ -48,12 +48,15 @@ class Origin:
     ----------
     folder, validation : str or None
         Absolute paths; a run that goes on elsewhere may name others.
+    init : str or None
+        Whose weights the run began with.
     digest : str or None
         Names the content of the pictures that are trained on.
     """
 
     folder: str | None
     validation: str | None
+    init: str | None = None
     digest: str | None = None
 
 
@@ -94,7 +97,13 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
         config = TrainConfig(**card["train"])
         network = make_network(config.network)
         best = float("-inf") if card["best"] is None else float(card["best"])
-        state = State(**groups, step=int(card["step"]), best=best, psnr=card["psnr"], seconds=float(card["seconds"]))
+        state = State(
+            **{group: Vector(a) for group, a in groups.items()},
+            step=int(card["step"]),
+            best=best,
+            psnr=card["psnr"],
+            seconds=float(card["seconds"]),
+        )
         origin = Origin(**card["origin"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is no checkpoint of this npbsrn ({error}); start a new run") from None

@@ -24,6 +24,10 @@ class TrainConfig:
         Length of the run.
     batch, patch : int
         Patches a step; their side in LR pixels.
+    late_patch : int
+        Side of the patches in the last part of the run; 0 for the same throughout.
+    late_from : float
+        Where that part begins, as a fraction of the steps.
     rate : float
         Learning rate at its highest.
     schedule : {"cosine", "step"}
@@ -35,6 +39,8 @@ class TrainConfig:
         Adam's decay rates.
     weight_decay : float
         L2 penalty, added to the gradient.
+    clip : float
+        Largest norm of the whole gradient; a larger one is scaled down to it. 0 for none.
     ema : float
         Decay of the moving average of the weights, which is what is validated and kept; 0 for none.
     seed : int
@@ -49,6 +55,8 @@ class TrainConfig:
     steps: int = 3500
     batch: int = 8
     patch: int = 16
+    late_patch: int = 0
+    late_from: float = 0.5
     rate: float = 3e-3
     schedule: str = "cosine"
     halve_every: int = 200_000
@@ -56,6 +64,7 @@ class TrainConfig:
     beta1: float = 0.9
     beta2: float = 0.999
     weight_decay: float = 0.0
+    clip: float = 0.0
     ema: float = 0.999
     seed: int = 0
     validate_every: int = 500
@@ -67,8 +76,8 @@ class TrainConfig:
         fraction: Callable[[Any], bool] = lambda v: 0 <= v < 1  # noqa: E731
         for names, allowed, words in (
             ("steps batch patch halve_every validate_every checkpoint_every rate", positive, "above 0"),
-            ("beta1 beta2 ema", fraction, "at least 0 and below 1"),
-            ("warmup weight_decay seed holdout", lambda v: v >= 0, "at least 0"),
+            ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
+            ("warmup weight_decay clip seed holdout late_patch", lambda v: v >= 0, "at least 0"),
         ):
             for name in names.split():
                 value = getattr(self, name)
@@ -81,6 +90,10 @@ class TrainConfig:
     def scale(self) -> int:
         """Factor of enlargement."""
         return int(self.network["scale"])
+
+    def patch_at(self, step: int) -> int:
+        """Side of the patches of a step, counted from 0."""
+        return self.late_patch if self.late_patch and step >= self.late_from * self.steps else self.patch
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -34,7 +34,7 @@ class PatchSource:
     pairs : list of Pair
     scale : int
     patch : int
-        Side of a patch in LR pixels; smaller pictures are left out, with a warning.
+        Side of the largest patch in LR pixels; smaller pictures are left out, with a warning.
     cache : path, optional
         Folder of the decoded pictures (see `default_cache`). Entries are named by the content of the files and the
         scale, so that a changed file is noticed and runs can share one folder.
@@ -55,7 +55,7 @@ class PatchSource:
         cache: str | PathLike[str] | None = None,
         progress: Callable[[], object] | None = None,
     ) -> None:
-        self.scale, self.patch = scale, patch
+        self.scale = scale
         folder = Path(cache) if cache else default_cache()
         entries = []
         for pair in pairs:
@@ -77,7 +77,7 @@ class PatchSource:
         areas = np.array([np.prod(sizes[i]) for i in large], np.float64)
         self.shares = areas / areas.sum()
 
-    def batch(self, seed: int, step: int, size: int) -> tuple[Array, Array]:
+    def batch(self, seed: int, step: int, size: int, patch: int) -> tuple[Array, Array]:
         """The patches of one step: a pure function of its arguments and the pictures.
 
         A picture is drawn in proportion to its area, a place in it uniformly, and one of the eight rotations and
@@ -89,7 +89,7 @@ class PatchSource:
         y : (size, 3, patch * scale, patch * scale) float32, in [0, 1]
         """
         rng = np.random.default_rng((seed, step))
-        p, s = self.patch, self.scale
+        p, s = patch, self.scale
         lows = np.empty((size, 3, p, p), np.float32)
         highs = np.empty((size, 3, p * s, p * s), np.float32)
         for n, index in enumerate(rng.choice(len(self.entries), size, p=self.shares)):

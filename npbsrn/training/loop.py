@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from npbsrn.datasets import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, TrainingDivergedError, UsageError
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
-from npbsrn.models import Model, check_scale
+from npbsrn.models import Model, check_scale, fits, load
 from npbsrn.networks import Network, make_network
-from npbsrn.params import nest
+from npbsrn.params import leaves, nest
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
+from npbsrn.training.optimizer import Flat
 from npbsrn.training.records import Records
 from npbsrn.training.step import first_state, train_step
 
@@ -38,6 +40,7 @@ def train(
     preset: str | None = None,
     resume: bool = False,
     validation: str | PathLike[str] | None = None,
+    init: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
     progress: bool = True,
     **options: Any,
@@ -60,6 +63,8 @@ def train(
     validation : path, optional
         A folder to judge the weights on while training. By default the first pictures of DIV2K's valid half if
         `folder` is the one that holds DIV2K, else some pictures of `folder` that are then not trained on.
+    init : path, optional
+        A weight file or run of the same network, from whose weights the run begins.
     cache : path, optional
         Where decoded pictures are kept; by default ``$NPBSRN_CACHE`` or the user's cache folder.
     progress : bool
@@ -84,12 +89,15 @@ def train(
     if scale is not None:
         check_scale(scale)
     run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
-    origin = Origin(_absolute(folder), _absolute(validation))
+    origin = Origin(_absolute(folder), _absolute(validation), None if init is None else Path(init).name)
     state: State | None = None
     if resume:
+        if not (run / "checkpoint.npz").exists():
+            raise UsageError(f"{run} holds no run to go on with; start one without resuming")
         state, config, before = load_checkpoint(run / "checkpoint.npz")
         _refuse_changes(config, scale, preset, options)
-        origin = Origin(origin.folder or before.folder, origin.validation or before.validation, before.digest)
+        here = origin.folder or before.folder, origin.validation or before.validation
+        origin = Origin(*here, before.init, before.digest)
     else:
         config = make_config(scale or 4, preset or "default", options)
         if (run / "checkpoint.npz").exists():
@@ -100,10 +108,12 @@ def train(
     network = make_network(config.network)
     train_pairs, valid_pairs = split_pairs(origin, config)
     with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
-        source = PatchSource(train_pairs, config.scale, config.patch, cache, progress=bar.update)
+        source = PatchSource(
+            train_pairs, config.scale, max(config.patch, config.late_patch), cache, progress=bar.update
+        )
     if origin.digest not in (None, source.digest):
         raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
-    state = state or first_state(network, config.seed)
+    state = state or first_state(network, config.seed, _weights_of(init, network))
     records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step)
     valid = [read_pair(pair, config.scale) for pair in valid_pairs]
     return Run(config, network, source, valid, records, progress).go(state)
@@ -120,6 +130,14 @@ def split_pairs(origin: Origin, config: TrainConfig) -> tuple[list[Pair], list[P
     count = min(config.holdout, len(pairs) // 10)
     held = {round((n + 0.5) * len(pairs) / count) for n in range(count)}
     return [p for i, p in enumerate(pairs) if i not in held], [pairs[i] for i in sorted(held)]
+
+
+def _weights_of(init: str | PathLike[str] | None, network: Network) -> Flat | None:
+    if init is None:
+        return None
+    arrays = dict(leaves(load(init).params))
+    fits(str(init), arrays, network)
+    return arrays
 
 
 def _absolute(folder: str | PathLike[str] | None) -> str | None:
@@ -177,7 +195,9 @@ class Run:
         """Train from `state` to the last step; returns the averaged weights."""
         config = self.config
         losses: list[float] = []
-        with _deferred_interrupt() as interrupted, self._bar(state) as bar:
+        if state.step == 0:
+            self.records.checkpoint(state)  # so that a run that is killed early can be resumed, too
+        with _deferred_interrupt() as interrupted, quiet_blas(), self._bar(state) as bar:
             while state.step < config.steps:
                 state, loss = self._timed_step(state)
                 losses.append(loss)
@@ -194,7 +214,7 @@ class Run:
                 if save:
                     self.records.checkpoint(state)
                 if stop and not last:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt("; the state is saved, --resume goes on")
         model = self.model(state)
         self.records.weights("weights.npz", model)
         return model
@@ -207,6 +227,7 @@ class Run:
             "steps": state.step,
             "minutes": round(state.seconds / 60, 1),
             "seed": self.config.seed,
+            "init": self.records.origin.init,
             "train": dataclasses.asdict(self.config),
             "validation_psnr": None if state.psnr is None else round(state.psnr, 3),
         }
@@ -214,8 +235,9 @@ class Run:
 
     def _timed_step(self, state: State) -> tuple[State, float]:
         start = time.perf_counter()
-        x, y = self.source.batch(self.config.seed, state.step, self.config.batch)
-        new, loss = train_step(state, self.network, self.config, x, y)
+        x, y = self.source.batch(self.config.seed, state.step, self.config.batch, self.config.patch_at(state.step))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused right below
+            new, loss = train_step(state, self.network, self.config, x, y)
         self._refuse_infinite(state, np.array(loss))
         return dataclasses.replace(new, seconds=state.seconds + time.perf_counter() - start), loss
 
@@ -254,9 +276,14 @@ class Run:
         )
 
 
+def quiet_blas() -> "threadpool_limits":
+    """One thread for BLAS: its helpers, waiting in a busy loop behind each call, would starve those of the kernels."""
+    return threadpool_limits(1, "blas")
+
+
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event that the loop looks at between steps; the second one ends at once."""
+    """Turn the first Ctrl-C (or SIGTERM) into an event that the loop looks at between steps; the next ends at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -267,8 +294,9 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)

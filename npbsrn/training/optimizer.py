@@ -1,5 +1,6 @@
-"""Adam and the moving average of the weights, on flat dicts of arrays by dotted name."""
+"""Adam and the moving average of the weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,52 +11,80 @@ Flat = dict[str, Array]
 EPSILON = 1e-8
 
 
-def adam(
-    params: Flat,
-    grads: Flat,
-    m: Flat,
-    v: Flat,
-    step: int,
-    rate: float,
-    beta1: float,
-    beta2: float,
-    decay: float,
-) -> tuple[Flat, Flat, Flat]:
-    """One step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1).
-
-    With ``g = grad + decay * param``, ``m = beta1 m + (1 - beta1) g`` and ``v = beta2 v + (1 - beta2) g**2``, both
-    freed of their start at zero by ``1 - beta**(step + 1)``, ``param - rate * m / (sqrt(v) + 1e-8)``.
+class Vector(dict[str, Array]):
+    """Arrays by dotted name, all of them views of one: what is done to every element is one pass over `vector`.
 
     Parameters
     ----------
-    params, grads, m, v : flat dicts
-        Entries of `params` without a gradient (running averages) are handed through.
-    step : int
-        Counted from 0.
-    rate, beta1, beta2, decay : float
+    arrays : dict of arrays by dotted name
+        Copied. Running averages are put behind all others.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        names = sorted(arrays, key=lambda name: ".running_" in name)  # stable: otherwise in their order
+        self.vector = np.concatenate([arrays[name].ravel() for name in names])
+        ends = np.cumsum([arrays[name].size for name in names])
+        for name, part in zip(names, np.split(self.vector, ends[:-1]), strict=True):
+            self[name] = part.reshape(arrays[name].shape)
+
+
+def adam_ref(
+    param: Array, grad: Array, m: Array, v: Array, step: int, rate: float, beta1: float, beta2: float, decay: float
+) -> tuple[Array, Array, Array]:
+    """One step of Adam on one array, readable: see `adam`.
 
     Returns
     -------
-    params, m, v : new flat dicts; no array is changed in place
+    param, m, v : new arrays
     """
-    rate1 = rate / (1 - beta1 ** (step + 1))
-    correct2 = 1 / (1 - beta2 ** (step + 1))
-    new_params, new_m, new_v = dict(params), {}, {}
-    for name, grad in grads.items():
-        if decay:
-            grad = grad + decay * params[name]
-        new_m[name] = beta1 * m[name] + (1 - beta1) * grad
-        new_v[name] = beta2 * v[name] + (1 - beta2) * grad * grad
-        new_params[name] = params[name] - rate1 * new_m[name] / (np.sqrt(new_v[name] * correct2) + EPSILON)
-    return new_params, new_m, new_v
+    grad = grad + decay * param
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    m_hat = m / (1 - beta1 ** (step + 1))
+    v_hat = v / (1 - beta2 ** (step + 1))
+    return param - rate * m_hat / (np.sqrt(v_hat) + EPSILON), m, v
 
 
-def moving_average(average: Flat, params: Flat, step: int, decay: float) -> Flat:
-    """Exponential moving average of all entries; with a decay of 0, the entries themselves.
+def adam(
+    params: Vector, grad: Array, m: Vector, v: Vector, step: int, rate: float, beta1: float, beta2: float, decay: float
+) -> None:
+    """One step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1), in place.
+
+    Behind the backward pass no pullback holds the weights any more. With ``g = grad + decay * param``,
+    ``m = beta1 m + (1 - beta1) g`` and ``v = beta2 v + (1 - beta2) g**2``, both freed of their start at zero by
+    ``1 - beta**(step + 1)``: ``param -= rate * m / (sqrt(v) + 1e-8)``.
+
+    Parameters
+    ----------
+    params, m, v : Vector
+        Those of `params` that have no gradient (running averages) stay as they are.
+    grad : (P,)
+        In the order of ``m.vector``.
+    step : int
+        Counted from 0.
+    rate, beta1, beta2, decay : float
+    """
+    from npbsrn.kernels.adam import adam_in_place
+
+    rate1, correct = rate / (1 - beta1 ** (step + 1)), 1 / (1 - beta2 ** (step + 1))
+    learned = params.vector[: grad.size]
+    adam_in_place(learned, grad, m.vector, v.vector, rate1, correct, beta1, beta2, decay, EPSILON)
+
+
+def clip_norm(grad: Array, limit: float) -> Array:
+    """Scale a gradient down to the norm `limit` where it is longer (Pascanu et al., ICML 2013); 0 for no limit."""
+    norm = float(np.sqrt(np.vdot(grad, grad)))
+    return grad * grad.dtype.type(limit / norm) if 0 < limit < norm else grad
+
+
+def moving_average(average: Vector, params: Vector, step: int, decay: float) -> None:
+    """Move the exponential moving average of all weights, in place; with a decay of 0 it is the weights themselves.
 
     Early the decay is ``(1 + step) / (10 + step)``, so that the first weights are soon forgotten.
     """
+    from npbsrn.kernels.adam import average_in_place
+
     if decay == 0:
-        return dict(params)
-    share = 1 - min(decay, (1 + step) / (10 + step))
-    return {name: a + share * (params[name] - a) for name, a in average.items()}
+        average.vector[:] = params.vector
+    else:
+        average_in_place(average.vector, params.vector, 1 - min(decay, (1 + step) / (10 + step)))

@@ -10,17 +10,16 @@ from npbsrn.ops.loss import l1_loss
 from npbsrn.params import leaves, nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
-from npbsrn.training.optimizer import Flat, adam, moving_average
+from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, moving_average
 
 Array = np.ndarray[Any, Any]
 
 
-def first_state(network: Network, seed: int) -> State:
-    """State before the first step."""
-    params = dict(leaves(network.init(seed)))
-    learned = {name: a for name, a in params.items() if ".running_" not in name}
-    m, v = ({name: np.zeros_like(a) for name, a in learned.items()} for _ in range(2))
-    return State(params, m, v, average={name: a.copy() for name, a in params.items()})
+def first_state(network: Network, seed: int, init: Flat | None = None) -> State:
+    """State before the first step: weights drawn from `seed`, or those of `init`."""
+    params = init or dict(leaves(network.init(seed)))
+    zeros = {name: np.zeros_like(a) for name, a in params.items() if ".running_" not in name}
+    return State(Vector(params), Vector(zeros), Vector(zeros), average=Vector(params))
 
 
 def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[float, Flat]:
@@ -46,10 +45,11 @@ def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[
 
 
 def train_step(state: State, network: Network, config: TrainConfig, x: Array, y: Array) -> tuple[State, float]:
-    """State after one step on one batch, and the batch's loss."""
+    """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place."""
     loss, grads = loss_and_grads(network, state.params, x, y)
     rate = config.rate_at(state.step)
     betas = config.beta1, config.beta2
-    params, m, v = adam(state.params, grads, state.m, state.v, state.step, rate, *betas, config.weight_decay)
-    average = moving_average(state.average, params, state.step, config.ema)
-    return dataclasses.replace(state, params=params, m=m, v=v, average=average, step=state.step + 1), loss
+    grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
+    adam(state.params, grad, state.m, state.v, state.step, rate, *betas, config.weight_decay)
+    moving_average(state.average, state.params, state.step, config.ema)
+    return dataclasses.replace(state, step=state.step + 1), loss

@@ -10,7 +10,7 @@ from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state
 
 CONFIG = make_config(2, "default", {"blocks": 1, "width": 4, "steps": 5})
-ORIGIN = Origin("/pictures", None, "digest")
+ORIGIN = Origin("/pictures", None, "old.npz", "digest")
 
 
 def test_round_trip(tmp_path):

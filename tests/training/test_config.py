@@ -46,7 +46,7 @@ def test_cosine_schedule():
         ({"ema": 1}, "ema must be a number at least 0 and below 1"),
         ({"seed": -1}, "seed must be a number at least 0"),
         ({"schedule": "linear"}, "schedule cannot be 'linear'; choose among cosine, step"),
-        ({"colour": 3}, "bsrn cannot be built from scale, colour"),
+        ({"colour": 3}, "bsrn has no argument colour; it has scale, blocks"),
         ({"residual": -1}, "residual must be a number above 0"),
     ],
 )

@@ -14,16 +14,16 @@ def source(photographs, tmp_path):
 
 
 def test_a_batch_is_a_pure_function(source, photographs, tmp_path):
-    x, y = source.batch(1, 2, 5)
-    again = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "another").batch(1, 2, 5)
+    x, y = source.batch(1, 2, 5, 8)
+    again = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "another").batch(1, 2, 5, 8)
     np.testing.assert_array_equal(x, again[0])
     np.testing.assert_array_equal(y, again[1])
-    assert not np.array_equal(x, source.batch(1, 3, 5)[0])
-    assert not np.array_equal(x, source.batch(2, 2, 5)[0])
+    assert not np.array_equal(x, source.batch(1, 3, 5, 8)[0])
+    assert not np.array_equal(x, source.batch(2, 2, 5, 8)[0])
 
 
 def test_shapes_and_range(source):
-    x, y = source.batch(0, 0, 6)
+    x, y = source.batch(0, 0, 6, 8)
     assert (x.shape, y.shape) == ((6, 3, 8, 8), (6, 3, 32, 32))
     assert x.dtype == y.dtype == np.float32
     assert x.min() >= 0
@@ -32,7 +32,7 @@ def test_shapes_and_range(source):
 
 def test_patches_belong_together(source):
     """An LR patch is its HR patch made smaller, inside, whichever way both are turned."""
-    x, y = source.batch(0, 0, 20)
+    x, y = source.batch(0, 0, 20, 8)
     for low, high in zip(x, y, strict=True):
         made = resize(np.ascontiguousarray(high.transpose(1, 2, 0)), 1 / 4).transpose(2, 0, 1)
         np.testing.assert_allclose(low[:, 2:-2, 2:-2], made[:, 2:-2, 2:-2], atol=2 / 255)
@@ -44,7 +44,7 @@ def test_all_eight_turns_and_all_pictures_occur(tmp_path, rng):
         picture[:16, :8] = value + 60
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     source = PatchSource(find_pairs(tmp_path, 4), 4, 8, tmp_path / "cache")
-    kinds = {y.tobytes() for y in source.batch(0, 0, 400)[1]}
+    kinds = {y.tobytes() for y in source.batch(0, 0, 400, 8)[1]}
     assert len(kinds) == 2 * 8
 
 

@@ -226,6 +226,17 @@ def test_an_interrupted_run_can_be_used(train, tmp_path, photographs, monkeypatc
     assert npbsrn.load(tmp_path / "run").card["steps"] == 4
 
 
+def test_a_run_can_begin_with_the_weights_of_another(train, tmp_path):
+    first = train("first")
+    second = train("second", init=tmp_path / "first", rate=1e-12)
+    for (name, a), (_, b) in zip(leaves(first.params), leaves(second.params), strict=True):
+        if ".running_" not in name:
+            np.testing.assert_allclose(a, b, atol=1e-9)
+    assert second.card["init"] == "first"
+    with pytest.raises(npbsrn.NpbsrnError, match="does not fit its network"):
+        train("third", init=tmp_path / "first", width=5)
+
+
 def test_a_finished_run_resumes_to_itself(train, tmp_path):
     train()
     before = arrays(tmp_path / "run/weights.npz")

@@ -1,36 +1,73 @@
 import numpy as np
 import pytest
 
-from npbsrn.training.optimizer import EPSILON, adam, moving_average
+from npbsrn.training.optimizer import EPSILON, Vector, adam, adam_ref, clip_norm, moving_average
+
+NAMES = ("a", "b.running_mean", "c")
+
+
+@pytest.fixture
+def arrays(rng):
+    return {name: rng.standard_normal((2, 3)) for name in NAMES}
+
+
+def test_a_vector_is_its_arrays(arrays):
+    vector = Vector(arrays)
+    assert list(vector) == ["a", "c", "b.running_mean"]
+    for name in NAMES:
+        np.testing.assert_array_equal(vector[name], arrays[name])
+    vector.vector[:] = 7
+    assert all(np.all(a == 7) for a in vector.values())
+    assert not np.any(arrays["a"] == 7)
 
 
 def test_adam_follows_algorithm_1(rng):
-    """Scalar by scalar, five steps, with decay."""
-    params = {"a": rng.standard_normal(3), "fixed": np.ones(2)}
-    m, v = ({"a": np.zeros(3)} for _ in range(2))
-    expected = params["a"].copy()
-    first, second = np.zeros(3), np.zeros(3)
+    """The readable twin, scalar by scalar, five steps, with decay."""
+    param, m, v = rng.standard_normal(3), np.zeros(3), np.zeros(3)
+    expected, first, second = param.copy(), np.zeros(3), np.zeros(3)
     for step in range(5):
-        grads = {"a": rng.standard_normal(3)}
+        grad = rng.standard_normal(3)
         for i in range(3):
-            g = grads["a"][i] + 0.01 * expected[i]
+            g = grad[i] + 0.01 * expected[i]
             first[i] = 0.5 * first[i] + 0.5 * g
             second[i] = 0.9 * second[i] + 0.1 * g * g
             m_hat, v_hat = first[i] / (1 - 0.5 ** (step + 1)), second[i] / (1 - 0.9 ** (step + 1))
             expected[i] -= 0.1 * m_hat / (np.sqrt(v_hat) + EPSILON)
-        before = {name: a.copy() for name, a in params.items()}
-        old = params
-        params, m, v = adam(params, grads, m, v, step, 0.1, 0.5, 0.9, 0.01)
-        assert all(np.array_equal(old[name], before[name]) for name in old)  # nothing in place
-        np.testing.assert_allclose(params["a"], expected)
-    np.testing.assert_array_equal(params["fixed"], 1)
+        param, m, v = adam_ref(param, grad, m, v, step, 0.1, 0.5, 0.9, 0.01)
+        np.testing.assert_allclose(param, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_equals_its_twin(rng, arrays, dtype):
+    params = Vector({name: a.astype(dtype) for name, a in arrays.items()})
+    learned = [name for name in params if ".running_" not in name]
+    m, v = (Vector({name: np.zeros((2, 3), dtype) for name in learned}) for _ in range(2))
+    twins = {name: (params[name].copy(), m[name].copy(), v[name].copy()) for name in learned}
+    for step in range(4):
+        grads = {name: rng.standard_normal((2, 3)).astype(dtype) for name in reversed(learned)}
+        adam(params, np.concatenate([grads[n].ravel() for n in m]), m, v, step, 0.1, 0.9, 0.999, 0.01)
+        for name in learned:
+            twins[name] = adam_ref(twins[name][0], grads[name], *twins[name][1:], step, 0.1, 0.9, 0.999, 0.01)
+            for a, b in zip((params[name], m[name], v[name]), twins[name], strict=True):
+                np.testing.assert_allclose(a, b, rtol=100 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(params["b.running_mean"], arrays["b.running_mean"].astype(dtype))
 
 
 def test_moving_average():
-    average = {"a": np.zeros(1)}
+    average, params = Vector({"a": np.zeros(1)}), Vector({"a": np.ones(1)})
     for step in range(2000):
-        average = moving_average(average, {"a": np.ones(1)}, step, 0.99)
+        moving_average(average, params, step, 0.99)
         if step == 0:
             assert average["a"] == pytest.approx(0.9)
     assert average["a"] == pytest.approx(1)
-    assert moving_average({"a": np.zeros(1)}, {"a": np.ones(1)}, 5, 0.0)["a"] == 1
+    moving_average(average, Vector({"a": np.full(1, 3.0)}), 5, 0.0)
+    assert average["a"] == 3
+
+
+def test_clip_norm(rng):
+    grad = rng.standard_normal(50)
+    norm = np.linalg.norm(grad)
+    assert clip_norm(grad, 0) is grad
+    assert clip_norm(grad, 2 * norm) is grad
+    clipped = clip_norm(grad, norm / 3)
+    np.testing.assert_allclose(clipped * 3, grad)

@@ -1,0 +1,33 @@
+"""Adam and the moving average, each in one pass over memory."""
+
+from typing import Any
+
+import numpy as np
+
+from npbsrn.kernels.jit import kernel
+
+Array = np.ndarray[Any, Any]
+
+
+@kernel()
+def adam_in_place(
+    p: Array, g: Array, m: Array, v: Array, rate: float, correct: float, beta1: float, beta2: float, decay: float,
+    epsilon: float,
+) -> None:  # fmt: skip
+    """``p -= rate * m / (sqrt(correct * v) + epsilon)`` behind the update of m and v; all of one length and dtype."""
+    kind = p.dtype.type
+    old1, new1, old2, new2 = kind(beta1), kind(1 - beta1), kind(beta2), kind(1 - beta2)
+    rate, correct, decay, epsilon = kind(rate), kind(correct), kind(decay), kind(epsilon)
+    for i in range(g.size):
+        grad = g[i] + decay * p[i]
+        m[i] = old1 * m[i] + new1 * grad
+        v[i] = old2 * v[i] + new2 * grad * grad
+        p[i] -= rate * m[i] / (np.sqrt(v[i] * correct) + epsilon)
+
+
+@kernel()
+def average_in_place(average: Array, p: Array, share: float) -> None:
+    """``average += share * (p - average)``."""
+    part = p.dtype.type(share)
+    for i in range(p.size):
+        average[i] += part * (p[i] - average[i])

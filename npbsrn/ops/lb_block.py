@@ -1,0 +1,166 @@
+"""The binary part of an LB-block as one operation: three binary convolutions, fused, on bits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npbsrn.ops.conv import conv2d
+from npbsrn.ops.norm import affine, standardize
+from npbsrn.ops.pointwise import prelu, scale_channels, weight_by_statistic, weighted_sum
+from npbsrn.ops.sign import binarize
+
+Array = np.ndarray[Any, Any]
+
+CHANNELS = 48
+SIZES = (3, 1, 1)
+
+
+@dataclass(frozen=True)
+class LBWeights:
+    """What the three convolutions of an LB-block are made of; also the form of its cotangents.
+
+    Parameters
+    ----------
+    filters : three arrays (48, 48, k, k), +-1
+        Of 3x3, 1x1 and 1x1.
+    scale : (3, 48)
+        E(|W|) of each output channel.
+    slope : (2, 48)
+        PReLU's, behind the first and the second convolution.
+    beta : (3, 3)
+        ``beta[n, k]`` is the weight of A_k in the sum that convolution n binarizes; 0 for k > n.
+    gain, shift : (3, 48)
+        BN's, of each convolution's input.
+    """
+
+    filters: Sequence[Array]
+    scale: Array
+    slope: Array
+    beta: Array
+    gain: Array
+    shift: Array
+
+
+LBPull = Callable[[Array], tuple[Array, LBWeights]]
+
+
+def lb_block_ref(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tuple[Array, Array], LBPull]:
+    """The block as a composition of readable operations; see `lb_block`."""
+    terms, backs, moments = [], [], []
+    a = x
+    for n in range(3):
+        term, pull_term = weight_by_statistic(a, "abs")
+        terms.append(term)
+        total, pull_total = weighted_sum(tuple(terms), weights.beta[n, : n + 1])
+        normal, mean, variance, pull_normal = standardize(total, (0, 2, 3))
+        z, pull_z = affine(normal, weights.gain[n], weights.shift[n])
+        bits, pull_bits = binarize(z, "clip")
+        counts, pull_counts = conv2d(bits, weights.filters[n], pad_value=1.0)
+        a, pull_scale = scale_channels(counts, weights.scale[n])
+        pull_act = None
+        if n < 2:
+            a, pull_act = prelu(a, weights.slope[n])
+        moments.append((mean.ravel(), variance.ravel()))
+        backs.append((pull_term, pull_total, pull_normal, pull_z, pull_bits, pull_counts, pull_scale, pull_act))
+    y = x + a * x.dtype.type(residual)
+
+    def pull(dy: Array) -> tuple[Array, LBWeights]:
+        dfilters: list[Array] = [x] * 3
+        dscale, dgain, dshift = (np.empty_like(weights.scale) for _ in range(3))
+        dslope, dbeta = np.empty_like(weights.slope), np.zeros_like(weights.beta)
+        dterms = [np.zeros_like(x) for _ in range(3)]
+        da = dy * dy.dtype.type(residual)
+        for n in (2, 1, 0):
+            pull_term, pull_total, pull_normal, pull_z, pull_bits, pull_counts, pull_scale, pull_act = backs[n]
+            if pull_act is not None:
+                da, dslope[n] = pull_act(da)
+            dcounts, dscale[n] = pull_scale(da)
+            dbits, dfilters[n], _ = pull_counts(dcounts)
+            dnormal, dgain[n], dshift[n] = pull_z(pull_bits(dbits))
+            parts, dbeta[n, : n + 1] = pull_total(pull_normal(dnormal))
+            for k, part in enumerate(parts):
+                dterms[k] = dterms[k] + part
+            da = pull_term(dterms[n])
+        return dy + da, LBWeights(dfilters, dscale, dslope, dbeta, dgain, dshift)
+
+    means, variances = (np.stack(m) for m in zip(*moments, strict=True))
+    return y, (means, variances), pull
+
+
+def lb_block(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tuple[Array, Array], LBPull]:
+    """LB-block in training: ``x + residual * convolutions(x)``, with the batch's statistics and the STE "clip".
+
+    With A_1 = x, for n = 1, 2, 3: ``Z = BN(sum_k beta[n, k] mean_c|A_k| A_k)``, ``C = conv(sign(Z), filters[n])``
+    padded with +1, ``A_{n+1} = PReLU(scale[n] C)``, the last without PReLU.
+
+    Kept for the backward pass are the sums that BN takes in, the counts, and the bits; the rest is computed again.
+    The result and the cotangents do not depend on the number of threads. They differ from `lb_block_ref` by the order
+    of float32 sums.
+
+    Parameters
+    ----------
+    x : (N, 48, H, W) float32, W a multiple of 16
+    weights : LBWeights
+        float32.
+    residual : float
+
+    Returns
+    -------
+    y : (N, 48, H, W) float32
+    moments : (means, variances), each (3, 48)
+        Of what each BN took in; the variances are the biased ones.
+    pull : dy -> (dx, dweights)
+    """
+    from npbsrn.kernels import block_backward as backward
+    from npbsrn.kernels import block_forward as forward
+    from npbsrn.kernels.jit import run_parallel, thread_count
+    from npbsrn.kernels.pack_filters import pack_filters
+
+    n, _, height, width = x.shape
+    pixels = height * width
+    flat = np.ascontiguousarray(x).reshape(n, CHANNELS, pixels)
+    words = [np.empty(CHANNELS * 3 * k * k, np.uint16) for k in SIZES]
+    offsets = [np.empty(CHANNELS * 12 * k * k, np.uint32) for k in SIZES]
+    for w, word, offset in zip(weights.filters, words, offsets, strict=True):
+        pack_filters(w, width + 2, word, offset)
+    words1, offsets1 = np.stack(words[1:]), np.stack(offsets[1:])
+    taps = np.array([CHANNELS * k * k for k in SIZES], np.int32)
+    own = forward.Weights(
+        weights.scale, weights.slope, weights.beta, weights.gain, weights.shift, taps, np.float32(residual)
+    )
+    saved = forward.Saved(
+        np.empty((3, n, CHANNELS, pixels), np.float32),
+        np.empty((3, n, CHANNELS, pixels), np.uint16),
+        np.zeros((3, n, 3, height + 2, width + 2), np.uint16),
+        *(np.empty((3, CHANNELS), np.float32) for _ in range(3)),
+    )
+    workers = min(thread_count(), forward.SHARES)
+    y, moments = np.empty_like(flat), np.empty((3, n, CHANNELS, 2), np.float32)
+    run_parallel(forward.block_forward, workers, flat, y, words[0], words1, own, saved, moments, height, width)
+
+    def pull(dy: Array) -> tuple[Array, LBWeights]:
+        cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
+        dx = np.empty_like(flat)
+        grads = backward.Grads(
+            np.zeros((forward.SHARES, CHANNELS * 9 * CHANNELS), np.float32),
+            np.zeros((forward.SHARES, 2, CHANNELS * CHANNELS), np.float32),
+            np.empty((3, n, CHANNELS), np.float32),
+            np.empty((2, n, CHANNELS), np.float32),
+            np.zeros((n, 3, 3), np.float64),
+            np.empty((3, n, CHANNELS), np.float32),
+            np.empty((3, n, CHANNELS), np.float32),
+        )
+        ds, dz = np.empty((3, *flat.shape), np.float32), np.empty_like(flat)
+        run_parallel(
+            backward.block_backward, workers, cotangent, dx, flat, offsets[0], offsets1, own, saved, ds, dz, grads,
+            height, width,
+        )  # fmt: skip
+        d3 = np.sum(grads.filters3, axis=0).reshape(CHANNELS, 3, 3, CHANNELS).transpose(3, 0, 1, 2)
+        d1 = np.sum(grads.filters1, axis=0).reshape(2, CHANNELS, 1, 1, CHANNELS).transpose(0, 4, 1, 2, 3)
+        scale, slope, gain, shift = (np.sum(d, axis=1) for d in (grads.scale, grads.slope, grads.gain, grads.shift))
+        beta = np.sum(grads.beta, axis=0).astype(np.float32)
+        return dx.reshape(x.shape), LBWeights([d3, d1[0], d1[1]], scale, slope, beta, gain, shift)
+
+    return y.reshape(x.shape), (saved.mean, saved.variance), pull

@@ -1,0 +1,106 @@
+"""The fused LB-block against its readable twin."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from npbsrn.ops import lb_block as module
+from npbsrn.ops.lb_block import LBWeights, lb_block, lb_block_ref
+from npbsrn.ops.sign import sign
+
+
+def make(rng, n, height, width):
+    x = (0.3 * rng.standard_normal((n, 48, height, width))).astype(np.float32)
+    f = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
+    filters = [sign(f(48, 48, k, k)) for k in (3, 1, 1)]
+    beta = np.tril(1 + 0.2 * f(3, 3))
+    weights = LBWeights(filters, 0.05 + abs(0.02 * f(3, 48)), 0.25 * f(2, 48), beta, f(3, 48), 0.3 * f(3, 48))
+    return x, weights, f(n, 48, height, width)
+
+
+def steady(n, height, width):
+    """A case in which no value that is binarized or clipped lies so near to its threshold that rounding decides."""
+    for seed in range(20):
+        case = make(np.random.default_rng(seed), n, height, width)
+        distances = []
+        with pytest.MonkeyPatch.context() as patch:
+            inner = module.binarize
+            patch.setattr(
+                module,
+                "binarize",
+                lambda z, ste: (distances.append(np.abs(np.abs(z[..., None]) - [0, 1]).min()), inner(z, ste))[1],  # noqa: B023
+            )
+            lb_block_ref(case[0], case[1], 0.1)
+        if min(distances) > 5e-7:
+            return case
+    raise AssertionError("no steady case among 20")
+
+
+def relative(a, b):
+    return np.linalg.norm(np.asarray(a, np.float64) - b) / max(np.linalg.norm(b), 1e-30)
+
+
+def compare(case, rtol):
+    x, weights, dy = case
+    y, moments, pull = lb_block(x, weights, 0.1)
+    y_ref, moments_ref, pull_ref = lb_block_ref(x, weights, 0.1)
+    errors = {"y": relative(y, y_ref)}
+    errors |= {name: relative(a, b) for name, a, b in zip(("mean", "variance"), moments, moments_ref, strict=True)}
+    (dx, grads), (dx_ref, grads_ref) = pull(dy), pull_ref(dy)
+    errors["dx"] = relative(dx, dx_ref)
+    for field in dataclasses.fields(LBWeights):
+        a, b = getattr(grads, field.name), getattr(grads_ref, field.name)
+        if field.name == "filters":
+            errors |= {f"filters {k}": relative(p, q) for k, (p, q) in enumerate(zip(a, b, strict=True))}
+        else:
+            # beta[0, 0] stands alone under BN: its gradient is rounding
+            errors[field.name] = relative(a[1:], b[1:]) if field.name == "beta" else relative(a, b)
+    assert all(error < rtol for error in errors.values()), errors
+
+
+@pytest.mark.parametrize(
+    ("n", "height", "width"), [(1, 1, 16), (2, 4, 16), (3, 5, 32), (5, 3, 48), (8, 16, 16), (9, 7, 16), (1, 2, 64)]
+)
+def test_equals_its_twin(rng, n, height, width):
+    """Float32 sums of up to 432 * 2048 terms in another order: some 1e-6."""
+    compare(steady(n, height, width), 2e-5)
+
+
+def test_counts_are_exact(rng):
+    """With a scale of 1 and no shortcut in sight, results are whole numbers of the right parity."""
+    x, weights, _ = make(rng, 2, 3, 16)
+    weights = dataclasses.replace(weights, scale=np.ones((3, 48), np.float32))
+    y, _, _ = lb_block(np.zeros_like(x), weights, 1.0)
+    y_ref, _, _ = lb_block_ref(np.zeros_like(x), weights, 1.0)
+    np.testing.assert_array_equal(y, y_ref)
+    assert np.all(y % 2 == 0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 8])
+def test_the_number_of_threads_changes_no_byte(rng, monkeypatch, n):
+    x, weights, dy = make(rng, n, 4, 16)
+    results = []
+    for threads in (1, 2, 3, 4):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
+        y, moments, pull = lb_block(x, weights, 0.1)
+        dx, grads = pull(dy)
+        flat = [y, *moments, dx, *grads.filters, grads.scale, grads.slope, grads.beta, grads.gain, grads.shift]
+        results.append([a.tobytes() for a in flat])
+    assert all(result == results[0] for result in results)
+
+
+def test_a_wrong_table_would_be_seen(rng, monkeypatch):
+    """Planted bug: two input channels exchanged in the tables of the backward pass."""
+    from npbsrn.kernels import pack_filters
+
+    inner = pack_filters.pack_filters
+
+    def exchanged(w, stride, words, offsets):
+        inner(w, stride, words, offsets)
+        if w.shape[2] == 3:
+            offsets[:108], offsets[108:216] = offsets[108:216].copy(), offsets[:108].copy()
+
+    monkeypatch.setattr(pack_filters, "pack_filters", exchanged)
+    with pytest.raises(AssertionError, match="dx"):
+        compare(make(rng, 2, 4, 16), 2e-5)
