@@ -20,11 +20,10 @@ from PIL import Image
 
 from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.datasets import find_pairs
-from npbsrn.kernels.jit import thread_count
 from npbsrn.networks import make_network
+from npbsrn.threads import quiet_blas, thread_count
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource
-from npbsrn.training.loop import quiet_blas
 from npbsrn.training.step import first_state, train_step
 
 CASES = {"16": (8, 16), "48": (16, 48)}  # batch, side of a patch

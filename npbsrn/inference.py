@@ -6,6 +6,7 @@ import numpy as np
 
 from npbsrn.models import Model
 from npbsrn.resize import resize, to_uint8
+from npbsrn.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
 
@@ -35,15 +36,20 @@ def run(model: Model | str, picture: Array, scale: int, tile: int = TILE) -> Arr
     height, width, _ = picture.shape
     margin = int(np.ceil(model.network.trace(1, 1).reach))
     result = np.empty((height * scale, width * scale, 3), np.float32)
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            outer_top, outer_left = max(top - margin, 0), max(left - margin, 0)
-            outer = picture[outer_top : bottom + margin, outer_left : right + margin]
-            enlarged = _run_whole(model, outer)
-            inner = enlarged[(top - outer_top) * scale :, (left - outer_left) * scale :]
-            area = (bottom - top) * scale, (right - left) * scale
-            result[top * scale : bottom * scale, left * scale : right * scale] = inner[: area[0], : area[1]]
+
+    def run_tile(corner: tuple[int, int]) -> None:
+        top, left = corner
+        bottom, right = min(top + tile, height), min(left + tile, width)
+        outer_top, outer_left = max(top - margin, 0), max(left - margin, 0)
+        outer = picture[outer_top : bottom + margin, outer_left : right + margin]
+        enlarged = _run_whole(model, outer)
+        inner = enlarged[(top - outer_top) * scale :, (left - outer_left) * scale :]
+        area = (bottom - top) * scale, (right - left) * scale
+        result[top * scale : bottom * scale, left * scale : right * scale] = inner[: area[0], : area[1]]
+
+    corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
+    with quiet_blas():
+        map_parallel(run_tile, corners)
     return np.clip(result, 0, 1)
 
 

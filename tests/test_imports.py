@@ -13,7 +13,7 @@ ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
     ["errors"],
-    ["files"],
+    ["files", "threads"],
     ["pictures", "resize", "params", "kernels"],
     ["metrics", "ops"],
     ["binarizers"],

@@ -7,8 +7,9 @@ import numpy as np
 
 from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad, add_at
 from npbsrn.errors import UsageError
-from npbsrn.ops.norm import batch_norm, standardize
-from npbsrn.ops.pointwise import STATISTICS, mean_magnitude, weight_by_statistic, weighted_sum
+from npbsrn.ops.filters import binary_filters
+from npbsrn.ops.norm import batch_norm
+from npbsrn.ops.pointwise import STATISTICS, weight_by_statistic, weighted_sum
 from npbsrn.ops.sign import STES, binarize
 from npbsrn.params import Params
 
@@ -115,14 +116,11 @@ class Bam:
         own = len(memory)
         used = [k for k, w_k in enumerate(remembered) if w_k.shape == w.shape and (self.accumulate_filters or k == own)]
         alpha = params["alpha"] if self.alpha == "learned" else np.ones(len(used), w.dtype)
-        total, pull_total = weighted_sum([remembered[k] for k in used], alpha)
-        normal, _, _, pull_normal = standardize(total, (1, 2, 3))
-        bits, pull_bits = binarize(normal, self.filter_ste)
-        scale, pull_scale = mean_magnitude(w)
+        (bits, scale), pull_filters = binary_filters([remembered[k] for k in used], alpha, self.filter_ste)
 
         def pull(dbits: Array, dscale: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
-            dterms, dalpha = pull_total(pull_normal(pull_bits(dbits)))
+            dterms, dalpha = pull_filters(dbits, dscale)
             *dbefore, dw = add_at(dmemory, used, dterms)
-            return dw + pull_scale(dscale), tuple(dbefore), {"alpha": dalpha} if self.alpha == "learned" else {}
+            return dw, tuple(dbefore), {"alpha": dalpha} if self.alpha == "learned" else {}
 
         return bits, scale, remembered, pull

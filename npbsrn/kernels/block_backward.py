@@ -273,7 +273,7 @@ def block_backward(
     Parameters
     ----------
     worker, workers, barrier
-        See `npbsrn.kernels.jit.run_parallel`.
+        See `npbsrn.threads.run_parallel`.
     dy, dx, x : (N, 48, H * W) float32
         Cotangents of output and input; the input.
     offsets3 : (48 * 3 * 36,) uint32

@@ -197,7 +197,7 @@ def block_forward(
     Parameters
     ----------
     worker, workers, barrier
-        See `npbsrn.kernels.jit.run_parallel`.
+        See `npbsrn.threads.run_parallel`.
     x, out : (N, 48, H * W) float32
         Input and output; W a multiple of 16.
     words3 : (48 * 27,) uint16

@@ -1,6 +1,6 @@
 """Composition of convolutions that have only a pixel shuffle between them into one convolution."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ def compose(
 
         K[o, a, b, :, e + y, f + x] += sum_c outer[o, c, s, t] * inner[c, i, j, :, y, x]
 
-    over all a, b, s, t, y, x: for each phase and outer tap one small matrix product, put at its place. Along an axis
-    e runs from ``floor(-p / r)`` to ``floor((r - 1 + p) / r)``, so that K has k + 2 ceil(p / r) taps. A bias is an
-    input that is 1 everywhere: it passes the same sum without a place.
+    over all a, b, s, t, y, x: for each inner phase (i, j) one matrix product with all outer taps that meet it. Along
+    an axis e runs from ``floor(-p / r)`` to ``floor((r - 1 + p) / r)``, so that K has k + 2 ceil(p / r) taps. A bias
+    is an input that is 1 everywhere: it passes the same sum without a place.
 
     The result is exact where the inner convolution is not cut off by the border of the picture: the plain sequence pads
     between its convolutions with zeros, where the composed one looks at what the inner convolution gives beyond the
@@ -48,36 +48,47 @@ def compose(
     r = factor
     reach = -(-(m // 2) // r)
     size = k + 2 * reach
-    bank = inner.reshape(c, r, r, inputs, k * k)
+    bank = inner.reshape(c, r, r, inputs * k * k)
     inner_biases = inner_bias.reshape(c, r, r)
     kernel = np.zeros((o, r, r, inputs, size, size), outer.dtype)
     bias = np.zeros((o, r, r), outer.dtype) + outer_bias[:, None, None]
-    for (a, b, s, t), (i, j), place in _meetings(m, r, k, reach):
-        product = outer[:, :, s, t] @ bank[:, i, j].reshape(c, -1)
-        kernel[(slice(None), a, b, slice(None), *place)] += product.reshape(o, inputs, k, k)
-        bias[:, a, b] += outer[:, :, s, t] @ inner_biases[:, i, j]
+    groups = _meetings(m, r, k, reach)
+    for (i, j), group in groups.items():
+        taps = np.concatenate([outer[:, :, s, t] for _, _, s, t, _ in group])  # (G * O, C)
+        products = (taps @ bank[:, i, j]).reshape(len(group), o, inputs, k, k)
+        sums = (taps @ inner_biases[:, i, j]).reshape(len(group), o)
+        for (a, b, _, _, place), product, part in zip(group, products, sums, strict=True):
+            kernel[(slice(None), a, b, slice(None), *place)] += product
+            bias[:, a, b] += part
 
     def pull(dkernel: Array, dbias: Array) -> tuple[Array, Array, Array, Array]:
         dkernel, dbias = dkernel.reshape(kernel.shape), dbias.reshape(bias.shape)
         douter = np.zeros_like(outer)
-        dbank, dinner_biases = np.zeros_like(bank), np.zeros_like(inner_biases)
-        for (a, b, s, t), (i, j), place in _meetings(m, r, k, reach):
-            part = np.ascontiguousarray(dkernel[(slice(None), a, b, slice(None), *place)]).reshape(o, -1)
-            douter[:, :, s, t] += part @ bank[:, i, j].reshape(c, -1).T + np.outer(
-                dbias[:, a, b], inner_biases[:, i, j]
-            )
-            dbank[:, i, j] += (outer[:, :, s, t].T @ part).reshape(c, inputs, k * k)
-            dinner_biases[:, i, j] += outer[:, :, s, t].T @ dbias[:, a, b]
+        dbank, dinner_biases = np.empty_like(bank), np.empty_like(inner_biases)
+        for (i, j), group in groups.items():
+            taps = np.concatenate([outer[:, :, s, t] for _, _, s, t, _ in group])
+            parts = np.stack([dkernel[(slice(None), a, b, slice(None), *place)] for a, b, _, _, place in group])
+            dproducts = parts.reshape(len(taps), -1)
+            dsums = np.concatenate([dbias[:, a, b] for a, b, _, _, _ in group])
+            dtaps = dproducts @ bank[:, i, j].T + np.outer(dsums, inner_biases[:, i, j])
+            for (_, _, s, t, _), dtap in zip(group, dtaps.reshape(len(group), o, c), strict=True):
+                douter[:, :, s, t] += dtap
+            dbank[:, i, j] = taps.T @ dproducts
+            dinner_biases[:, i, j] = taps.T @ dsums
         return douter, np.sum(dbias, axis=(1, 2)), dbank.reshape(inner.shape), dinner_biases.reshape(inner_bias.shape)
 
     return (kernel.reshape(o * r * r, inputs, size, size), bias.reshape(-1)), pull
 
 
-def _meetings(
-    m: int, r: int, k: int, reach: int
-) -> Iterator[tuple[tuple[int, int, int, int], tuple[int, int], tuple[slice, slice]]]:
-    """Phases and taps (a, b, s, t), the inner phases (i, j) that they meet, and where the product goes."""
+Meeting = tuple[int, int, int, int, tuple[slice, slice]]
+
+
+def _meetings(m: int, r: int, k: int, reach: int) -> dict[tuple[int, int], list[Meeting]]:
+    """By inner phase (i, j): which phases and taps (a, b, s, t) meet it, and where their products go in the kernel."""
+    groups: dict[tuple[int, int], list[Meeting]] = {(i, j): [] for i in range(r) for j in range(r)}
     axis = [(a, s, *divmod(a + s - m // 2, r)) for a in range(r) for s in range(m)]
     for a, s, e, i in axis:
         for b, t, f, j in axis:
-            yield (a, b, s, t), (i, j), (slice(reach + e, reach + e + k), slice(reach + f, reach + f + k))
+            place = slice(reach + e, reach + e + k), slice(reach + f, reach + f + k)
+            groups[i, j].append((a, b, s, t, place))
+    return {phase: group for phase, group in groups.items() if group}

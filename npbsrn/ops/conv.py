@@ -1,14 +1,18 @@
 """Convolution, stride 1, output as large as the input."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from npbsrn.threads import map_parallel
+
 Array = np.ndarray[Any, Any]
 
-COLUMN_VALUES = 1 << 23  # values of one band's column matrix: 32 MiB in float32
+Band = tuple[slice, slice, slice]
+COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
+SHARES = 4
 
 
 def conv2d(
@@ -45,9 +49,12 @@ def conv2d(
     def pull(dy: Array) -> tuple[Array, Array, Array | None]:
         turned = np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
         dx = _correlate(_pad(dy, margin, 0.0), turned)
-        dw = np.zeros((w.shape[0], w[0].size), w.dtype)
-        for rows, columns in _bands(padded, w.shape[-1]):
-            dw += _flat(dy[:, :, rows]) @ columns.T
+
+        def part(band: Band) -> Array:
+            return _flat(dy[band]) @ _columns(padded, w.shape[-1], band).T
+
+        products = map_parallel(part, _bands(padded, w.shape[-1]))
+        dw = sum(products[1:], start=products[0])  # in the order of the bands, whichever thread was first
         dbias = None if bias is None else np.sum(dy, axis=(0, 2, 3))
         return dx, dw.reshape(w.shape), dbias
 
@@ -60,25 +67,39 @@ def _correlate(padded: Array, w: Array) -> Array:
     n, _, height, width = padded.shape
     y = np.empty((n, outputs, height - size + 1, width - size + 1), padded.dtype)
     kernel = w.reshape(outputs, -1)
-    for rows, columns in _bands(padded, size):
-        product = kernel @ columns
-        y[:, :, rows] = product.reshape(outputs, n, -1, y.shape[3]).transpose(1, 0, 2, 3)
+
+    def part(band: Band) -> None:
+        target = y[band]
+        product = kernel @ _columns(padded, size, band)
+        target[...] = product.reshape(outputs, len(target), -1, y.shape[3]).transpose(1, 0, 2, 3)
+
+    map_parallel(part, _bands(padded, size))
     return y
 
 
-def _bands(padded: Array, size: int) -> Iterator[tuple[slice, Array]]:
-    """Column matrices (C*k*k, N*rows*W) of one band of output rows after another.
+def _bands(padded: Array, size: int) -> list[Band]:
+    """Parts of the output, (samples, all channels, rows), whose column matrices are not too large.
 
-    The column matrix is k*k times as large as the picture; bands keep it small.
+    The column matrix is k*k times as large as the picture. A batch has at least four parts, for as many threads.
     """
     n, channels, height, width = padded.shape
     height, width = height - size + 1, width - size + 1
-    step = max(1, COLUMN_VALUES // (channels * size * size * n * width))
-    for top in range(0, height, step):
-        rows = slice(top, min(top + step, height))
-        band = padded[:, :, rows.start : rows.stop + size - 1]
-        windows = sliding_window_view(band, (size, size), axis=(2, 3))  # N C rows W k k
-        yield rows, windows.transpose(1, 4, 5, 0, 2, 3).reshape(channels * size * size, -1)
+    shares = min(n, SHARES)
+    samples = -(-n // shares)
+    rows = max(1, min(height, COLUMN_VALUES // (channels * size * size * samples * width)))
+    return [
+        (slice(first, first + samples), slice(None), slice(top, top + rows))
+        for first in range(0, n, samples)
+        for top in range(0, height, rows)
+    ]
+
+
+def _columns(padded: Array, size: int, band: Band) -> Array:
+    """Column matrix (C*k*k, N*rows*W) of one part of the output."""
+    samples, _, rows = band
+    part = padded[samples, :, rows.start : rows.stop + size - 1]
+    windows = sliding_window_view(part, (size, size), axis=(2, 3))  # N C rows W k k
+    return windows.transpose(1, 4, 5, 0, 2, 3).reshape(part.shape[1] * size * size, -1)
 
 
 def _flat(y: Array) -> Array:

@@ -10,6 +10,7 @@ from npbsrn.ops.conv import conv2d
 from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu, scale_channels, weight_by_statistic, weighted_sum
 from npbsrn.ops.sign import binarize
+from npbsrn.threads import run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 
@@ -115,7 +116,6 @@ def lb_block(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tupl
     """
     from npbsrn.kernels import block_backward as backward
     from npbsrn.kernels import block_forward as forward
-    from npbsrn.kernels.jit import run_parallel, thread_count
     from npbsrn.kernels.pack_filters import pack_filters
 
     n, _, height, width = x.shape

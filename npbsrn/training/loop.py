@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from npbsrn.datasets import Pair, find_pairs, read_pair
@@ -22,6 +21,7 @@ from npbsrn.metrics import compare
 from npbsrn.models import Model, check_scale, fits, load
 from npbsrn.networks import Network, make_network
 from npbsrn.params import leaves, nest
+from npbsrn.threads import quiet_blas
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
@@ -274,11 +274,6 @@ class Run:
             f"loss {np.mean(losses[-100:]):.4f}, lr {self.config.rate_at(state.step - 1):.1e}, "
             f"{self.config.batch * steps_a_second:.0f} patches/s{best}"
         )
-
-
-def quiet_blas() -> "threadpool_limits":
-    """One thread for BLAS: its helpers, waiting in a busy loop behind each call, would starve those of the kernels."""
-    return threadpool_limits(1, "blas")
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""Accumulated filters: sum, standardise, take signs; and back."""
+
+from typing import Any
+
+import numpy as np
+
+from npbsrn.kernels.jit import SUMS, kernel
+
+Array = np.ndarray[Any, Any]
+
+EPS = np.float32(1e-5)
+
+
+@kernel(fastmath=SUMS)
+def filters_forward(
+    terms: tuple[Array, ...], alpha: Array, bits: Array, scale: Array, normal: Array, inverse: Array
+) -> None:
+    """``bits = sign(BN(sum_k alpha_k terms_k))``, ``scale = mean|terms_last|``, by rows.
+
+    Parameters
+    ----------
+    terms : K arrays (O, J) float32
+        The last are the convolution's own filters.
+    alpha : (K,) float32
+    bits, normal : (O, J) float32
+        Filled: signs, and what they are signs of.
+    scale, inverse : (O,) float32
+        Filled; ``inverse = 1 / sqrt(variance + eps)``.
+    """
+    outputs, size = bits.shape
+    count = np.float32(size)
+    last = len(terms) - 1
+    for o in range(outputs):
+        row = normal[o]
+        for k in range(len(terms)):
+            term, a = terms[k][o], alpha[k]
+            if k == 0:
+                for j in range(size):
+                    row[j] = term[j] * a
+            else:
+                for j in range(size):
+                    row[j] += term[j] * a
+        mean, magnitude = np.float32(0), np.float32(0)
+        own = terms[last][o]
+        for j in range(size):
+            mean += row[j]
+            magnitude += abs(own[j])
+        mean /= count
+        variance = np.float32(0)
+        for j in range(size):
+            deviation = row[j] - mean
+            variance += deviation * deviation
+        inverse[o] = np.float32(1) / np.sqrt(variance / count + EPS)
+        scale[o] = magnitude / count
+        for j in range(size):
+            value = (row[j] - mean) * inverse[o]
+            row[j] = value
+            bits[o, j] = np.float32(1) if value >= 0 else np.float32(-1)
+
+
+@kernel(fastmath=SUMS)
+def filters_backward(
+    terms: tuple[Array, ...], alpha: Array, normal: Array, inverse: Array, dbits: Array, dscale: Array, dtotal: Array,
+    down: Array, dalpha: Array,
+) -> None:  # fmt: skip
+    """Pull back `filters_forward`, the signs by the STE "identity".
+
+    Parameters
+    ----------
+    terms, alpha, normal, inverse
+        As there.
+    dbits : (O, J) float32
+    dscale : (O,) float32
+    dtotal : (O, J) float32
+        Filled: the cotangent of the sum; that of a term is alpha_k times it.
+    down : (O, J) float32
+        Filled: what the scale sends to the own filters.
+    dalpha : (K,) float64
+        Filled.
+    """
+    outputs, size = normal.shape
+    count = np.float32(size)
+    for k in range(len(terms)):
+        dalpha[k] = 0
+    for o in range(outputs):
+        along_one, along_y = np.float32(0), np.float32(0)
+        for j in range(size):
+            along_one += dbits[o, j]
+            along_y += dbits[o, j] * normal[o, j]
+        along_one /= count
+        along_y /= count
+        for j in range(size):
+            dtotal[o, j] = (dbits[o, j] - along_one - normal[o, j] * along_y) * inverse[o]
+        for k in range(len(terms)):
+            part = np.float32(0)
+            term = terms[k][o]
+            for j in range(size):
+                part += term[j] * dtotal[o, j]
+            dalpha[k] += part
+        own, share = terms[len(terms) - 1][o], dscale[o] / count
+        for j in range(size):
+            down[o, j] = share if own[j] > 0 else (-share if own[j] < 0 else np.float32(0))

@@ -1,0 +1,119 @@
+"""Threads: how many, and how work is given to them."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from npbsrn.errors import UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_inside = threading.local()  # of `map_parallel`: work that is given out there is done where it is
+
+
+def thread_count() -> int:
+    """``$NPBSRN_NUM_THREADS``, or the number of CPUs that this process may use.
+
+    Raises
+    ------
+    UsageError
+        If the variable is no whole number above 0.
+    """
+    if text := os.environ.get("NPBSRN_NUM_THREADS"):
+        if not text.isdecimal() or int(text) == 0:
+            raise UsageError(f"NPBSRN_NUM_THREADS must be a whole number above 0, not {text!r}")
+        return int(text)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quiet_blas() -> Any:
+    """Context with one thread for BLAS.
+
+    Its helpers wait in a busy loop behind each call, and would starve the threads of this module.
+    """
+    return threadpool_limits(1, "blas")
+
+
+def map_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """``[function(item) for item in items]`` by several threads; within such a call, by one."""
+    work = list(items)
+    workers = min(thread_count(), len(work))
+    if workers <= 1 or getattr(_inside, "busy", False):
+        return [function(item) for item in work]
+    results: list[Any] = [None] * len(work)
+    places = iter(range(len(work)))
+
+    def serve(worker: int, workers: int, barrier: Any) -> None:
+        _inside.busy = True
+        try:
+            for place in places:  # each place goes to one thread: a range's iterator is atomic under the GIL
+                results[place] = function(work[place])
+        finally:
+            _inside.busy = False
+
+    run_parallel(serve, workers)
+    return results
+
+
+def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> None:
+    """Run ``function(worker, workers, barrier, *args)`` for all workers at once, the first of them in this thread.
+
+    Parameters
+    ----------
+    function : callable
+        A kernel may wait for the others by its `barrier`, an array of one zero: each worker has a thread of its own.
+    workers : int
+    """
+    barrier = np.zeros(1, np.int64)
+    others = [_helpers.start(function, worker, workers, barrier, *args) for worker in range(1, workers)]
+    try:
+        function(0, workers, barrier, *args)
+    finally:
+        errors = [done.get() for done in others]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+class _Helpers:
+    """Threads that wait for work; a helper serves one call at a time."""
+
+    def __init__(self) -> None:
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._idle: queue.SimpleQueue[queue.SimpleQueue[Any]] = queue.SimpleQueue()
+
+    def start(self, *job: Any) -> "queue.SimpleQueue[BaseException | None]":
+        try:
+            inbox = self._idle.get_nowait()
+        except queue.Empty:
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox, self._idle), daemon=True).start()
+        done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        inbox.put((job, done))
+        return done
+
+    @staticmethod
+    def _serve(inbox: "queue.SimpleQueue[Any]", idle: "queue.SimpleQueue[Any]") -> None:
+        while True:
+            (function, *args), done = inbox.get()
+            error = None
+            try:
+                function(*args)
+            except BaseException as raised:
+                error = raised
+            del function, args  # an idle helper holds no arrays
+            idle.put(inbox)
+            done.put(error)
+
+
+_helpers = _Helpers()
