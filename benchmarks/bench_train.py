@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import platform
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.parts import timed_parts
 from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.datasets import find_pairs
 from npbsrn.networks import make_network
@@ -82,19 +84,37 @@ class Peer:
         self.count += 1
 
 
-def in_turn(steps: dict[str, Callable[[], None]], warm: int, rounds: int) -> dict[str, float]:
-    """Median seconds of each, taken in turn behind `warm` untimed rounds."""
+def in_turn(steps: dict[str, Callable[[], None]], warm: int, rounds: int, burst: int) -> dict[str, float]:
+    """Median seconds of each, in turn: `rounds` times `burst` timed steps, behind `warm` untimed steps at the very start.
+
+    Short steps go in bursts behind an untimed one, as in training, where the caches hold the last step's memory and not
+    another program's.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(warm + rounds):
+    for number in range(rounds):
         for name, step in steps.items():
             time.sleep(0.1)  # until the other's helper threads have left their busy loops
             with quiet_blas():  # as the training loop has it; PyTorch has a BLAS of its own
-                start = time.perf_counter()
-                step()
-                seconds = time.perf_counter() - start
-            if number >= warm:
-                times[name].append(seconds)
+                for _ in range(warm if number == 0 else int(burst > 1)):
+                    step()
+                for _ in range(burst):
+                    start = time.perf_counter()
+                    step()
+                    times[name].append(time.perf_counter() - start)
     return {name: float(np.median(t)) for name, t in times.items()}
+
+
+def print_parts(ours: Ours, rounds: int) -> None:
+    """Table of where our step's time goes."""
+    ours.data_seconds, start = 0.0, time.perf_counter()
+    with quiet_blas(), timed_parts() as seconds:
+        for _ in range(rounds):
+            ours.step()
+    whole = time.perf_counter() - start
+    seconds["data"] = ours.data_seconds
+    seconds["the rest (Python, sums of gradients, skips)"] = whole - sum(seconds.values())
+    for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"    {part:45} {spent / rounds * 1e3:8.2f} ms  {spent / whole:6.1%}")
 
 
 def make_source(folder: Path, patch: int) -> PatchSource:
@@ -119,14 +139,17 @@ def main() -> None:
             config = dataclasses.replace(TrainConfig(), network=make_network({"scale": 4}).config)
             config = dataclasses.replace(config, batch=batch, patch=patch)
             ours, peer = Ours(config, source), Peer(config, source)
-            rounds = (5 if quick else 15) if name == "16" else (2 if quick else 5)
-            seconds = in_turn({"ours": ours.step, "torch": peer.step}, 2, rounds)
+            rounds, burst = (3 if quick else 8, 6) if name == "16" else (3 if quick else 6, 1)
+            seconds = in_turn({"ours": ours.step, "torch": peer.step}, 2, rounds, burst)
             ratio = seconds["torch"] / seconds["ours"]
             times = f"ours {seconds['ours']:.4f} s, PyTorch {seconds['torch']:.3f} s"
             print(f"{batch} patches of {patch}x{patch}: {times}, {ratio:.2f}x")
+            share = ours.data_seconds / ours.state.step / seconds["ours"]
+            print_parts(ours, 5 if name == "16" else 2)
             figures[f"step_{name}_s"], figures[f"step_over_torch_{name}"] = seconds["ours"], ratio
             if name == "16":
-                figures["data_share"] = ours.data_seconds / ours.state.step / seconds["ours"]
+                figures["data_share"] = share
+    figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}))
 
 

@@ -20,7 +20,18 @@ from npbsrn.networks import NETWORKS, count_parameters, make_network
 from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
 from npbsrn.training.config import PRESETS
 
-OWN_OPTIONS = {"folder", "scale", "output", "preset", "resume", "validation", "init", "cache", "progress"}  # of `train`
+OWN_OPTIONS = {
+    "folder",
+    "scale",
+    "output",
+    "preset",
+    "resume",
+    "validation",
+    "init",
+    "minutes",
+    "cache",
+    "progress",
+}  # of `train`
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder; default runs/bsrn-x4")
     command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
+    command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
     command.add_argument("--init", type=Path, metavar="FILE", help="weight file or run whose weights are the first")
     command.add_argument("--validation", type=Path, metavar="DIR", help="folder to judge the weights on meanwhile")
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
@@ -165,7 +177,8 @@ def run_train(arguments: argparse.Namespace) -> None:
         _set(options, setting)
     model = train(
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
-        validation=arguments.validation, init=arguments.init, progress=not arguments.quiet, **options,
+        validation=arguments.validation, init=arguments.init, minutes=arguments.minutes, progress=not arguments.quiet,
+        **options,
     )  # fmt: skip
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -15,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from npbsrn.datasets import Pair, find_pairs, read_pair
-from npbsrn.errors import DataError, TrainingDivergedError, UsageError
+from npbsrn.errors import DataError, TrainingDivergedError, UsageError, WeightsError
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
 from npbsrn.models import Model, check_scale, fits, load
@@ -26,10 +27,13 @@ from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.optimizer import Flat
-from npbsrn.training.records import Records
+from npbsrn.training.records import CHECKPOINTS, Records
 from npbsrn.training.step import first_state, train_step
 
 Array = np.ndarray[Any, Any]
+
+SHOWN = 3  # validation pictures that are kept
+TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
 
 
 def train(
@@ -41,6 +45,7 @@ def train(
     resume: bool = False,
     validation: str | PathLike[str] | None = None,
     init: str | PathLike[str] | None = None,
+    minutes: float | None = None,
     cache: str | PathLike[str] | None = None,
     progress: bool = True,
     **options: Any,
@@ -65,6 +70,8 @@ def train(
         `folder` is the one that holds DIV2K, else some pictures of `folder` that are then not trained on.
     init : path, optional
         A weight file or run of the same network, from whose weights the run begins.
+    minutes : float, optional
+        A time budget: the number of steps is fitted to it when the run begins.
     cache : path, optional
         Where decoded pictures are kept; by default ``$NPBSRN_CACHE`` or the user's cache folder.
     progress : bool
@@ -92,15 +99,13 @@ def train(
     origin = Origin(_absolute(folder), _absolute(validation), None if init is None else Path(init).name)
     state: State | None = None
     if resume:
-        if not (run / "checkpoint.npz").exists():
-            raise UsageError(f"{run} holds no run to go on with; start one without resuming")
-        state, config, before = load_checkpoint(run / "checkpoint.npz")
+        state, config, before = _load_newest(run)
         _refuse_changes(config, scale, preset, options)
         here = origin.folder or before.folder, origin.validation or before.validation
         origin = Origin(*here, before.init, before.digest)
     else:
         config = make_config(scale or 4, preset or "default", options)
-        if (run / "checkpoint.npz").exists():
+        if any((run / name).exists() for name in CHECKPOINTS):
             raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
@@ -113,9 +118,12 @@ def train(
         )
     if origin.digest not in (None, source.digest):
         raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
+    if minutes is not None and state is None:
+        with quiet_blas():
+            config = _fit_to_time(minutes, config, network, source)
     state = state or first_state(network, config.seed, _weights_of(init, network))
     records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step)
-    valid = [read_pair(pair, config.scale) for pair in valid_pairs]
+    valid = [(pair.name, *read_pair(pair, config.scale)) for pair in valid_pairs]
     return Run(config, network, source, valid, records, progress).go(state)
 
 
@@ -142,6 +150,37 @@ def _weights_of(init: str | PathLike[str] | None, network: Network) -> Flat | No
 
 def _absolute(folder: str | PathLike[str] | None) -> str | None:
     return None if folder is None else str(Path(folder).absolute())
+
+
+def _load_newest(run: Path) -> tuple[State, TrainConfig, Origin]:
+    """The newest checkpoint that is whole; one that is damaged is named in a warning."""
+    there = [run / name for name in CHECKPOINTS if (run / name).exists()]
+    if not there:
+        raise UsageError(f"{run} holds no run to go on with; start one without resuming")
+    for path in there[:-1]:
+        try:
+            return load_checkpoint(path)
+        except WeightsError as error:
+            warnings.warn(f"{error}; {there[-1].name}, the one before it, is used", stacklevel=3)
+    return load_checkpoint(there[-1])
+
+
+def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: PatchSource) -> TrainConfig:
+    """A configuration whose steps take about so long: some steps are timed, and thrown away."""
+    if not minutes > 0:
+        raise UsageError(f"minutes must be above 0, not {minutes!r}")
+    seconds = {}
+    for patch in {config.patch, config.late_patch or config.patch}:
+        state, times = first_state(network, config.seed), []
+        for step in range(8):
+            start = time.perf_counter()
+            x, y = source.batch(config.seed, step, config.batch, patch)
+            state, _ = train_step(state, network, config, x, y)
+            times.append(time.perf_counter() - start)
+        seconds[patch] = float(np.median(times[2:]))  # the first ones compile
+    late = seconds[config.late_patch or config.patch]
+    mean = config.late_from * seconds[config.patch] + (1 - config.late_from) * late
+    return dataclasses.replace(config, steps=max(1, int(minutes * 60 * TRAINING_SHARE / mean)))
 
 
 def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: dict[str, Any]) -> None:
@@ -178,7 +217,7 @@ class Run:
     config : TrainConfig
     network : Network
     source : PatchSource
-    valid : list of (lr, hr)
+    valid : list of (name, lr, hr)
         8-bit pictures to validate on; may be empty.
     records : Records
     progress : bool
@@ -187,7 +226,7 @@ class Run:
     config: TrainConfig
     network: Network
     source: PatchSource
-    valid: list[tuple[Array, Array]]
+    valid: list[tuple[str, Array, Array]]
     records: Records
     progress: bool
 
@@ -217,6 +256,7 @@ class Run:
                     raise KeyboardInterrupt("; the state is saved, --resume goes on")
         model = self.model(state)
         self.records.weights("weights.npz", model)
+        self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")
         return model
 
     def model(self, state: State) -> Model:
@@ -252,10 +292,15 @@ class Run:
     def _validate(self, state: State, loss: float) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
         model, scale = self.model(state), self.config.scale
-        scores = [compare(run_uint8(model, lr, scale), hr, scale)[0] for lr, hr in self.valid]
-        psnr = float(np.mean(scores)) if scores else None
+        scores = []
+        for number, (name, lr, hr) in enumerate(self.valid):
+            result = run_uint8(model, lr, scale)
+            scores.append(compare(result, hr, scale))
+            if number < SHOWN:
+                self.records.picture(name, result)
+        psnr, ssim = (float(np.nanmean(column)) for column in zip(*scores, strict=True)) if scores else (None, None)
         state = dataclasses.replace(state, psnr=psnr)
-        self.records.metrics(state, loss)
+        self.records.metrics(state, loss, psnr, ssim)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
             self.records.weights("best.npz", self.model(state))

@@ -2,6 +2,8 @@ import csv
 import json
 import os
 import signal
+import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -46,7 +48,8 @@ def test_a_run_leaves_its_files(train, tmp_path, photographs, scale):
         Image.new("RGB", (50, 50), (n, 2 * n, 200)).save(photographs / f"{n}.png")
     model = train(scale=scale)
     run = tmp_path / "run"
-    names = {"config.json", "metrics.csv", "checkpoint.npz", "best.npz", "weights.npz"}
+    names = {"config.json", "metrics.csv", "checkpoint.npz", "checkpoint-previous.npz", "best.npz", "weights.npz"}
+    names |= {"log.txt", "pictures"} | ({"curves.png"} if find_spec("matplotlib") else set())
     assert {p.name for p in run.iterdir()} == names
     assert json.loads((run / "config.json").read_text())["network"]["scale"] == scale
     assert same(dict(leaves(model.params)), arrays(run / "weights.npz"))
@@ -136,6 +139,11 @@ def test_a_validation_folder_is_judged_on(train, photographs, tmp_path):
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [4, 8]
     report = npbsrn.evaluate(tmp_path / "run", photographs, 4)
+    assert float(rows[-1]["ssim"]) == pytest.approx(
+        npbsrn.evaluate(tmp_path / "run", photographs, 4).mean.ssim, abs=1e-4
+    )
+    assert sorted(p.name for p in (tmp_path / "run/pictures").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert (tmp_path / "run/log.txt").read_text().count("\n") == 4  # begin, two validations, end
     assert float(rows[-1]["psnr"]) == pytest.approx(report.mean.psnr, abs=1e-4)
 
 
@@ -235,6 +243,55 @@ def test_a_run_can_begin_with_the_weights_of_another(train, tmp_path):
     assert second.card["init"] == "first"
     with pytest.raises(npbsrn.NpbsrnError, match="does not fit its network"):
         train("third", init=tmp_path / "first", width=5)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(train, tmp_path, damage):
+    train("whole")
+    train("hurt")
+    path = tmp_path / "hurt/checkpoint.npz"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1000] if damage == "cut" else content[:5000] + b"?" * 99 + content[5099:])
+    assert load_arrays(tmp_path / "hurt/checkpoint-previous.npz")[1]["step"] == 6
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        npbsrn.train(output=tmp_path / "hurt", resume=True, progress=False, cache=tmp_path / "cache")
+    words = [str(w.message) for w in said]
+    assert damage == "missing" or any("checkpoint.npz" in w and "the one before it, is used" in w for w in words), words
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "hurt/checkpoint.npz"))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
+    from npbsrn import params
+
+    inner, count = np.savez, iter(range(100))
+
+    def savez(file, **arrays):
+        if next(count) == 3:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        inner(file, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(params.np, "savez", savez)
+        with pytest.raises(npbsrn.NpbsrnError, match="No space left on device; free some space"):
+            train()
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 4
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.endswith(".tmp")]
+    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    train("whole")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "run/checkpoint.npz"))
+
+
+def test_a_time_budget_sets_the_steps(train, monkeypatch):
+    ticks = iter(np.arange(0, 1e6, 0.25))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
+    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * loop.TRAINING_SHARE / 0.25)
+    with pytest.raises(UsageError, match="minutes must be above 0"):
+        train("other", minutes=0)
 
 
 def test_a_finished_run_resumes_to_itself(train, tmp_path):

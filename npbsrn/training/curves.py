@@ -1,0 +1,39 @@
+"""Curves of a run as a picture, where matplotlib is installed (``pip install npbsrn[plot]``)."""
+
+import csv
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def draw_curves(metrics: Path, picture: Path) -> bool:
+    """Draw training loss and validation PSNR over the steps.
+
+    Parameters
+    ----------
+    metrics : path
+        A run's ``metrics.csv``.
+    picture : path
+        The PNG file to write.
+
+    Returns
+    -------
+    drawn : bool
+        False without matplotlib, or without a line in `metrics`.
+    """
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or find_spec("matplotlib") is None:
+        return False
+    from matplotlib.figure import Figure  # without pyplot: no windows, no state
+
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    steps = [int(row["step"]) for row in rows]
+    upper, lower = figure.subplots(2, sharex=True)
+    upper.plot(steps, [float(row["loss"]) for row in rows], marker=".")
+    upper.set_ylabel("training loss (L1)")
+    judged = [(step, float(row["psnr"])) for step, row in zip(steps, rows, strict=True) if row["psnr"]]
+    lower.plot([step for step, _ in judged], [psnr for _, psnr in judged], marker=".")
+    lower.set_ylabel("validation PSNR on Y, dB")
+    lower.set_xlabel("step")
+    figure.savefig(picture)
+    return True

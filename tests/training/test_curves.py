@@ -1,0 +1,20 @@
+import pytest
+from PIL import Image
+
+from npbsrn.training.curves import draw_curves
+
+LINES = "step,loss,rate,psnr,ssim,seconds\n5,0.2,1e-3,25.1,0.7,3\n10,0.1,1e-4,,,6\n"
+
+
+def test_curves_are_drawn_where_they_can_be(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install .[plot]")
+    (tmp_path / "metrics.csv").write_text(LINES)
+    assert draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size == (700, 600)
+
+
+def test_without_a_line_there_is_nothing_to_draw(tmp_path):
+    (tmp_path / "metrics.csv").write_text(LINES.splitlines()[0] + "\n")
+    assert not draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()

@@ -1,0 +1,35 @@
+"""A whole training step of the paper's width: the fast operations against the readable ones."""
+
+import numpy as np
+import pytest
+
+from npbsrn import blocks
+from npbsrn.networks import make_network
+from npbsrn.ops import conv, filters
+from npbsrn.training.step import first_state, loss_and_grads
+
+
+def gradients(network, x, y):
+    params = {name: a.copy() for name, a in first_state(network, 4).params.items()}
+    loss, grads = loss_and_grads(network, params, x, y)
+    return loss, grads, params
+
+
+@pytest.mark.parametrize(("scale", "height", "width"), [(2, 5, 16), (3, 16, 16), (4, 3, 32)])
+def test_gradients_of_a_whole_step(monkeypatch, scale, height, width):
+    """1e-4 of the gradient's norm; the seed is one where rounding flips no sign."""
+    network = make_network({"scale": scale, "blocks": 2})
+    rng = np.random.default_rng(1)
+    x = rng.random((3, 3, height, width), dtype=np.float32)
+    y = rng.random((3, 3, height * scale, width * scale), dtype=np.float32)
+    loss, grads, params = gradients(network, x, y)
+    monkeypatch.setattr(blocks.BinaryBlock, "_fits_fast", lambda *_: False)
+    monkeypatch.setattr("npbsrn.binarizers.bam.binary_filters", filters.binary_filters_ref)
+    monkeypatch.setattr(conv, "map_parallel", lambda function, items: [function(item) for item in items])
+    loss_ref, grads_ref, params_ref = gradients(network, x, y)
+    assert loss == pytest.approx(loss_ref, rel=1e-5)
+    whole = np.sqrt(sum(float(np.vdot(g, g)) for g in grads_ref.values()))
+    apart = np.sqrt(sum(float(np.vdot(grads[n] - g, grads[n] - g)) for n, g in grads_ref.items()))
+    assert apart < 1e-4 * whole
+    for name in (n for n in params if ".running_" in n):
+        np.testing.assert_allclose(params[name], params_ref[name], rtol=1e-4, atol=1e-6)
