@@ -36,6 +36,7 @@ def card(model: Model) -> str:
         "parameters": f"{counts['total']:,}, of them {counts['binary']:,} of 1 bit",
         "data": f"{facts['pictures']} pictures of the folder `{facts['data']}` (BSDS500 train and test; Yang et al.)",
         "steps": f"{facts['steps']} of {train['batch']} patches of {train['patch']}x{train['patch']} LR pixels",
+        "first weights": f"those of `{facts['init']}`" if facts.get("init") else "drawn from the seed",
         "minutes": facts["minutes"],
         "seed": facts["seed"],
         "rate": f"{train['rate']:g}, {train['warmup']} steps of warm-up, {train['schedule']}",

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from npbsrn.evaluation import evaluate as evaluate
     from npbsrn.models import Model as Model
     from npbsrn.models import load as load
-    from npbsrn.training.loop import train as train
+    from npbsrn.training.train import train as train
     from npbsrn.upscaling import upscale as upscale
 
 _HOMES = {
-    "train": "npbsrn.training.loop",
+    "train": "npbsrn.training.train",
     "upscale": "npbsrn.upscaling",
     "evaluate": "npbsrn.evaluation",
     "load": "npbsrn.models",

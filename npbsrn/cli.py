@@ -169,7 +169,7 @@ def make_folder(folder: Path) -> None:
 
 def run_train(arguments: argparse.Namespace) -> None:
     """``npbsrn train``."""
-    from npbsrn.training.loop import train
+    from npbsrn.training.train import train
 
     options = {name: getattr(arguments, name) for name in ("steps", "batch", "patch", "rate", "seed")}
     options = {name: value for name, value in options.items() if value is not None}

@@ -77,14 +77,14 @@ def test_info_prints_the_papers_counts(capsys):
 
 
 def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
-    from npbsrn.training import loop
+    from npbsrn.training.checkpoint import load_checkpoint
     from tests.training.test_loop import interrupt_at
 
     interrupt_at(monkeypatch, 2)
     sizes = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4", "--quiet"]
     assert main(["train", str(photographs), "-o", str(tmp_path / "run"), *sizes]) == 130
     assert "interrupted; the state is saved, --resume goes on" in capsys.readouterr().err
-    assert loop.load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step == 3
+    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step == 3
 
 
 def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):

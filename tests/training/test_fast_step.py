@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+import npbsrn
 from npbsrn import blocks
 from npbsrn.networks import make_network
 from npbsrn.ops import conv, filters
+from npbsrn.params import load_arrays
 from npbsrn.training.step import first_state, loss_and_grads
+from tests.training.test_loop import interrupt_at
 
 
 def gradients(network, x, y):
@@ -33,3 +36,26 @@ def test_gradients_of_a_whole_step(monkeypatch, scale, height, width):
     assert apart < 1e-4 * whole
     for name in (n for n in params if ".running_" in n):
         np.testing.assert_allclose(params[name], params_ref[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_number_of_threads_changes_no_byte_of_a_run(photographs, tmp_path, monkeypatch):
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", threads)
+        options = {"blocks": 1, "batch": 5, "patch": 6, "late_patch": 16, "late_from": 0.4, "steps": 4, "holdout": 0}
+        npbsrn.train(photographs, 2, tmp_path / threads, cache=tmp_path / "cache", progress=False, **options)
+    one, two, three = (load_arrays(tmp_path / threads / "checkpoint.npz")[0] for threads in ("1", "2", "3"))
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name])
+        np.testing.assert_array_equal(one[name], three[name])
+
+
+def test_the_fast_step_resumes_bit_for_bit(photographs, tmp_path, monkeypatch):
+    options = {"blocks": 1, "batch": 3, "patch": 16, "steps": 4, "checkpoint_every": 1, "cache": tmp_path / "cache"}
+    npbsrn.train(photographs, 2, tmp_path / "whole", progress=False, **options)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            npbsrn.train(photographs, 2, tmp_path / "stopped", progress=False, **options)
+    npbsrn.train(output=tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
+    whole, stopped = (load_arrays(tmp_path / run / "checkpoint.npz")[0] for run in ("whole", "stopped"))
+    assert all(np.array_equal(whole[name], stopped[name]) for name in whole)

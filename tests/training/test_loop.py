@@ -13,6 +13,7 @@ import npbsrn
 from npbsrn.errors import DataError, TrainingDivergedError, UsageError
 from npbsrn.params import leaves, load_arrays
 from npbsrn.training import loop
+from npbsrn.training import train as start
 from npbsrn.training.checkpoint import Origin
 
 TINY = {"blocks": 1, "width": 4, "batch": 2, "patch": 6, "progress": False, "validate_every": 4, "checkpoint_every": 2}
@@ -124,10 +125,10 @@ def test_a_loss_that_is_not_finite_stops_with_advice(train, tmp_path, monkeypatc
 
 
 def test_a_held_out_picture_is_not_trained_on(photographs):
-    config = loop.make_config(4, options={"holdout": 2})
+    config = start.make_config(4, options={"holdout": 2})
     for n in range(5, 30):
         Image.new("RGB", (40, 40)).save(photographs / f"{n:02}.png")
-    train_pairs, valid_pairs = loop.split_pairs(Origin(str(photographs), None), config)
+    train_pairs, valid_pairs = start.split_pairs(Origin(str(photographs), None), config)
     assert len(valid_pairs) == 2
     assert len(train_pairs) == 28
     assert not {p.name for p in train_pairs} & {p.name for p in valid_pairs}
@@ -241,8 +242,23 @@ def test_a_run_can_begin_with_the_weights_of_another(train, tmp_path):
         if ".running_" not in name:
             np.testing.assert_allclose(a, b, atol=1e-9)
     assert second.card["init"] == "first"
-    with pytest.raises(npbsrn.NpbsrnError, match="does not fit its network"):
+    with pytest.raises(npbsrn.NpbsrnError, match="does not fit the network"):
         train("third", init=tmp_path / "first", width=5)
+
+
+def test_another_scale_takes_the_body_and_a_deeper_network_the_blocks(train, tmp_path):
+    first = dict(leaves(train("first").params))
+    for options in ({"scale": 2}, {"blocks": 2}):
+        network = start.make_network({"scale": 4, "blocks": 1, "width": 4} | options)
+        begun = start._weights_of(tmp_path / "first", network, seed=9)
+        fresh = dict(leaves(network.init(9)))
+        assert begun.keys() == fresh.keys()
+        for name, array in begun.items():
+            carried = name in first and first[name].shape == array.shape
+            np.testing.assert_array_equal(array, first[name] if carried else fresh[name])
+        assert any(not np.array_equal(begun[name], fresh[name]) for name in begun if name.startswith("body.hpb.1."))
+    with pytest.raises(npbsrn.NpbsrnError, match="has no place or another shape"):
+        start._weights_of(tmp_path / "first", start.make_network({"scale": 4, "width": 5}), seed=9)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
@@ -288,8 +304,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatc
 
 def test_a_time_budget_sets_the_steps(train, monkeypatch):
     ticks = iter(np.arange(0, 1e6, 0.25))
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
-    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * loop.TRAINING_SHARE / 0.25)
+    monkeypatch.setattr(start.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
+    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * start.TRAINING_SHARE / 0.25)
     with pytest.raises(UsageError, match="minutes must be above 0"):
         train("other", minutes=0)
 

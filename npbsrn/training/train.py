@@ -1,0 +1,207 @@
+"""`npbsrn.train`: from a folder of photographs to a model."""
+
+import dataclasses
+import os
+import time
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from npbsrn.datasets import Pair, find_pairs, read_pair
+from npbsrn.errors import DataError, UsageError, WeightsError
+from npbsrn.models import Model, check_scale, load
+from npbsrn.networks import Network, make_network
+from npbsrn.params import leaves
+from npbsrn.threads import quiet_blas
+from npbsrn.training.checkpoint import Origin, State, load_checkpoint
+from npbsrn.training.config import TrainConfig, make_config
+from npbsrn.training.data import PatchSource
+from npbsrn.training.loop import Run
+from npbsrn.training.optimizer import Flat
+from npbsrn.training.records import CHECKPOINTS, Records
+from npbsrn.training.step import first_state, train_step
+
+TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
+
+
+def train(
+    folder: str | PathLike[str] | None = None,
+    scale: int | None = None,
+    output: str | PathLike[str] | None = None,
+    *,
+    preset: str | None = None,
+    resume: bool = False,
+    validation: str | PathLike[str] | None = None,
+    init: str | PathLike[str] | None = None,
+    minutes: float | None = None,
+    cache: str | PathLike[str] | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Model:
+    """Train a network on a folder of photographs.
+
+    Parameters
+    ----------
+    folder : path
+        Pictures in any layout of `npbsrn.datasets.find_pairs`. To resume, it may be left out.
+    scale : {2, 3, 4}
+        By default 4.
+    output : path, optional
+        The run's folder, made if missing: ``config.json``, ``metrics.csv``, ``checkpoint.npz``, ``best.npz`` and
+        ``weights.npz``. By default ``runs/bsrn-x4``, after the network and scale.
+    preset : {"default", "quick", "paper"}, optional
+    resume : bool
+        Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
+        interruption.
+    validation : path, optional
+        A folder to judge the weights on while training. By default the first pictures of DIV2K's valid half if
+        `folder` is the one that holds DIV2K, else some pictures of `folder` that are then not trained on.
+    init : path, optional
+        A weight file or run, from whose weights the run begins: of the same network, of another scale (its body is
+        carried over, the tail is new), or of a shallower one (the further blocks are new).
+    minutes : float, optional
+        A time budget: the number of steps is fitted to it when the run begins.
+    cache : path, optional
+        Where decoded pictures are kept; by default ``$NPBSRN_CACHE`` or the user's cache folder.
+    progress : bool
+        Show loss, learning rate, patches per second and time left.
+    **options
+        What differs from the preset: fields of `npbsrn.training.config.TrainConfig` and arguments of the network.
+
+    Returns
+    -------
+    model : Model
+        The averaged weights of the last step, as in ``weights.npz``.
+
+    Raises
+    ------
+    UsageError, DataError, PictureError, WeightsError
+        If an option, the folder, a picture or the checkpoint cannot be used.
+    TrainingDivergedError
+        If the loss is not finite.
+    KeyboardInterrupt
+        On Ctrl-C, after the state has been saved.
+    """
+    if scale is not None:
+        check_scale(scale)
+    run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
+    origin = Origin(_absolute(folder), _absolute(validation), None if init is None else Path(init).name)
+    state: State | None = None
+    if resume:
+        state, config, before = _load_newest(run)
+        _refuse_changes(config, scale, preset, options)
+        here = origin.folder or before.folder, origin.validation or before.validation
+        origin = Origin(*here, before.init, before.digest)
+    else:
+        config = make_config(scale or 4, preset or "default", options)
+        if any((run / name).exists() for name in CHECKPOINTS):
+            raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
+    if origin.folder is None:
+        raise UsageError("name a folder of pictures to train on")
+    _check_writable(run)
+    network = make_network(config.network)
+    train_pairs, valid_pairs = split_pairs(origin, config)
+    with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
+        source = PatchSource(
+            train_pairs, config.scale, max(config.patch, config.late_patch), cache, progress=bar.update
+        )
+    if origin.digest not in (None, source.digest):
+        raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
+    if minutes is not None and state is None:
+        with quiet_blas():
+            config = _fit_to_time(minutes, config, network, source)
+    state = state or first_state(network, config.seed, _weights_of(init, network, config.seed))
+    records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step)
+    valid = [(pair.name, *read_pair(pair, config.scale)) for pair in valid_pairs]
+    return Run(config, network, source, valid, records, progress).go(state)
+
+
+def split_pairs(origin: Origin, config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on and pairs to validate on."""
+    folder = Path(origin.folder or "")
+    pairs = find_pairs(folder, config.scale)
+    if origin.validation is not None:
+        return pairs, find_pairs(origin.validation, config.scale, "valid")
+    if (folder / "DIV2K_valid_HR").is_dir():
+        return pairs, find_pairs(folder, config.scale, "valid")[: config.holdout]
+    count = min(config.holdout, len(pairs) // 10)
+    held = {round((n + 0.5) * len(pairs) / count) for n in range(count)}
+    return [p for i, p in enumerate(pairs) if i not in held], [pairs[i] for i in sorted(held)]
+
+
+def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
+    """The weights of `init` where they fit; a tail of another scale, and blocks that it lacks, are new."""
+    if init is None:
+        return None
+    given, fresh = dict(leaves(load(init).params)), dict(leaves(network.init(seed)))
+    for name, array in given.items():
+        wanted = fresh.get(name)
+        if wanted is not None and wanted.shape == array.shape:
+            fresh[name] = array
+        elif not name.startswith("tail."):
+            raise WeightsError(f"{init} does not fit the network: {name} has no place or another shape; take its width")
+    return fresh
+
+
+def _absolute(folder: str | PathLike[str] | None) -> str | None:
+    return None if folder is None else str(Path(folder).absolute())
+
+
+def _load_newest(run: Path) -> tuple[State, TrainConfig, Origin]:
+    """The newest checkpoint that is whole; one that is damaged is named in a warning."""
+    there = [run / name for name in CHECKPOINTS if (run / name).exists()]
+    if not there:
+        raise UsageError(f"{run} holds no run to go on with; start one without resuming")
+    for path in there[:-1]:
+        try:
+            return load_checkpoint(path)
+        except WeightsError as error:
+            warnings.warn(f"{error}; {there[-1].name}, the one before it, is used", stacklevel=3)
+    return load_checkpoint(there[-1])
+
+
+def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: PatchSource) -> TrainConfig:
+    """A configuration whose steps take about so long: some steps are timed, and thrown away."""
+    if not minutes > 0:
+        raise UsageError(f"minutes must be above 0, not {minutes!r}")
+    seconds = {}
+    for patch in {config.patch, config.late_patch or config.patch}:
+        state, times = first_state(network, config.seed), []
+        for step in range(8):
+            start = time.perf_counter()
+            x, y = source.batch(config.seed, step, config.batch, patch)
+            state, _ = train_step(state, network, config, x, y)
+            times.append(time.perf_counter() - start)
+        seconds[patch] = float(np.median(times[2:]))  # the first ones compile
+    late = seconds[config.late_patch or config.patch]
+    mean = config.late_from * seconds[config.patch] + (1 - config.late_from) * late
+    return dataclasses.replace(config, steps=max(1, int(minutes * 60 * TRAINING_SHARE / mean)))
+
+
+def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: dict[str, Any]) -> None:
+    """A resumed run keeps its configuration: what is said again must be the same."""
+    if preset is not None:
+        raise UsageError("a resumed run keeps its own options; leave the preset out")
+    own = dataclasses.asdict(config)
+    for name, value in (options | ({} if scale is None else {"scale": scale})).items():
+        same = (
+            own[name] == value
+            if name in own
+            else make_network({**config.network, name: value}).config == own["network"]
+        )
+        if not same:
+            kept = own.get(name, config.network.get(name))
+            raise UsageError(f"a resumed run keeps its {name} of {kept!r}; leave the option out")
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse, before pictures are decoded, a run's folder that could not be made or written."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DataError(f"cannot write to {folder}; choose another output folder")
