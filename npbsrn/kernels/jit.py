@@ -19,8 +19,15 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function by Numba, without the GIL, and keep the result on the disk."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(nogil=True, cache=True, **options)(function)
-        dispatcher._cache._cache_file._source_stamp = STAMP
+        try:
+            dispatcher = njit(nogil=True, cache=True, **options)(function)
+        except (
+            RuntimeError
+        ):  # neither the package's folder nor the user's cache can be written: compile in each process
+            return njit(nogil=True, **options)(function)
+        kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if kept is not None:  # Numba's own business; without it, only a developer's changes would go unnoticed
+            kept._source_stamp = STAMP
         return dispatcher
 
     return compile_lazily

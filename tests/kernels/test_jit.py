@@ -1,0 +1,43 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; "
+TINY += "w = np.ones((2, 3, 1, 1), np.float32); print(binary_filters([w], np.ones(1, np.float32), 'identity')[0][1])"
+
+
+def run(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", TINY], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_compiled_kernels_are_kept(tmp_path):
+    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    assert kept
+    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == kept
+
+
+def test_a_change_of_any_kernel_is_noticed():
+    from npbsrn.kernels import filters, jit
+
+    kept = filters.filters_forward._cache._cache_file
+    assert kept._source_stamp == jit.STAMP
+
+
+@pytest.mark.parametrize("features", ["+sse4.2", "+avx2,+fma,+bmi,+bmi2,+popcnt"])
+def test_lesser_cpus_give_the_same(tmp_path, features):
+    if os.uname().machine != "x86_64":
+        pytest.skip("these features are of x86-64")
+    program = "from tests.ops.test_lb_block import compare, steady; compare(steady(2, 4, 16), 2e-5)"
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
