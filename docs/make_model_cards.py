@@ -16,7 +16,8 @@ DOCS = Path(__file__).parent
 HEAD = """# The shipped models
 
 Written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files and judges the
-models by the package's default path. The test sets are for judging only: no choice was made by them.
+models by the package's default path. The test sets are for judging; what was seen of them on the
+way stands in training.md.
 """
 
 

@@ -13,7 +13,7 @@ from npbsrn.kernels.vector import WIDTH, atomic_add, count1, count3
 
 Array = np.ndarray[Any, Any]
 
-EPS = np.float32(1e-5)
+EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
 SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 
 

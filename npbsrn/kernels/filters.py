@@ -8,7 +8,7 @@ from npbsrn.kernels.jit import SUMS, kernel
 
 Array = np.ndarray[Any, Any]
 
-EPS = np.float32(1e-5)
+EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
 
 
 @kernel(fastmath=SUMS)

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 Band = tuple[slice, slice, slice]
 COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
-SHARES = 4
+SHARES = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 
 
 def conv2d(

@@ -8,6 +8,7 @@ import pytest
 from npbsrn.ops import lb_block as module
 from npbsrn.ops.lb_block import LBWeights, lb_block, lb_block_ref
 from npbsrn.ops.sign import sign
+from tests.gradient import check_gradient
 
 
 def make(rng, n, height, width):
@@ -41,7 +42,7 @@ def relative(a, b):
     return np.linalg.norm(np.asarray(a, np.float64) - b) / max(np.linalg.norm(b), 1e-30)
 
 
-def compare(case, rtol):
+def check_twins(case, rtol):
     x, weights, dy = case
     y, moments, pull = lb_block(x, weights, 0.1)
     y_ref, moments_ref, pull_ref = lb_block_ref(x, weights, 0.1)
@@ -62,9 +63,9 @@ def compare(case, rtol):
 @pytest.mark.parametrize(
     ("n", "height", "width"), [(1, 1, 16), (2, 4, 16), (3, 5, 32), (5, 3, 48), (8, 16, 16), (9, 7, 16), (1, 2, 64)]
 )
-def test_equals_its_twin(rng, n, height, width):
+def test_equals_its_twin(n, height, width):
     """Float32 sums of up to 432 * 2048 terms in another order: some 1e-6."""
-    compare(steady(n, height, width), 2e-5)
+    check_twins(steady(n, height, width), 2e-5)
 
 
 def test_counts_are_exact(rng):
@@ -103,4 +104,24 @@ def test_a_wrong_table_would_be_seen(rng, monkeypatch):
 
     monkeypatch.setattr(pack_filters, "pack_filters", exchanged)
     with pytest.raises(AssertionError, match="dx"):
-        compare(make(rng, 2, 4, 16), 2e-5)
+        check_twins(make(rng, 2, 4, 16), 2e-5)
+
+
+def test_gradient_of_the_readable_twin(rng, monkeypatch):
+    """In float64, with tanh in the place of the sign."""
+    from npbsrn.ops import sign as signs
+
+    monkeypatch.setitem(signs.STES, "clip", (np.tanh, lambda x, dy: dy * (1 - np.tanh(x) ** 2)))
+    f = rng.standard_normal
+    arrays = [f((4, 4, 3, 3)), f((4, 4, 1, 1)), f((4, 4, 1, 1)), f((3, 4)), f((2, 4)), f((3, 3)), f((3, 4)), f((3, 4))]
+
+    def block(x, *arrays):
+        y, _, pull = lb_block_ref(x, LBWeights(arrays[:3], *arrays[3:]), 0.3)
+
+        def flat(dy):
+            dx, d = pull(dy)
+            return dx, *d.filters, d.scale, d.slope, d.beta, d.gain, d.shift
+
+        return y, flat
+
+    check_gradient(block, f((2, 4, 3, 5)), *arrays)
