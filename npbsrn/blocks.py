@@ -12,7 +12,7 @@ import numpy as np
 
 from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.scheme import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers import Back, Layer, PReLU, Rng, Trace, uniform_filters
+from npbsrn.layers import Back, Identity, Layer, PReLU, Rng, Trace, uniform_filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.lb_block import CHANNELS, SIZES, LBWeights, lb_block
 from npbsrn.ops.norm import move_running
@@ -181,9 +181,9 @@ class BinaryBlock:
             x.dtype == np.float32
             and x.shape[3] % 16 == 0
             and self.skip == "block"
-            and isinstance(self.activation, PReLU)
+            and isinstance(self.activation, PReLU | Identity)
             and tuple((conv.channels, conv.size) for conv in self.convs) == tuple((CHANNELS, size) for size in SIZES)
-            and all(isinstance(conv.scheme, Bam) and conv.scheme.is_usual() for conv in self.convs)
+            and all(isinstance(conv.scheme, Bam) and conv.scheme == self.convs[0].scheme for conv in self.convs)
         )
 
     def _apply_fast(self, params: Params, x: Array, filters: Remembered) -> tuple[Array, Remembered, BlockBack]:
@@ -196,22 +196,28 @@ class BinaryBlock:
             bits.append(wb)
             scales.append(scale)
             pulls.append(pull_w)
+        scheme = self.convs[0].scheme
+        assert isinstance(scheme, Bam)  # see _fits_fast
+        used = [slice(0 if scheme.accumulate_activations else n, n + 1) for n in range(3)]
         beta = np.zeros((3, 3), x.dtype)
         for n, o in enumerate(own):
-            beta[n, : n + 1] = o.get("beta", 1)
-        slope = np.stack([params[f"act{n}"]["slope"] for n in (1, 2)])
+            beta[n, used[n]] = o.get("beta", 1)
+        ones = np.ones(CHANNELS, x.dtype)  # PReLU's slope where there is no activation function
+        slope = np.stack([params.get(f"act{n}", {}).get("slope", ones) for n in (1, 2)])
         gain, shift = (np.stack([o[name] for o in own]) for name in ("gain", "shift"))
-        y, moments, pull = lb_block(x, LBWeights(bits, np.stack(scales), slope, beta, gain, shift), self.residual)
+        weights = LBWeights(bits, np.stack(scales), slope, beta, gain, shift)
+        y, moments, pull = lb_block(x, weights, self.residual, scheme.statistic, scheme.activation_ste)
         for o, mean, variance in zip(own, *moments, strict=True):
             move_running((o["running_mean"], o["running_variance"]), mean, variance, x.size // CHANNELS)
 
         def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             dx, d = pull(dy)
-            grads: Params = {f"act{n}": {"slope": d.slope[n - 1]} for n in (1, 2)}
+            learned = isinstance(self.activation, PReLU)
+            grads: Params = {f"act{n}": {"slope": d.slope[n - 1]} if learned else {} for n in (1, 2)}
             for n in (2, 1, 0):
                 dw, dfilters, grads_w = pulls[n](d.filters[n], d.scale[n], dfilters)
                 grads_x = {"gain": d.gain[n], "shift": d.shift[n]}
-                grads_x |= {"beta": d.beta[n, : n + 1]} if "beta" in own[n] else {}
+                grads_x |= {"beta": d.beta[n, used[n]]} if "beta" in own[n] else {}
                 grads[f"conv{n + 1}"] = {"weight": dw, "binarizer": grads_x | grads_w}
             return dx, dfilters, grads
 

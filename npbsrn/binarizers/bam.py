@@ -63,10 +63,6 @@ class Bam:
                 names = ", ".join(str(k) for k in known)
                 raise UsageError(f"the option {option} of bam cannot be {value!r}; choose among {names}")
 
-    def is_usual(self) -> bool:
-        """Whether activations are treated as `npbsrn.ops.lb_block.lb_block` does it; filters may be in any way."""
-        return self.accumulate_activations and self.statistic == "abs" and self.activation_ste == "clip"
-
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
         """First parameters of one convolution; see `npbsrn.binarizers.scheme.Binarizer`."""
         params: Params = {

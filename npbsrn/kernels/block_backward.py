@@ -1,20 +1,37 @@
-"""The backward pass of an LB-block's binary part: both products by tables, exactly in float32.
+"""The backward pass of an LB-block's binary part.
 
-A product of signs with floats needs no multiplication. Of four values d0..d3 make the 16 signed sums; then each
-nibble of signs is one load and one addition for four multiply-accumulates of every lane of a vector. For dX the four
-values are four output channels at 16 pixels, and the nibble is of filter bits; for dW they are four pixels at 48
-output channels, and the nibble is of pixel bits.
+Convolution by convolution, from the last to the first, a sample goes through in pairs of rows that stay in the caches:
+the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`), then the sign's stand-in. Of the
+forward pass only sums, counts and bits were kept; the activations are computed again.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from npbsrn.kernels.block_forward import SHARES, Saved, Weights, activation, mean_magnitude, share_start, wait
-from npbsrn.kernels.jit import SUMS, kernel
-from npbsrn.kernels.vector import WIDTH, gather12, gather36, scatter8, signed_sums, transpose16
+from npbsrn.kernels import tables as look_up
+from npbsrn.kernels.block_forward import (
+    ABS,
+    MEAN,
+    NONE,
+    ONE,
+    SHARES,
+    TWO,
+    ZERO,
+    Saved,
+    Weights,
+    activate,
+    share_start,
+    value,
+    wait,
+)
+from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.simd import LANES, load, magnitude, select, splat, store, total
+from npbsrn.kernels.tables import ROWS, TABLE, WIDTH, aligned
 
 Array = np.ndarray[Any, Any]
+
+IDENTITY, CLIP, BIREAL = 0, 1, 2  # stand-ins for the gradient of the activations' sign, see npbsrn.ops.sign
 
 
 class Grads(NamedTuple):
@@ -27,7 +44,7 @@ class Grads(NamedTuple):
     filters1 : (SHARES, 2, 48 * 48) float32
     scale : (3, N, 48) float32
     slope : (2, N, 48) float32
-    beta : (N, 3, 3) float64
+    beta : (N, 3, 3) float32
     gain, shift : (3, N, 48) float32
     """
 
@@ -43,230 +60,245 @@ class Grads(NamedTuple):
 class Room(NamedTuple):
     """One worker's workspace."""
 
-    a: Array  # (48, H * W): an activation
-    e: Array  # (H * W,): its mean magnitude
-    de: Array  # (H * W,)
-    da: Array  # (48, H * W)
-    g: Array  # (48, H * W): cotangent of the counts
-    rows: Array  # (3, 12, 16, W + 2): tables of three rows of pixels
+    a: Array  # (48, 16): an activation at 16 pixels
+    ds: Array  # (48, 16): the cotangent of E(A) A there
+    g: Array  # (48, 2 W): of the counts, in two rows
+    ring: Array  # (3, 3, 48, W + 32): rows of dX, see `spread_row`
+    inputs: Array  # (12, 16, 16): tables for dX
+    filters: Array  # (3, 8, 16, 16): tables for dW
     turned: Array  # (32, 48): two rows of 16 pixels, channels last
-    channels: Array  # (8, 16, 48): tables of 8 groups of 4 pixels
-    nibbles: Array  # (48, H + 3, W + 2): bits of 4 neighbouring pixels
+    nibbles: Array  # (48, H + 3, W): of pixel bits
+    sums: Array  # (2, 48, 16): sums over pixels by channel and lane, for scale and slope
+    normed: Array  # (2, 48, 16): the same for BN's gain and shift
+    betas: Array  # (3, 16): the same for beta
 
 
-@kernel(fastmath=SUMS)
-def _prelu_back(da: Array, counts: Array, scale: Array, slope: Array, taps: int, dslope: Array) -> None:
-    """`da` becomes the cotangent of PReLU's input."""
-    for c in range(WIDTH):
-        total = np.float32(0)
-        for p in range(da.shape[1]):
-            y = np.float32(taps - 2 * np.int32(counts[c, p])) * scale[c]
-            d = da[c, p]
-            total += min(y, np.float32(0)) * d
-            da[c, p] = d if y > 0 else d * slope[c]
-        dslope[c] = total
+class Norm(NamedTuple):
+    """What BN's backward pass subtracts: by convolution, for the whole batch."""
 
-
-@kernel(fastmath=SUMS)
-def _scale_back(dy: Array, counts: Array, scale: Array, taps: int, g: Array, dscale: Array) -> None:
-    """``y = scale * counts``: the cotangent of the counts into `g`, and that of the scale."""
-    for c in range(WIDTH):
-        total = np.float32(0)
-        for p in range(g.shape[1]):
-            total += dy[c, p] * np.float32(taps - 2 * np.int32(counts[c, p]))
-            g[c, p] = dy[c, p] * scale[c]
-        dscale[c] = total
-
-
-@kernel()
-def _row_tables(g: Array, y: int, width: int, tables: Array) -> None:
-    """Tables of a row for dX: groups of 4 channels, at each pixel, one column of zeros on either side."""
-    pixels, stride = g.shape[1], width + 2
-    values, out = g.ravel(), tables.ravel()
-    for q in range(WIDTH // 4):
-        for left in range(0, width, 16):
-            signed_sums(values, 4 * q * pixels + y * width + left, pixels, out, 16 * q * stride + left + 1, stride)
-
-
-@kernel()
-def _tile_tables(g: Array, y: int, left: int, height: int, width: int, turned: Array, tables: Array) -> None:
-    """Tables of two rows of 16 pixels for dW: groups of 4 neighbouring pixels, at each channel."""
-    pixels = g.shape[1]
-    values, lines, out = g.ravel(), turned.ravel(), tables.ravel()
-    for r in range(2):
-        if y + r < height:
-            for part in range(0, WIDTH, 16):
-                transpose16(values, part * pixels + (y + r) * width + left, pixels, lines, 16 * r * WIDTH + part, WIDTH)
-        else:
-            turned[16:] = 0
-    for q in range(8):
-        for part in range(0, WIDTH, 16):
-            signed_sums(lines, 4 * q * WIDTH + part, WIDTH, out, 16 * q * WIDTH + part, WIDTH)
-
-
-@kernel()
-def _nibbles(bits: Array, height: int, width: int, out: Array) -> None:
-    """``out[c, y, x]``: the bits of channel c at the pixels x, x + 1, x + 2, x + 3 of row y, padding included."""
-    for c in range(WIDTH):
-        j = np.uint16(c % 16)
-        for y in range(height + 2):
-            row, target = bits[c // 16, y], out[c, y]
-            for x in range(width - 1):
-                low = ((row[x] >> j) & 1) | (((row[x + 1] >> j) & 1) << 1)
-                target[x] = low | (((row[x + 2] >> j) & 1) << 2) | (((row[x + 3] >> j) & 1) << 3)
-
-
-@kernel()
-def _inputs_back3(offsets: Array, height: int, width: int, room: Room, dx: Array) -> None:
-    """``dx[i, h, v] = sum_{o, ky, kx} w[o, i, ky, kx] g[o, h + 1 - ky, v + 1 - kx]``, w = +-1."""
-    slot = room.rows[0].size
-    tables = room.rows.ravel()
-    for built in range(height + 1):
-        if built < height:
-            _row_tables(room.g, built, width, room.rows[built % 3])
-        h = built - 1
-        if h < 0:
-            continue
-        for left in range(0, width, 16):
-            for i in range(WIDTH):
-                fresh = True
-                for ky in range(3):
-                    source = h + 1 - ky
-                    if 0 <= source < height:
-                        base, where = (source % 3) * slot + left, (i * height + h) * width + left
-                        gather36(tables, base, offsets, (i * 3 + ky) * 36, dx, where, fresh)
-                        fresh = False
-
-
-@kernel()
-def _inputs_back1(offsets: Array, height: int, width: int, room: Room, dx: Array) -> None:
-    """The same of a 1x1 convolution."""
-    tables = room.rows.ravel()
-    for h in range(height):
-        _row_tables(room.g, h, width, room.rows[0])
-        for left in range(0, width, 16):
-            for i in range(WIDTH):
-                gather12(tables, left, offsets, i * 12, dx, (i * height + h) * width + left, True)
-
-
-@kernel()
-def _filters_back(bits: Array, size: int, height: int, width: int, room: Room, dw: Array) -> None:
-    """``dw[i, ky, kx, o] += sum_{h, v} g[o, h, v] x[i, h + ky - p, v + kx - p]``, x = +-1, +1 outside."""
-    _nibbles(bits, height, width, room.nibbles)
-    _, rows, line = room.nibbles.shape
-    nibbles, tables = room.nibbles.ravel(), room.channels.ravel()
-    inside = 1 - size // 2  # where the first tap stands in the padded picture
-    for y in range(0, height, 2):
-        for left in range(0, width, 16):
-            _tile_tables(room.g, y, left, height, width, room.turned, room.channels)
-            for i in range(WIDTH):
-                for ky in range(size):
-                    for kx in range(size):
-                        at = (i * rows + y + ky + inside) * line + left + kx + inside
-                        scatter8(tables, nibbles, at, at + line, dw, ((i * size + ky) * size + kx) * WIDTH)
-
-
-@kernel(fastmath=SUMS)
-def _sign_back(
-    dx: Array, total: Array, mean: Array, inverse: Array, gain: Array, shift: Array, dgain: Array, dshift: Array
-) -> None:
-    """STE "clip": `dx` becomes the cotangent of BN's result; its sums are those of gain and shift."""
-    for c in range(WIDTH):
-        along_y, along_one = np.float32(0), np.float32(0)
-        for p in range(dx.shape[1]):
-            normal = (total[c, p] - mean[c]) * inverse[c]
-            d = dx[c, p] if abs(normal * gain[c] + shift[c]) <= 1 else np.float32(0)
-            dx[c, p] = d
-            along_y += d * normal
-            along_one += d
-        dgain[c], dshift[c] = along_y, along_one
-
-
-@kernel(fastmath=SUMS)
-def _norm_back(
-    dz: Array, total: Array, mean: Array, inverse: Array, gain: Array, dgain: Array, dshift: Array, count: int
-) -> None:
-    """`dz` becomes the cotangent of what BN took in; `dgain`, `dshift` are of the whole batch."""
-    for c in range(WIDTH):
-        factor = inverse[c] * gain[c]
-        along_y, along_one = dgain[c] / np.float32(count), dshift[c] / np.float32(count)
-        for p in range(dz.shape[1]):
-            normal = (total[c, p] - mean[c]) * inverse[c]
-            dz[c, p] = (dz[c, p] - along_one - normal * along_y) * factor
-
-
-@kernel(fastmath=SUMS)
-def _term_back(dt: Array, a: Array, e: Array, beta: float, ds: Array, fresh: bool) -> float:
-    """Add ``beta dt`` to the cotangent of ``S = e a``; gives that of beta, <dt, S>."""
-    dbeta = 0.0
-    for c in range(WIDTH):
-        part = np.float32(0)
-        for p in range(e.size):
-            part += dt[c, p] * (e[p] * a[c, p])
-        dbeta += part
-        if fresh:
-            for p in range(e.size):
-                ds[c, p] = beta * dt[c, p]
-        else:
-            for p in range(e.size):
-                ds[c, p] += beta * dt[c, p]
-    return dbeta
-
-
-@kernel(fastmath=SUMS)
-def _statistic_back(ds: Array, a: Array, e: Array, de: Array, da: Array) -> None:
-    """``S = e a`` with ``e = mean_c |a|``: ``da = e ds + sign(a) mean_c(ds a)``."""
-    for p in range(e.size):
-        de[p] = 0
-    for c in range(WIDTH):
-        for p in range(e.size):
-            de[p] += ds[c, p] * a[c, p]
-    for p in range(e.size):
-        de[p] *= np.float32(1 / WIDTH)
-    for c in range(WIDTH):
-        for p in range(e.size):
-            v = a[c, p]
-            side = de[p] if v > 0 else (-de[p] if v < 0 else np.float32(0))
-            da[c, p] = e[p] * ds[c, p] + side
+    factor: Array  # (3, 48): gain * inverse
+    along_one: Array  # (3, 48): mean cotangent
+    along_y: Array  # (3, 48): mean of cotangent times normalised value
 
 
 @kernel()
 def _make_room(height: int, width: int) -> Room:
-    pixels = height * width
     return Room(
-        np.empty((WIDTH, pixels), np.float32),
-        np.empty(pixels, np.float32),
-        np.empty(pixels, np.float32),
-        np.empty((WIDTH, pixels), np.float32),
-        np.empty((WIDTH, pixels), np.float32),
-        np.zeros((3, WIDTH // 4, 16, width + 2), np.float32),
-        np.zeros((32, WIDTH), np.float32),
-        np.empty((8, 16, WIDTH), np.float32),
-        np.zeros((WIDTH, height + 3, width + 2), np.uint8),
+        aligned(WIDTH * LANES),
+        aligned(WIDTH * LANES),
+        aligned(WIDTH * ROWS * width),
+        aligned(9 * WIDTH * (width + 2 * LANES)),
+        aligned(look_up.GROUPS * TABLE),
+        aligned(3 * 8 * TABLE),
+        aligned(ROWS * LANES * WIDTH),
+        np.zeros(WIDTH * (height + 3) * width, np.uint8),
+        aligned(2 * WIDTH * LANES),
+        aligned(2 * WIDTH * LANES),
+        aligned(3 * LANES),
     )
 
 
 @kernel()
-def _cotangent_of_output(
-    conv: int, s: int, dy: Array, x: Array, weights: Weights, saved: Saved, ds: Array, grads: Grads, room: Room
-) -> None:
-    """That of convolution `conv`'s scaled result into ``room.da``."""
-    if conv == 2:
+def _totals(sums: Array, first: int, out: Array) -> None:
+    """Sums of the lanes of each row of (48, 16); then zero for the next sample."""
+    for c in range(WIDTH):
+        out[c] = total(load(sums, first + c * LANES))
+        store(sums, first + c * LANES, splat(ZERO))
+
+
+@kernel(forceinline=True)
+def _norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: Norm) -> None:
+    """At 16 pixels, in place: the cotangent of BN's result becomes that of the sums which BN took in.
+
+    With y the normalised value: ``dt = gain / sqrt(var + eps) * (dz - mean(dz) - y mean(dz y))``.
+    """
+    for c in range(WIDTH):
+        at = WIDTH * place + LANES * c
+        normal = (load(values, at) - saved.mean[k, c]) * saved.inverse[k, c]
+        d = (load(dz, at) - norm.along_one[k, c] - normal * norm.along_y[k, c]) * norm.factor[k, c]
+        store(dz, at, d)
+
+
+@kernel(forceinline=True)
+def _activation_back(
+    dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, room: Room
+) -> Any:
+    """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``room.ds``; gives that of E(A_k), over the channels.
+
+    ``ds = sum_n beta[n, k] dt_n`` over n >= k, and ``dbeta[n, k] = <dt_n, E A> = sum_p E sum_c dt_n A``.
+    """
+    dots0, dots1, dots2 = splat(ZERO), splat(ZERO), splat(ZERO)
+    b0, b1, b2 = weights.beta[0, k], weights.beta[1, k], weights.beta[2, k]
+    for c in range(WIDTH):
+        at, a = WIDTH * place + LANES * c, load(room.a, c * LANES)
+        t2 = load(dt[2, s], at)
+        ds = t2 * b2
+        dots2 = dots2 + t2 * a
+        if k < 2:
+            t1 = load(dt[1, s], at)
+            ds = ds + t1 * b1
+            dots1 = dots1 + t1 * a
+        if k < 1:
+            t0 = load(dt[0, s], at)
+            ds = ds + t0 * b0
+            dots0 = dots0 + t0 * a
+        store(room.ds, c * LANES, ds)
+    look_up.add_to(room.betas, 0, dots0 * e)
+    look_up.add_to(room.betas, LANES, dots1 * e)
+    look_up.add_to(room.betas, 2 * LANES, dots2 * e)
+    return dots0 * b0 + dots1 * b1 + dots2 * b2
+
+
+@kernel(forceinline=True)
+def _magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
+    """``S = e a`` with ``e = mean_c f(a)``: ``da = e ds + f'(a) side``, where ``side = mean_c(ds a)``."""
+    if statistic == ABS:
+        return e * ds + select(a > ZERO, side, select(a < ZERO, -side, splat(ZERO)))
+    return e * ds + side
+
+
+@kernel(forceinline=True)
+def _counts_back(
+    da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, room: Room
+) -> Any:
+    """Back through PReLU (but for the last convolution) and the scale, at 16 pixels of a channel."""
+    products = value(counts, WIDTH * place + LANES * c, weights.taps[conv])
+    d = da
+    if conv < 2:
+        y = products * weights.scale[conv, c]
+        look_up.add_to(room.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
+        d = select(y > ZERO, da, da * weights.slope[conv, c])
+    look_up.add_to(room.sums, c * LANES, d * products)
+    return d * weights.scale[conv, c]
+
+
+@kernel(forceinline=True)
+def _cotangent_of_counts(
+    conv: int, s: int, y: int, row: int, height: int, width: int, dy: Array, x: Array, weights: Weights, saved: Saved,
+    dz: Array, norm: Norm, room: Room,
+) -> None:  # fmt: skip
+    """That of row y of convolution `conv`'s counts into row `row` of ``room.g``."""
+    pixels, k, counts = height * width, conv + 1, saved.counts[conv, s]
+    for left in range(0, width, LANES):
+        place, target = y * width + left, row * width + left
+        if conv == 2:
+            for c in range(WIDTH):
+                da = load(dy[s], c * pixels + place) * weights.residual
+                store(room.g, c * ROWS * width + target, _counts_back(da, counts, conv, c, place, weights, room))
+            continue
+        _norm_back(dz[k, s], saved.totals[k, s], k, place, saved, norm)
+        e = activate(x[s], counts, k, place, pixels, weights, room.a)
+        side = _activation_back(dz, s, k, place, e, weights, room) * MEAN
+        if weights.statistic == NONE:
+            side = splat(ZERO)
         for c in range(WIDTH):
-            for p in range(dy.shape[2]):
-                room.da[c, p] = dy[s, c, p] * weights.residual
-        return
-    activation(x, weights, saved.counts, conv + 1, s, room.a)
-    mean_magnitude(room.a, room.e)
-    _statistic_back(ds[conv + 1, s], room.a, room.e, room.de, room.da)
-    scale, slope, taps = weights.scale[conv], weights.slope[conv], weights.taps[conv]
-    _prelu_back(room.da, saved.counts[conv, s], scale, slope, taps, grads.slope[conv, s])
+            a, ds = load(room.a, c * LANES), load(room.ds, c * LANES)
+            da = _magnitude_back(a, ds, e, side, weights.statistic)
+            store(room.g, c * ROWS * width + target, _counts_back(da, counts, conv, c, place, weights, room))
+
+
+@kernel(forceinline=True)
+def _sign_back(
+    dz: Array, values: Array, conv: int, place: int, saved: Saved, weights: Weights, ste: int, room: Room
+) -> None:
+    """The sign's stand-in, in place at 16 pixels; sums for the cotangents of BN's gain and shift."""
+    for c in range(WIDTH):
+        at = WIDTH * place + LANES * c
+        d, normal = load(dz, at), (load(values, at) - saved.mean[conv, c]) * saved.inverse[conv, c]
+        z = magnitude(normal * weights.gain[conv, c] + weights.shift[conv, c])
+        if ste == CLIP:
+            d = select(z <= ONE, d, splat(ZERO))
+        elif ste == BIREAL:
+            d = select(z <= ONE, d * (TWO - z * TWO), splat(ZERO))
+        store(dz, at, d)
+        look_up.add_to(room.normed, c * LANES, d * normal)
+        look_up.add_to(room.normed, (WIDTH + c) * LANES, d)
+
+
+@kernel(forceinline=True)
+def _products(conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, room: Room) -> None:
+    """Both products of two rows of the counts' cotangents, ``room.g``; of dX of a 3x3 convolution up to the row before.
+
+    dX goes to `dz`, (H * W * 48) in tiles.
+    """
+    for row in range(rows):
+        for left in range(0, width, LANES):
+            look_up.row_tables(room.g, row * width + left, ROWS * width, room.inputs)
+            if conv == 0:
+                look_up.spread_row(room.inputs, nibbles, left, y + row, width, room.ring)
+            else:
+                look_up.spread_1x1(room.inputs, nibbles, dz, WIDTH * ((y + row) * width + left))
+        if conv == 0 and y + row > 0:
+            look_up.join_row(room.ring, y + row - 1, width, dz)
+    if conv == 0 and y + rows == height:
+        look_up.join_row(room.ring, height - 1, width, dz)
+    for left in range(0, width, LANES):
+        look_up.pixel_tables(room.g, left, rows, width, room.turned, room.filters)
+        look_up.filters_back(room.nibbles, room.filters, y, left, height, width, 3 if conv == 0 else 1, dw)
+
+
+@kernel()
+def _sample_back(
+    conv: int, s: int, height: int, width: int, dy: Array, x: Array, nibbles: Array, weights: Weights, ste: int,
+    saved: Saved, dz: Array, norm: Norm, dw: Array, room: Room,
+) -> None:  # fmt: skip
+    """From the cotangent behind convolution `conv` to that of BN's result before it, ``dz[conv, s]``."""
+    look_up.pixel_nibbles(saved.bits[conv, s], height, width, room.nibbles)
+    if conv == 0:
+        room.ring[: 3 * WIDTH * (width + 2 * LANES)] = 0  # row 0, which no row before it begins
+    done = 0  # pixels of dX
+    for y in range(0, height, ROWS):
+        rows = min(ROWS, height - y)
+        for row in range(rows):
+            _cotangent_of_counts(conv, s, y + row, row, height, width, dy, x, weights, saved, dz, norm, room)
+        _products(conv, y, rows, height, width, nibbles, dz[conv, s], dw, room)
+        ready = y + rows - (1 if conv == 0 and y + rows < height else 0)
+        for place in range(done, ready * width, LANES):
+            _sign_back(dz[conv, s], saved.totals[conv, s], conv, place, saved, weights, ste, room)
+        done = ready * width
+
+
+@kernel()
+def _input_back(
+    s: int, height: int, width: int, dy: Array, x: Array, weights: Weights, saved: Saved, dz: Array, norm: Norm,
+    dx: Array, room: Room,
+) -> None:  # fmt: skip
+    """The block's own input: the shortcut, and A_0's part in all three sums."""
+    pixels = height * width
+    for place in range(0, pixels, LANES):
+        _norm_back(dz[0, s], saved.totals[0, s], 0, place, saved, norm)
+        e = activate(x[s], saved.counts[0, s], 0, place, pixels, weights, room.a)
+        side = _activation_back(dz, s, 0, place, e, weights, room) * MEAN
+        if weights.statistic == NONE:
+            side = splat(ZERO)
+        for c in range(WIDTH):
+            at, a, ds = c * pixels + place, load(room.a, c * LANES), load(room.ds, c * LANES)
+            store(dx[s], at, load(dy[s], at) + _magnitude_back(a, ds, e, side, weights.statistic))
+
+
+@kernel()
+def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
+    """What BN's backward pass needs of the whole batch, in the order of the samples."""
+    for c in range(WIDTH):
+        along_y, along_one = 0.0, 0.0
+        for s in range(grads.gain.shape[1]):
+            along_y += grads.gain[conv, s, c]
+            along_one += grads.shift[conv, s, c]
+        norm.along_y[conv, c], norm.along_one[conv, c] = along_y / count, along_one / count
+        norm.factor[conv, c] = saved.inverse[conv, c] * weights.gain[conv, c]
+
+
+@kernel()
+def _betas_back(grads: Grads, s: int, k: int, room: Room) -> None:
+    for n in range(k, 3):
+        grads.beta[s, n, k] = total(load(room.betas, n * LANES))
+    room.betas[:] = 0
 
 
 @kernel()
 def block_backward(
-    worker: int, workers: int, barrier: Array, dy: Array, dx: Array, x: Array, offsets3: Array, offsets1: Array,
-    weights: Weights, saved: Saved, ds: Array, dz: Array, grads: Grads, height: int, width: int,
+    worker: int, workers: int, barrier: Array, dy: Array, dx: Array, x: Array, nibbles: Array, weights: Weights,
+    ste: int, saved: Saved, dz: Array, grads: Grads, height: int, width: int,
 ) -> None:  # fmt: skip
     """One worker's share of a block.
 
@@ -276,56 +308,37 @@ def block_backward(
         See `npbsrn.threads.run_parallel`.
     dy, dx, x : (N, 48, H * W) float32
         Cotangents of output and input; the input.
-    offsets3 : (48 * 3 * 36,) uint32
-        Where in a row's tables the entries of the 3x3 filters stand: input channel, row, column, group of 4 outputs.
-    offsets1 : (2, 48 * 12) uint32
-        The same of the 1x1 filters.
+    nibbles : (3, 48 * 9 * 12) uint8
+        Of the three convolutions' filters; see `npbsrn.kernels.tables.filter_nibbles`.
     weights : Weights
+    ste : int
+        `IDENTITY`, `CLIP` or `BIREAL`.
     saved : Saved
-    ds : (3, N, 48, H * W) float32
-        Room for the cotangents of ``E(A_k) A_k``.
-    dz : (N, 48, H * W) float32
-        Room.
+    dz : (3, N, H * W * 48) float32, in tiles
+        Room for the cotangents of BN's results, then of what BN took in.
     grads : Grads
         Filled here; the filters' must be zero.
     height, width : int
     """
     n, _, pixels = x.shape
     room = _make_room(height, width)
-    dgain, dshift = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    norm = Norm(*(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32)))
     low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
-    first, last = share_start(low, n), share_start(high, n)
     for conv in range(2, -1, -1):
-        mean, inverse, gain, shift = saved.mean[conv], saved.inverse[conv], weights.gain[conv], weights.shift[conv]
         for share in range(low, high):
+            dw = grads.filters3[share] if conv == 0 else grads.filters1[share, conv - 1]
             for s in range(share_start(share, n), share_start(share + 1, n)):
-                _cotangent_of_output(conv, s, dy, x, weights, saved, ds, grads, room)
-                counts, taps = saved.counts[conv, s], weights.taps[conv]
-                _scale_back(room.da, counts, weights.scale[conv], taps, room.g, grads.scale[conv, s])
-                if conv == 0:
-                    _inputs_back3(offsets3, height, width, room, dz[s].ravel())
-                    _filters_back(saved.bits[0, s], 3, height, width, room, grads.filters3[share])
-                else:
-                    _inputs_back1(offsets1[conv - 1], height, width, room, dz[s].ravel())
-                    _filters_back(saved.bits[conv, s], 1, height, width, room, grads.filters1[share, conv - 1])
-                total = saved.totals[conv, s]
-                _sign_back(dz[s], total, mean, inverse, gain, shift, grads.gain[conv, s], grads.shift[conv, s])
+                _sample_back(
+                    conv, s, height, width, dy, x, nibbles[conv], weights, ste, saved, dz, norm, dw, room
+                )
+                _totals(room.sums, 0, grads.scale[conv, s])
+                if conv < 2:
+                    _totals(room.sums, WIDTH * LANES, grads.slope[conv, s])
+                    _betas_back(grads, s, conv + 1, room)
+                _totals(room.normed, 0, grads.gain[conv, s])
+                _totals(room.normed, WIDTH * LANES, grads.shift[conv, s])
         wait(barrier, workers)
-        for c in range(WIDTH):
-            along_y, along_one = 0.0, 0.0
-            for s in range(n):
-                along_y += grads.gain[conv, s, c]
-                along_one += grads.shift[conv, s, c]
-            dgain[c], dshift[c] = along_y, along_one
-        for s in range(first, last):
-            _norm_back(dz[s], saved.totals[conv, s], mean, inverse, gain, dgain, dshift, n * pixels)
-            for k in range(conv + 1):
-                a = activation(x, weights, saved.counts, k, s, room.a)
-                mean_magnitude(a, room.e)
-                dbeta = _term_back(dz[s], a, room.e, weights.beta[conv, k], ds[k, s], conv == 2)
-                grads.beta[s, conv, k] = dbeta
-            if conv == 0:
-                _statistic_back(ds[0, s], x[s], room.e, room.de, room.da)
-                for c in range(WIDTH):
-                    for p in range(pixels):
-                        dx[s, c, p] = dy[s, c, p] + room.da[c, p]
+        _batch_means(conv, grads, weights, saved, n * pixels, norm)
+    for s in range(share_start(low, n), share_start(high, n)):
+        _input_back(s, height, width, dy, x, weights, saved, dz, norm, dx, room)
+        _betas_back(grads, s, 0, room)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.arrays import empty
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu, scale_channels, weight_by_statistic, weighted_sum
@@ -47,17 +48,19 @@ class LBWeights:
 LBPull = Callable[[Array], tuple[Array, LBWeights]]
 
 
-def lb_block_ref(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tuple[Array, Array], LBPull]:
+def lb_block_ref(
+    x: Array, weights: LBWeights, residual: float, statistic: str = "abs", ste: str = "clip"
+) -> tuple[Array, tuple[Array, Array], LBPull]:
     """The block as a composition of readable operations; see `lb_block`."""
     terms, backs, moments = [], [], []
     a = x
     for n in range(3):
-        term, pull_term = weight_by_statistic(a, "abs")
+        term, pull_term = weight_by_statistic(a, statistic)
         terms.append(term)
         total, pull_total = weighted_sum(tuple(terms), weights.beta[n, : n + 1])
         normal, mean, variance, pull_normal = standardize(total, (0, 2, 3))
         z, pull_z = affine(normal, weights.gain[n], weights.shift[n])
-        bits, pull_bits = binarize(z, "clip")
+        bits, pull_bits = binarize(z, ste)
         counts, pull_counts = conv2d(bits, weights.filters[n], pad_value=1.0)
         a, pull_scale = scale_channels(counts, weights.scale[n])
         pull_act = None
@@ -90,10 +93,12 @@ def lb_block_ref(x: Array, weights: LBWeights, residual: float) -> tuple[Array, 
     return y, (means, variances), pull
 
 
-def lb_block(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tuple[Array, Array], LBPull]:
-    """LB-block in training: ``x + residual * convolutions(x)``, with the batch's statistics and the STE "clip".
+def lb_block(
+    x: Array, weights: LBWeights, residual: float, statistic: str = "abs", ste: str = "clip"
+) -> tuple[Array, tuple[Array, Array], LBPull]:
+    """LB-block in training: ``x + residual * convolutions(x)``, with the batch's statistics.
 
-    With A_1 = x, for n = 1, 2, 3: ``Z = BN(sum_k beta[n, k] mean_c|A_k| A_k)``, ``C = conv(sign(Z), filters[n])``
+    With A_1 = x, for n = 1, 2, 3: ``Z = BN(sum_k beta[n, k] E(A_k) A_k)``, ``C = conv(sign(Z), filters[n])``
     padded with +1, ``A_{n+1} = PReLU(scale[n] C)``, the last without PReLU.
 
     Kept for the backward pass are the sums that BN takes in, the counts, and the bits; the rest is computed again.
@@ -106,6 +111,10 @@ def lb_block(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tupl
     weights : LBWeights
         float32.
     residual : float
+    statistic : {"abs", "mean", "none"}
+        E of eq. 9; see `npbsrn.ops.pointwise.weight_by_statistic`.
+    ste : {"clip", "identity", "bireal"}
+        Stand-in for the gradient of the sign.
 
     Returns
     -------
@@ -116,51 +125,73 @@ def lb_block(x: Array, weights: LBWeights, residual: float) -> tuple[Array, tupl
     """
     from npbsrn.kernels import block_backward as backward
     from npbsrn.kernels import block_forward as forward
-    from npbsrn.kernels.pack_filters import pack_filters
+    from npbsrn.kernels.popcount import pack_filters
+    from npbsrn.kernels.tables import filter_nibbles
 
     n, _, height, width = x.shape
-    pixels = height * width
-    flat = np.ascontiguousarray(x).reshape(n, CHANNELS, pixels)
-    words = [np.empty(CHANNELS * 3 * k * k, np.uint16) for k in SIZES]
-    offsets = [np.empty(CHANNELS * 12 * k * k, np.uint32) for k in SIZES]
-    for w, word, offset in zip(weights.filters, words, offsets, strict=True):
-        pack_filters(w, width + 2, word, offset)
-    words1, offsets1 = np.stack(words[1:]), np.stack(offsets[1:])
-    taps = np.array([CHANNELS * k * k for k in SIZES], np.int32)
+    flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)
+    words, nibbles = np.empty((3, CHANNELS * 27), np.uint16), np.empty((3, CHANNELS * 108), np.uint8)
+    for w, word, nibble in zip(weights.filters, words, nibbles, strict=True):
+        pack_filters(w, word)
+        filter_nibbles(w, nibble)
+    taps = np.array([CHANNELS * k * k for k in SIZES], np.float32)
     own = forward.Weights(
-        weights.scale, weights.slope, weights.beta, weights.gain, weights.shift, taps, np.float32(residual)
-    )
-    saved = forward.Saved(
-        np.empty((3, n, CHANNELS, pixels), np.float32),
-        np.empty((3, n, CHANNELS, pixels), np.uint16),
-        np.zeros((3, n, 3, height + 2, width + 2), np.uint16),
-        *(np.empty((3, CHANNELS), np.float32) for _ in range(3)),
-    )
+        weights.scale, weights.slope, weights.beta, weights.gain, weights.shift, taps, np.float32(residual),
+        STATISTICS.index(statistic),
+    )  # fmt: skip
+    saved = _room_for_saved(flat, height, width)
     workers = min(thread_count(), forward.SHARES)
-    y, moments = np.empty_like(flat), np.empty((3, n, CHANNELS, 2), np.float32)
-    run_parallel(forward.block_forward, workers, flat, y, words[0], words1, own, saved, moments, height, width)
+    y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
+    run_parallel(forward.block_forward, workers, flat, y, words, own, saved, moments, height, width)
 
     def pull(dy: Array) -> tuple[Array, LBWeights]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
-        dx = np.empty_like(flat)
-        grads = backward.Grads(
-            np.zeros((forward.SHARES, CHANNELS * 9 * CHANNELS), np.float32),
-            np.zeros((forward.SHARES, 2, CHANNELS * CHANNELS), np.float32),
-            np.empty((3, n, CHANNELS), np.float32),
-            np.empty((2, n, CHANNELS), np.float32),
-            np.zeros((n, 3, 3), np.float64),
-            np.empty((3, n, CHANNELS), np.float32),
-            np.empty((3, n, CHANNELS), np.float32),
-        )
-        ds, dz = np.empty((3, *flat.shape), np.float32), np.empty_like(flat)
+        dx, dz = empty(flat.shape, np.float32), empty((3, n, flat[0].size), np.float32)
+        grads = _room_for_grads(n)
         run_parallel(
-            backward.block_backward, workers, cotangent, dx, flat, offsets[0], offsets1, own, saved, ds, dz, grads,
+            backward.block_backward, workers, cotangent, dx, flat, nibbles, own, STES.index(ste), saved, dz, grads,
             height, width,
         )  # fmt: skip
-        d3 = np.sum(grads.filters3, axis=0).reshape(CHANNELS, 3, 3, CHANNELS).transpose(3, 0, 1, 2)
-        d1 = np.sum(grads.filters1, axis=0).reshape(2, CHANNELS, 1, 1, CHANNELS).transpose(0, 4, 1, 2, 3)
-        scale, slope, gain, shift = (np.sum(d, axis=1) for d in (grads.scale, grads.slope, grads.gain, grads.shift))
-        beta = np.sum(grads.beta, axis=0).astype(np.float32)
-        return dx.reshape(x.shape), LBWeights([d3, d1[0], d1[1]], scale, slope, beta, gain, shift)
+        return dx.reshape(x.shape), _sum_grads(grads)
 
     return y.reshape(x.shape), (saved.mean, saved.variance), pull
+
+
+STATISTICS = ("abs", "mean", "none")  # in the order of the kernels' numbers
+STES = ("identity", "clip", "bireal")
+
+
+def _room_for_saved(x: Array, height: int, width: int) -> Any:
+    from npbsrn.kernels.block_forward import Saved
+
+    n, _, pixels = x.shape
+    size = 3 * (height + 2) * (width + 2)
+    return Saved(
+        empty((3, n, pixels * CHANNELS), np.float32),
+        empty((3, n, pixels * CHANNELS), np.uint16),
+        np.zeros(3 * n * size + 16, np.uint16)[: 3 * n * size].reshape(3, n, size),  # vectors look beyond the end
+        *(np.empty((3, CHANNELS), np.float32) for _ in range(3)),
+    )
+
+
+def _room_for_grads(n: int) -> Any:
+    from npbsrn.kernels.block_backward import Grads
+    from npbsrn.kernels.block_forward import SHARES
+
+    return Grads(
+        np.zeros((SHARES, CHANNELS * 9 * CHANNELS), np.float32),
+        np.zeros((SHARES, 2, CHANNELS * CHANNELS), np.float32),
+        np.empty((3, n, CHANNELS), np.float32),
+        np.empty((2, n, CHANNELS), np.float32),
+        np.zeros((n, 3, 3), np.float32),
+        np.empty((3, n, CHANNELS), np.float32),
+        np.empty((3, n, CHANNELS), np.float32),
+    )
+
+
+def _sum_grads(grads: Any) -> LBWeights:
+    """Over shares and samples, in their order; filters to (O, I, k, k)."""
+    d3 = np.sum(grads.filters3, axis=0).reshape(CHANNELS, 3, 3, CHANNELS).transpose(3, 0, 1, 2)
+    d1 = np.sum(grads.filters1, axis=0).reshape(2, CHANNELS, 1, 1, CHANNELS).transpose(0, 4, 1, 2, 3)
+    scale, slope, gain, shift = (np.sum(d, axis=1) for d in (grads.scale, grads.slope, grads.gain, grads.shift))
+    return LBWeights([d3, d1[0], d1[1]], scale, slope, np.sum(grads.beta, axis=0), gain, shift)

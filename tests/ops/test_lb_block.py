@@ -20,7 +20,7 @@ def make(rng, n, height, width):
     return x, weights, f(n, 48, height, width)
 
 
-def steady(n, height, width):
+def steady(n, height, width, **options):
     """A case in which no value that is binarized or clipped lies so near to its threshold that rounding decides."""
     for seed in range(20):
         case = make(np.random.default_rng(seed), n, height, width)
@@ -32,7 +32,7 @@ def steady(n, height, width):
                 "binarize",
                 lambda z, ste: (distances.append(np.abs(np.abs(z[..., None]) - [0, 1]).min()), inner(z, ste))[1],  # noqa: B023
             )
-            lb_block_ref(case[0], case[1], 0.1)
+            lb_block_ref(case[0], case[1], 0.1, **options)
         if min(distances) > 5e-7:
             return case
     raise AssertionError("no steady case among 20")
@@ -42,10 +42,10 @@ def relative(a, b):
     return np.linalg.norm(np.asarray(a, np.float64) - b) / max(np.linalg.norm(b), 1e-30)
 
 
-def check_twins(case, rtol):
+def check_twins(case, rtol, **options):
     x, weights, dy = case
-    y, moments, pull = lb_block(x, weights, 0.1)
-    y_ref, moments_ref, pull_ref = lb_block_ref(x, weights, 0.1)
+    y, moments, pull = lb_block(x, weights, 0.1, **options)
+    y_ref, moments_ref, pull_ref = lb_block_ref(x, weights, 0.1, **options)
     errors = {"y": relative(y, y_ref)}
     errors |= {name: relative(a, b) for name, a, b in zip(("mean", "variance"), moments, moments_ref, strict=True)}
     (dx, grads), (dx_ref, grads_ref) = pull(dy), pull_ref(dy)
@@ -66,6 +66,13 @@ def check_twins(case, rtol):
 def test_equals_its_twin(n, height, width):
     """Float32 sums of up to 432 * 2048 terms in another order: some 1e-6."""
     check_twins(steady(n, height, width), 2e-5)
+
+
+@pytest.mark.parametrize("statistic", ["abs", "mean", "none"])
+@pytest.mark.parametrize("ste", ["clip", "identity", "bireal"])
+def test_equals_its_twin_with_every_option(statistic, ste):
+    options = {"statistic": statistic, "ste": ste}
+    check_twins(steady(2, 4, 32, **options), 2e-5, **options)
 
 
 def test_counts_are_exact(rng):
@@ -93,16 +100,16 @@ def test_the_number_of_threads_changes_no_byte(rng, monkeypatch, n):
 
 def test_a_wrong_table_would_be_seen(rng, monkeypatch):
     """Planted bug: two input channels exchanged in the tables of the backward pass."""
-    from npbsrn.kernels import pack_filters
+    from npbsrn.kernels import tables
 
-    inner = pack_filters.pack_filters
+    inner = tables.filter_nibbles
 
-    def exchanged(w, stride, words, offsets):
-        inner(w, stride, words, offsets)
+    def exchanged(w, nibbles):
+        inner(w, nibbles)
         if w.shape[2] == 3:
-            offsets[:108], offsets[108:216] = offsets[108:216].copy(), offsets[:108].copy()
+            nibbles[:108], nibbles[108:216] = nibbles[108:216].copy(), nibbles[:108].copy()
 
-    monkeypatch.setattr(pack_filters, "pack_filters", exchanged)
+    monkeypatch.setattr(tables, "filter_nibbles", exchanged)
     with pytest.raises(AssertionError, match="dx"):
         check_twins(make(rng, 2, 4, 16), 2e-5)
 

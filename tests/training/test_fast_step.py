@@ -18,14 +18,29 @@ def gradients(network, x, y):
     return loss, grads, params
 
 
-@pytest.mark.parametrize(("scale", "height", "width"), [(2, 5, 16), (3, 16, 16), (4, 3, 32)])
-def test_gradients_of_a_whole_step(monkeypatch, scale, height, width):
+@pytest.mark.parametrize(
+    ("scale", "height", "width", "options"),
+    [
+        (2, 5, 16, {}),
+        (3, 16, 16, {}),
+        (4, 3, 32, {}),
+        (2, 4, 16, {"activation": "none"}),
+        (2, 4, 16, {"binarizer": {"accumulate_activations": False, "accumulate_filters": False}}),
+        (2, 4, 16, {"binarizer": {"alpha": "one", "beta": "one", "statistic": "none", "filter_ste": "clip"}}),
+        (2, 4, 16, {"binarizer": {"statistic": "mean", "activation_ste": "bireal"}}),
+    ],
+)
+def test_gradients_of_a_whole_step(monkeypatch, scale, height, width, options):
     """1e-4 of the gradient's norm; the seed is one where rounding flips no sign."""
-    network = make_network({"scale": scale, "blocks": 2})
+    network = make_network({"scale": scale, "blocks": 2} | options)
     rng = np.random.default_rng(1)
     x = rng.random((3, 3, height, width), dtype=np.float32)
     y = rng.random((3, 3, height * scale, width * scale), dtype=np.float32)
+    calls = []
+    inner = blocks.lb_block
+    monkeypatch.setattr(blocks, "lb_block", lambda *args: (calls.append(1), inner(*args))[1])
     loss, grads, params = gradients(network, x, y)
+    assert len(calls) == 4  # the fast operation did it
     monkeypatch.setattr(blocks.BinaryBlock, "_fits_fast", lambda *_: False)
     monkeypatch.setattr("npbsrn.binarizers.bam.binary_filters", filters.binary_filters_ref)
     monkeypatch.setattr(conv, "map_parallel", lambda function, items: [function(item) for item in items])

@@ -1,0 +1,214 @@
+"""Vectors of 16 lanes as Numba values, written as portable LLVM IR.
+
+Numba's own loops do not become good vector code where a loop is short or has several arrays (it checks each time
+whether they overlap). Here a kernel says what the vectors do: ``store(out, at, load(x, at) * factor + shift)``.
+
+A vector holds 16 pixels (or 16 channels). Arrays are C-contiguous; places in them are counted in elements. Types:
+`f32x16`, `u16x16`, and `mask16`, what a comparison gives.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+LANES = 16
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """Numba type of a vector; `lane` is LLVM's type of one lane."""
+
+    def __init__(self, name: str, lane: Any) -> None:
+        self.vector = ir.VectorType(lane, LANES)
+        super().__init__(name=name)
+
+    def __reduce__(self) -> Any:
+        return _by_name, (self.name,)
+
+
+f32x16 = Vector("f32x16", ir.FloatType())
+u16x16 = Vector("u16x16", ir.IntType(16))
+mask16 = Vector("mask16", ir.IntType(1))
+VECTORS = {kind.name: kind for kind in (f32x16, u16x16, mask16)}
+
+
+def _by_name(name: str) -> Vector:
+    return VECTORS[name]
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """How Numba holds a vector: as LLVM's own."""
+
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, fe_type.vector)
+
+
+# --- arithmetic: vectors with vectors, or with a scalar of the lane's type ---
+
+
+def broadcast(builder: Any, value: Any, kind: Vector) -> Any:
+    """All lanes `value`."""
+    undefined = ir.Constant(kind.vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
+def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Callable[[Any, Any, Any], Any]) -> None:
+    """Let an operator take two vectors, or a vector and a scalar on either side."""
+    pairs = [(kind, kind), (kind, scalar), (scalar, kind)]
+
+    class Template(ConcreteTemplate):
+        cases = [signature(result, *pair) for pair in pairs]  # noqa: RUF012
+
+    infer_global(function)(Template)
+    for pair in pairs:
+
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a, b = (
+                value if given == kind else broadcast(builder, context.cast(builder, value, given, scalar), kind)
+                for value, given in zip(args, signature.args, strict=True)
+            )
+            return emit(builder, a, b)
+
+        lower_builtin(function, *pair)(lower)
+
+
+FUSE = ("contract",)  # a product and a sum may become one instruction
+for _function, _emit in (
+    (operator.add, lambda b, x, y: b.fadd(x, y, flags=FUSE)),
+    (operator.sub, lambda b, x, y: b.fsub(x, y, flags=FUSE)),
+    (operator.mul, lambda b, x, y: b.fmul(x, y, flags=FUSE)),
+):
+    _define(_function, f32x16, types.float32, f32x16, _emit)
+for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+    _define(_function, f32x16, types.float32, mask16, lambda b, x, y, s=_sign: b.fcmp_ordered(s, x, y))
+    _define(_function, u16x16, types.uint16, mask16, lambda b, x, y, s=_sign: b.icmp_unsigned(s, x, y))
+for _function, _name in (
+    (operator.add, "add"),
+    (operator.sub, "sub"),
+    (operator.and_, "and_"),
+    (operator.or_, "or_"),
+    (operator.xor, "xor"),
+    (operator.lshift, "shl"),
+    (operator.rshift, "lshr"),
+):
+    _define(_function, u16x16, types.uint16, u16x16, lambda b, x, y, n=_name: getattr(b, n)(x, y))
+
+
+@infer_global(operator.neg)
+class _Negative(ConcreteTemplate):
+    cases = [signature(f32x16, f32x16)]  # noqa: RUF012
+
+
+@lower_builtin(operator.neg, f32x16)
+def _negate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.fneg(args[0])
+
+
+# --- memory ---
+
+
+def data(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
+    """Pointer to the first element of argument k, an array."""
+    return context.make_array(signature.args[k])(context, builder, args[k]).data
+
+
+def at(builder: Any, base: Any, index: Any, kind: Any) -> Any:
+    """Pointer to element `index`, as a pointer to `kind`."""
+    return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+
+
+LANE_KINDS = {types.float32: f32x16, types.uint16: u16x16}
+
+
+@intrinsic
+def load(typing: Any, array: Any, place: Any) -> Any:
+    """``array.ravel()[place :+16]``, of float32 or uint16."""
+    kind = LANE_KINDS[array.dtype]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = at(builder, data(context, builder, signature, args, 0), args[1], kind.vector)
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return kind(array, types.intp), codegen
+
+
+@intrinsic
+def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
+    """``array.ravel()[place :+16] = vector``; to uint8 the low halves of uint16."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[2]
+        if array.dtype == types.uint8:
+            value = builder.trunc(value, ir.VectorType(ir.IntType(8), LANES))
+        pointer = at(builder, data(context, builder, signature, args, 0), args[1], value.type)
+        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), codegen
+
+
+# --- the rest ---
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> Any:
+    """All lanes `value`, a float32 or uint16."""
+    kind = LANE_KINDS[value]
+    return kind(value), lambda context, builder, signature, args: broadcast(builder, args[0], kind)
+
+
+@intrinsic
+def select(typing: Any, mask: Any, yes: Any, no: Any) -> Any:
+    """Lane by lane, `yes` where the mask is set, else `no`; both of one type."""
+    return yes(mask, yes, yes), lambda context, builder, signature, args: builder.select(*args)
+
+
+@intrinsic
+def magnitude(typing: Any, x: Any) -> Any:
+    """``|x|``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(f32x16.vector, [f32x16.vector])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fabs.v16f32"), args)
+
+    return f32x16(f32x16), codegen
+
+
+@intrinsic
+def to_float(typing: Any, x: Any) -> Any:
+    """Whole numbers as float32."""
+    return f32x16(u16x16), lambda context, builder, signature, args: builder.uitofp(args[0], f32x16.vector)
+
+
+@intrinsic
+def total(typing: Any, x: Any) -> Any:
+    """Sum of the lanes, by halves."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector, width = args[0], LANES
+        undefined = ir.Constant(f32x16.vector, ir.Undefined)
+        while width > 1:
+            width //= 2
+            mask = ir.Constant(ir.VectorType(I32, LANES), [*range(width, 2 * width), *[0] * (LANES - width)])
+            vector = builder.fadd(vector, builder.shuffle_vector(vector, undefined, mask))
+        return builder.extract_element(vector, ir.Constant(I32, 0))
+
+    return types.float32(f32x16), codegen
+
+
+@intrinsic
+def atomic_add(typing: Any, array: Any, value: Any) -> Any:
+    """Add to ``array[0]``, for all threads in one order; gives what was there."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", data(context, builder, signature, args, 0), args[1], "seq_cst")
+
+    return types.int64(array, types.int64), codegen
