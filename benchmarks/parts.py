@@ -10,7 +10,7 @@ from unittest import mock
 
 # (where the step looks the operation up, the operation, the part it belongs to)
 OPERATIONS = (
-    ("npbsrn.blocks", "lb_block", "LB-blocks"),
+    ("npbsrn.block_chain", "lb_blocks", "LB-blocks"),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs"),
     ("npbsrn.layers", "conv2d", "head and trunk"),
     ("npbsrn.tail", "conv2d", "tail"),

@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.scheme import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers import Back, Identity, Layer, PReLU, Rng, Trace, uniform_filters
+from npbsrn.layers import Back, Layer, Rng, Trace, uniform_filters
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.lb_block import CHANNELS, SIZES, LBWeights, lb_block
-from npbsrn.ops.norm import move_running
 from npbsrn.ops.pointwise import scale_channels
 from npbsrn.params import Params
 
@@ -145,8 +142,6 @@ class BinaryBlock:
             Those that came in and this block's own.
         back : (dy, dfilters) -> (dx, dfilters, grads)
         """
-        if train and self._fits_fast(x):
-            return self._apply_fast(params, x, filters)
         memory = Memory(filters=filters)
         backs: list[tuple[int, BinaryBack, Back | None]] = []
         y = x
@@ -175,59 +170,25 @@ class BinaryBlock:
 
         return y, memory.filters, back
 
-    def _fits_fast(self, x: Array) -> bool:
-        """Whether `lb_block`, the fused operation, does what this block's layers do."""
-        return (
-            x.dtype == np.float32
-            and x.shape[3] % 16 == 0
-            and self.skip == "block"
-            and isinstance(self.activation, PReLU | Identity)
-            and tuple((conv.channels, conv.size) for conv in self.convs) == tuple((CHANNELS, size) for size in SIZES)
-            and all(isinstance(conv.scheme, Bam) and conv.scheme == self.convs[0].scheme for conv in self.convs)
-        )
-
-    def _apply_fast(self, params: Params, x: Array, filters: Remembered) -> tuple[Array, Remembered, BlockBack]:
-        """What `apply` does in training, the filters by the scheme, all the rest in one operation."""
-        convs = [params[f"conv{n}"] for n in (1, 2, 3)]
-        own = [conv["binarizer"] for conv in convs]
-        bits, scales, pulls = [], [], []
-        for layer, conv in zip(self.convs, convs, strict=True):
-            wb, scale, filters, pull_w = layer.scheme.filters(conv["binarizer"], conv["weight"], filters)
-            bits.append(wb)
-            scales.append(scale)
-            pulls.append(pull_w)
-        scheme = self.convs[0].scheme
-        assert isinstance(scheme, Bam)  # see _fits_fast
-        used = [slice(0 if scheme.accumulate_activations else n, n + 1) for n in range(3)]
-        beta = np.zeros((3, 3), x.dtype)
-        for n, o in enumerate(own):
-            beta[n, used[n]] = o.get("beta", 1)
-        ones = np.ones(CHANNELS, x.dtype)  # PReLU's slope where there is no activation function
-        slope = np.stack([params.get(f"act{n}", {}).get("slope", ones) for n in (1, 2)])
-        gain, shift = (np.stack([o[name] for o in own]) for name in ("gain", "shift"))
-        weights = LBWeights(bits, np.stack(scales), slope, beta, gain, shift)
-        y, moments, pull = lb_block(x, weights, self.residual, scheme.statistic, scheme.activation_ste)
-        for o, mean, variance in zip(own, *moments, strict=True):
-            move_running((o["running_mean"], o["running_variance"]), mean, variance, x.size // CHANNELS)
-
-        def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
-            dx, d = pull(dy)
-            learned = isinstance(self.activation, PReLU)
-            grads: Params = {f"act{n}": {"slope": d.slope[n - 1]} if learned else {} for n in (1, 2)}
-            for n in (2, 1, 0):
-                dw, dfilters, grads_w = pulls[n](d.filters[n], d.scale[n], dfilters)
-                grads_x = {"gain": d.gain[n], "shift": d.shift[n]}
-                grads_x |= {"beta": d.beta[n, used[n]]} if "beta" in own[n] else {}
-                grads[f"conv{n + 1}"] = {"weight": dw, "binarizer": grads_x | grads_w}
-            return dx, dfilters, grads
-
-        return y, filters, back
-
     def trace(self, at: Trace) -> Trace:
         """All convolutions."""
         for conv in self.convs:
             at = conv.trace(at)
         return at
+
+
+PullLongRange = Callable[[RememberedGrad], RememberedGrad]
+
+
+def long_range(remembered: Remembered) -> tuple[Remembered, PullLongRange]:
+    """Of a block's filters those that accumulate in the next block, too: the ones larger than 1x1."""
+    kept = [w.shape[-1] > 1 for w in remembered]
+
+    def pull(dkept: RememberedGrad) -> RememberedGrad:
+        came_back = iter(dkept)
+        return tuple(next(came_back) if keep else None for keep in kept)
+
+    return tuple(w for w, keep in zip(remembered, kept, strict=True) if keep), pull
 
 
 @dataclass(frozen=True)
@@ -243,22 +204,19 @@ class BlockGroup:
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C, H, W) to the same."""
         filters: Remembered = ()
-        backs: list[tuple[str, BlockBack, list[bool]]] = []
+        backs: list[tuple[str, BlockBack, PullLongRange]] = []
         for n, block in enumerate(self.blocks, 1):
             x, remembered, back_block = block.apply(params[str(n)], x, filters, train)
-            kept = [w.shape[-1] > 1 for w in remembered]
-            filters = tuple(w for w, keep in zip(remembered, kept, strict=True) if keep)
+            filters, pull_filters = long_range(remembered)
             if train:
-                backs.append((str(n), back_block, kept))
+                backs.append((str(n), back_block, pull_filters))
         dlast: RememberedGrad = (None,) * len(filters)
 
         def back(dy: Array) -> tuple[Array, Params]:
             grads: Params = {}
             dfilters = dlast
-            for n, back_block, kept in reversed(backs):
-                came_back = iter(dfilters)
-                dremembered = tuple(next(came_back) if keep else None for keep in kept)
-                dy, dfilters, grads[n] = back_block(dy, dremembered)
+            for n, back_block, pull_filters in reversed(backs):
+                dy, dfilters, grads[n] = back_block(dy, pull_filters(dfilters))
             return dy, grads
 
         return x, back

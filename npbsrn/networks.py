@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers import describe, make_binarizer
+from npbsrn.block_chain import BlockChain
 from npbsrn.blocks import BinaryBlock, BinaryConv, BlockGroup
 from npbsrn.errors import UsageError
 from npbsrn.layers import Back, Chain, Conv, Identity, Layer, PReLU, Residual, Trace
@@ -126,7 +127,7 @@ def bsrn(
     hpb = BlockGroup((lb_block(1), lb_block(2)))
     body = Chain(
         (
-            ("hpb", Chain(tuple((str(n), hpb) for n in range(1, blocks + 1)))),
+            ("hpb", BlockChain((hpb,) * blocks)),
             ("trunk", Conv(width, width)),
         )
     )

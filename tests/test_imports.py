@@ -13,12 +13,13 @@ ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
     ["errors"],
-    ["files", "threads"],
+    ["files", "threads", "arrays"],
     ["pictures", "resize", "params", "kernels"],
     ["metrics", "ops"],
     ["binarizers"],
     ["layers"],
     ["blocks", "tail"],
+    ["block_chain"],
     ["networks"],
     ["models"],
     ["datasets", "inference"],

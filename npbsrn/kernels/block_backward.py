@@ -1,4 +1,4 @@
-"""The backward pass of an LB-block's binary part.
+"""The backward pass of LB-blocks.
 
 Convolution by convolution, from the last to the first, a sample goes through in pairs of rows that stay in the caches:
 the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`), then the sign's stand-in. Of the
@@ -21,9 +21,13 @@ from npbsrn.kernels.block_forward import (
     Saved,
     Weights,
     activate,
+    from_tiles,
+    saved_of,
     share_start,
+    to_tiles,
     value,
     wait,
+    weights_of,
 )
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import LANES, load, magnitude, select, splat, store, total
@@ -35,17 +39,19 @@ IDENTITY, CLIP, BIREAL = 0, 1, 2  # stand-ins for the gradient of the activation
 
 
 class Grads(NamedTuple):
-    """Cotangents by sample (or by share of the batch), to be summed over that axis.
+    """Cotangents of B blocks; in the kernels of one block, without the first axis.
 
     Parameters
     ----------
-    filters3 : (SHARES, 48 * 9 * 48) float32
-        Of the 3x3 filters' signs: input channel, row, column, output channel.
-    filters1 : (SHARES, 2, 48 * 48) float32
-    scale : (3, N, 48) float32
-    slope : (2, N, 48) float32
-    beta : (N, 3, 3) float32
-    gain, shift : (3, N, 48) float32
+    filters3 : (B, 48, 48 * 9) float32
+        Of the 3x3 filters' signs.
+    filters1 : (B, 2, 48, 48) float32
+    scale : (B, 3, N, 48) float32
+        This and the following are by sample, to be summed.
+    slope : (B, 3, N, 48) float32
+        The last is zero.
+    beta : (B, N, 3, 3) float32
+    gain, shift : (B, 3, N, 48) float32
     """
 
     filters3: Array
@@ -55,6 +61,15 @@ class Grads(NamedTuple):
     beta: Array
     gain: Array
     shift: Array
+
+
+@kernel(forceinline=True)
+def _grads_of(grads: Grads, b: int) -> Grads:
+    """Those of one block."""
+    return Grads(
+        grads.filters3[b], grads.filters1[b], grads.scale[b], grads.slope[b], grads.beta[b], grads.gain[b],
+        grads.shift[b],
+    )  # fmt: skip
 
 
 class Room(NamedTuple):
@@ -120,10 +135,8 @@ def _norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm:
 
 
 @kernel(forceinline=True)
-def _activation_back(
-    dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, room: Room
-) -> Any:
-    """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``room.ds``; gives that of E(A_k), over the channels.
+def _activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, room: Room) -> Any:
+    """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``room.ds``; gives that of E(A_k), over their number.
 
     ``ds = sum_n beta[n, k] dt_n`` over n >= k, and ``dbeta[n, k] = <dt_n, E A> = sum_p E sum_c dt_n A``.
     """
@@ -146,7 +159,8 @@ def _activation_back(
     look_up.add_to(room.betas, 0, dots0 * e)
     look_up.add_to(room.betas, LANES, dots1 * e)
     look_up.add_to(room.betas, 2 * LANES, dots2 * e)
-    return dots0 * b0 + dots1 * b1 + dots2 * b2
+    side = (dots0 * b0 + dots1 * b1 + dots2 * b2) * MEAN
+    return splat(ZERO) if weights.statistic == NONE else side
 
 
 @kernel(forceinline=True)
@@ -158,11 +172,9 @@ def _magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
 
 
 @kernel(forceinline=True)
-def _counts_back(
-    da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, room: Room
-) -> Any:
+def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, room: Room) -> Any:
     """Back through PReLU (but for the last convolution) and the scale, at 16 pixels of a channel."""
-    products = value(counts, WIDTH * place + LANES * c, weights.taps[conv])
+    products = value(counts, WIDTH * place + LANES * c, conv)
     d = da
     if conv < 2:
         y = products * weights.scale[conv, c]
@@ -174,27 +186,22 @@ def _counts_back(
 
 @kernel(forceinline=True)
 def _cotangent_of_counts(
-    conv: int, s: int, y: int, row: int, height: int, width: int, dy: Array, x: Array, weights: Weights, saved: Saved,
-    dz: Array, norm: Norm, room: Room,
+    conv: int, s: int, place: int, target: int, step: int, dy: Array, weights: Weights, saved: Saved, dz: Array,
+    norm: Norm, room: Room,
 ) -> None:  # fmt: skip
-    """That of row y of convolution `conv`'s counts into row `row` of ``room.g``."""
-    pixels, k, counts = height * width, conv + 1, saved.counts[conv, s]
-    for left in range(0, width, LANES):
-        place, target = y * width + left, row * width + left
-        if conv == 2:
-            for c in range(WIDTH):
-                da = load(dy[s], c * pixels + place) * weights.residual
-                store(room.g, c * ROWS * width + target, _counts_back(da, counts, conv, c, place, weights, room))
-            continue
-        _norm_back(dz[k, s], saved.totals[k, s], k, place, saved, norm)
-        e = activate(x[s], counts, k, place, pixels, weights, room.a)
-        side = _activation_back(dz, s, k, place, e, weights, room) * MEAN
-        if weights.statistic == NONE:
-            side = splat(ZERO)
+    """That of convolution `conv`'s counts at 16 pixels into ``room.g[target + c * step :]``."""
+    k, counts = conv + 1, saved.counts[conv, s]
+    if conv == 2:
         for c in range(WIDTH):
-            a, ds = load(room.a, c * LANES), load(room.ds, c * LANES)
-            da = _magnitude_back(a, ds, e, side, weights.statistic)
-            store(room.g, c * ROWS * width + target, _counts_back(da, counts, conv, c, place, weights, room))
+            da = load(dy[s], WIDTH * place + LANES * c) * weights.residual
+            store(room.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, room))
+        return
+    _norm_back(dz[k, s], saved.totals[k, s], k, place, saved, norm)
+    e = activate(saved.inputs[s], counts, k, place, weights, room.a)
+    side = _activation_back(dz, s, k, place, e, weights, room)
+    for c in range(WIDTH):
+        da = _magnitude_back(load(room.a, c * LANES), load(room.ds, c * LANES), e, side, weights.statistic)
+        store(room.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, room))
 
 
 @kernel(forceinline=True)
@@ -216,7 +223,9 @@ def _sign_back(
 
 
 @kernel(forceinline=True)
-def _products(conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, room: Room) -> None:
+def _products(
+    conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, room: Room
+) -> None:
     """Both products of two rows of the counts' cotangents, ``room.g``; of dX of a 3x3 convolution up to the row before.
 
     dX goes to `dz`, (H * W * 48) in tiles.
@@ -239,8 +248,8 @@ def _products(conv: int, y: int, rows: int, height: int, width: int, nibbles: Ar
 
 @kernel()
 def _sample_back(
-    conv: int, s: int, height: int, width: int, dy: Array, x: Array, nibbles: Array, weights: Weights, ste: int,
-    saved: Saved, dz: Array, norm: Norm, dw: Array, room: Room,
+    conv: int, s: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int, saved: Saved,
+    dz: Array, norm: Norm, dw: Array, room: Room,
 ) -> None:  # fmt: skip
     """From the cotangent behind convolution `conv` to that of BN's result before it, ``dz[conv, s]``."""
     look_up.pixel_nibbles(saved.bits[conv, s], height, width, room.nibbles)
@@ -250,7 +259,9 @@ def _sample_back(
     for y in range(0, height, ROWS):
         rows = min(ROWS, height - y)
         for row in range(rows):
-            _cotangent_of_counts(conv, s, y + row, row, height, width, dy, x, weights, saved, dz, norm, room)
+            for left in range(0, width, LANES):
+                place, target = (y + row) * width + left, row * width + left
+                _cotangent_of_counts(conv, s, place, target, ROWS * width, dy, weights, saved, dz, norm, room)
         _products(conv, y, rows, height, width, nibbles, dz[conv, s], dw, room)
         ready = y + rows - (1 if conv == 0 and y + rows < height else 0)
         for place in range(done, ready * width, LANES):
@@ -260,19 +271,15 @@ def _sample_back(
 
 @kernel()
 def _input_back(
-    s: int, height: int, width: int, dy: Array, x: Array, weights: Weights, saved: Saved, dz: Array, norm: Norm,
-    dx: Array, room: Room,
-) -> None:  # fmt: skip
+    s: int, pixels: int, dy: Array, weights: Weights, saved: Saved, dz: Array, norm: Norm, dx: Array, room: Room
+) -> None:
     """The block's own input: the shortcut, and A_0's part in all three sums."""
-    pixels = height * width
     for place in range(0, pixels, LANES):
         _norm_back(dz[0, s], saved.totals[0, s], 0, place, saved, norm)
-        e = activate(x[s], saved.counts[0, s], 0, place, pixels, weights, room.a)
-        side = _activation_back(dz, s, 0, place, e, weights, room) * MEAN
-        if weights.statistic == NONE:
-            side = splat(ZERO)
+        e = activate(saved.inputs[s], saved.counts[0, s], 0, place, weights, room.a)
+        side = _activation_back(dz, s, 0, place, e, weights, room)
         for c in range(WIDTH):
-            at, a, ds = c * pixels + place, load(room.a, c * LANES), load(room.ds, c * LANES)
+            at, a, ds = WIDTH * place + LANES * c, load(room.a, c * LANES), load(room.ds, c * LANES)
             store(dx[s], at, load(dy[s], at) + _magnitude_back(a, ds, e, side, weights.statistic))
 
 
@@ -290,55 +297,105 @@ def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count:
 
 @kernel()
 def _betas_back(grads: Grads, s: int, k: int, room: Room) -> None:
+    """By sample: the sums of the lanes, then zero for the next sample."""
     for n in range(k, 3):
         grads.beta[s, n, k] = total(load(room.betas, n * LANES))
     room.betas[:] = 0
 
 
 @kernel()
-def block_backward(
-    worker: int, workers: int, barrier: Array, dy: Array, dx: Array, x: Array, nibbles: Array, weights: Weights,
-    ste: int, saved: Saved, dz: Array, grads: Grads, height: int, width: int,
+def _add_shares(parts: Array, taps: int, first: int, last: int, out: Array) -> None:
+    """Sum of the shares' (I, taps, O), in their order, to (O, I * taps), for the output channels `first` to `last`."""
+    for o in range(first, last):
+        for j in range(WIDTH * taps):
+            part = parts[0, j * WIDTH + o]
+            for share in range(1, SHARES):
+                part += parts[share, j * WIDTH + o]
+            out[o, j] = part
+
+
+@kernel()
+def _convolution_back(
+    conv: int, low: int, high: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int,
+    saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
 ) -> None:  # fmt: skip
-    """One worker's share of a block.
+    """All samples of the shares `low` to `high`."""
+    n = dy.shape[0]
+    for share in range(low, high):
+        for s in range(share_start(share, n), share_start(share + 1, n)):
+            _sample_back(conv, s, height, width, dy, nibbles, weights, ste, saved, dz, norm, parts[share], room)
+            _totals(room.sums, 0, grads.scale[conv, s])
+            _totals(room.sums, WIDTH * LANES, grads.slope[conv, s])
+            _totals(room.normed, 0, grads.gain[conv, s])
+            _totals(room.normed, WIDTH * LANES, grads.shift[conv, s])
+            if conv < 2:
+                _betas_back(grads, s, conv + 1, room)
+
+
+@kernel()
+def _block_back(
+    worker: int, workers: int, barrier: Array, height: int, width: int, dy: Array, dx: Array, nibbles: Array,
+    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
+) -> None:  # fmt: skip
+    """One block; `dx` may be `dy`."""
+    n, pixels = dy.shape[0], height * width
+    low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
+    parts[:, low:high] = 0
+    for conv in range(2, -1, -1):
+        _convolution_back(
+            conv, low, high, height, width, dy, nibbles[conv], weights, ste, saved, dz, norm, parts[conv], grads, room
+        )
+        wait(barrier, workers)
+        _batch_means(conv, grads, weights, saved, n * pixels, norm)
+    for s in range(share_start(low, n), share_start(high, n)):
+        _input_back(s, pixels, dy, weights, saved, dz, norm, dx, room)
+        _betas_back(grads, s, 0, room)
+    first, last = WIDTH * worker // workers, WIDTH * (worker + 1) // workers
+    _add_shares(parts[0], 9, first, last, grads.filters3)
+    _add_shares(parts[1], 1, first, last, grads.filters1[0])
+    _add_shares(parts[2], 1, first, last, grads.filters1[1])
+
+
+@kernel()
+def blocks_backward(
+    worker: int, workers: int, barrier: Array, dy: Array, dx: Array, nibbles: Array, weights: Weights, ste: int,
+    saved: Saved, cotangent: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
+) -> None:  # fmt: skip
+    """One worker's share of a chain of blocks.
 
     Parameters
     ----------
     worker, workers, barrier
         See `npbsrn.threads.run_parallel`.
-    dy, dx, x : (N, 48, H * W) float32
-        Cotangents of output and input; the input.
-    nibbles : (3, 48 * 9 * 12) uint8
-        Of the three convolutions' filters; see `npbsrn.kernels.tables.filter_nibbles`.
+    dy, dx : (N, 48, H * W) float32
+        Cotangents of output and input.
+    nibbles : (B, 3, 48 * 9 * 12) uint8
+        Of the filters; see `npbsrn.kernels.tables.filter_nibbles`.
     weights : Weights
     ste : int
         `IDENTITY`, `CLIP` or `BIREAL`.
     saved : Saved
-    dz : (3, N, H * W * 48) float32, in tiles
+    cotangent : (N, H * W * 48) float32
+        Room for that of the stream between the blocks.
+    dz : (3, N, H * W * 48) float32
         Room for the cotangents of BN's results, then of what BN took in.
+    parts : (2, 3, SHARES, 48 * 9 * 48) float32
+        Room for the shares' cotangents of filters, of two blocks by turns: those of one are summed while another
+        worker begins with the next.
     grads : Grads
-        Filled here; the filters' must be zero.
+        Filled here; `slope` must be zero.
     height, width : int
     """
-    n, _, pixels = x.shape
+    n = dy.shape[0]
     room = _make_room(height, width)
-    norm = Norm(*(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32)))
-    low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
-    for conv in range(2, -1, -1):
-        for share in range(low, high):
-            dw = grads.filters3[share] if conv == 0 else grads.filters1[share, conv - 1]
-            for s in range(share_start(share, n), share_start(share + 1, n)):
-                _sample_back(
-                    conv, s, height, width, dy, x, nibbles[conv], weights, ste, saved, dz, norm, dw, room
-                )
-                _totals(room.sums, 0, grads.scale[conv, s])
-                if conv < 2:
-                    _totals(room.sums, WIDTH * LANES, grads.slope[conv, s])
-                    _betas_back(grads, s, conv + 1, room)
-                _totals(room.normed, 0, grads.gain[conv, s])
-                _totals(room.normed, WIDTH * LANES, grads.shift[conv, s])
-        wait(barrier, workers)
-        _batch_means(conv, grads, weights, saved, n * pixels, norm)
-    for s in range(share_start(low, n), share_start(high, n)):
-        _input_back(s, height, width, dy, x, weights, saved, dz, norm, dx, room)
-        _betas_back(grads, s, 0, room)
+    norm = Norm(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32))
+    first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
+    for s in range(first, last):
+        to_tiles(dy[s], cotangent[s])
+    for b in range(nibbles.shape[0] - 1, -1, -1):
+        _block_back(
+            worker, workers, barrier, height, width, cotangent, cotangent, nibbles[b], weights_of(weights, b), ste,
+            saved_of(saved, b), dz, norm, parts[b % 2], _grads_of(grads, b), room,
+        )  # fmt: skip
+    for s in range(first, last):
+        from_tiles(cotangent[s], dx[s])

@@ -1,8 +1,11 @@
-"""The forward pass of an LB-block's binary part, on bits.
+"""The forward pass of LB-blocks, on bits.
 
-One call does a whole block for its share of the batch, row by row: what a convolution counts is activated, weighted
-and accumulated while it is in the caches. The workers meet at a barrier where batch normalisation needs the whole
-batch's statistics.
+One call does a chain of blocks for a worker's share of the batch, row by row: what a convolution counts is activated,
+weighted and accumulated while it is in the caches. The workers meet at a barrier where batch normalisation needs the
+whole batch's statistics.
+
+Arrays of a picture are in tiles: 48 channels of 16 pixels, then those of the next 16. So the pixels that are worked on
+together lie together; channel c of the 16 pixels from p on begins at ``48 p + 16 c``.
 """
 
 import os
@@ -22,25 +25,24 @@ EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernel
 SPINS = 2000  # some tens of microseconds
 SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+TAPS3, TAPS1 = np.float32(9 * WIDTH), np.float32(WIDTH)  # products in one output value
 MEAN = np.float32(1 / WIDTH)  # over the channels
 ABS, SIGNED, NONE = 0, 1, 2  # E of eq. 9: the mean of |A|, the mean of A, or 1
 
 
 class Weights(NamedTuple):
-    """What a block's convolutions are made of, all three in one array.
+    """What the convolutions of B blocks are made of; in the kernels of one block, without the first axis.
 
     Parameters
     ----------
-    scale : (3, 48) float32
+    scale : (B, 3, 48) float32
         E(|W|) of each output channel.
-    slope : (2, 48) float32
+    slope : (B, 2, 48) float32
         PReLU's.
-    beta : (3, 3) float32
+    beta : (B, 3, 3) float32
         ``beta[n, k]``: the weight of A_k in the sum that convolution n binarizes.
-    gain, shift : (3, 48) float32
+    gain, shift : (B, 3, 48) float32
         BN's.
-    taps : (3,) float32
-        Products in one output value: 432, 48, 48.
     residual : float32
     statistic : int
         `ABS`, `SIGNED` or `NONE`.
@@ -51,7 +53,6 @@ class Weights(NamedTuple):
     beta: Array
     gain: Array
     shift: Array
-    taps: Array
     residual: np.float32
     statistic: int
 
@@ -59,27 +60,45 @@ class Weights(NamedTuple):
 class Saved(NamedTuple):
     """What the backward pass needs of the forward pass; everything else is computed again.
 
-    `totals` and `counts` are in tiles: 48 channels of 16 pixels, then those of the next 16. So the pixels that are
-    worked on together lie together; channel c of the 16 pixels from p on begins at ``48 p + 16 c``.
-
     Parameters
     ----------
-    totals : (3, N, H * W * 48) float32
+    inputs : (B + 1, N, H * W * 48) float32
+        Of each block, and the last one's output.
+    totals : (B, 3, N, H * W * 48) float32
         What BN takes in: the accumulated activations.
-    counts : (3, N, H * W * 48) uint16
+    counts : (B, 3, N, H * W * 48) uint16
         Products of -1 in each output value: a value is ``taps - 2 * count``.
-    bits : (3, N, 3 * (H + 2) * (W + 2)) uint16
+    bits : (B, 3, N, 3 * (H + 2) * (W + 2)) uint16
         The binarized activations, bit j of plane g for channel 16 g + j, set where it is -1; around the picture +1.
-    mean, inverse, variance : (3, 48) float32
+    mean, inverse, variance : (B, 3, 48) float32
         The batch's statistics, ``inverse = 1 / sqrt(variance + eps)``.
     """
 
+    inputs: Array
     totals: Array
     counts: Array
     bits: Array
     mean: Array
     inverse: Array
     variance: Array
+
+
+@kernel(forceinline=True)
+def weights_of(weights: Weights, b: int) -> Weights:
+    """Those of one block."""
+    return Weights(
+        weights.scale[b], weights.slope[b], weights.beta[b], weights.gain[b], weights.shift[b], weights.residual,
+        weights.statistic,
+    )  # fmt: skip
+
+
+@kernel(forceinline=True)
+def saved_of(saved: Saved, b: int) -> Saved:
+    """What is kept of one block."""
+    return Saved(
+        saved.inputs[b], saved.totals[b], saved.counts[b], saved.bits[b], saved.mean[b], saved.inverse[b],
+        saved.variance[b],
+    )  # fmt: skip
 
 
 if os.name == "posix":
@@ -109,26 +128,43 @@ def wait(barrier: Array, workers: int) -> None:
 
 
 @kernel()
+def to_tiles(x: Array, tiles: Array) -> None:
+    """(48, H * W) in tiles."""
+    for place in range(0, x.shape[1], LANES):
+        for c in range(WIDTH):
+            store(tiles, WIDTH * place + LANES * c, load(x, c * x.shape[1] + place))
+
+
+@kernel()
+def from_tiles(tiles: Array, x: Array) -> None:
+    """The inverse of `to_tiles`."""
+    for place in range(0, x.shape[1], LANES):
+        for c in range(WIDTH):
+            store(x, c * x.shape[1] + place, load(tiles, WIDTH * place + LANES * c))
+
+
+@kernel()
 def share_start(share: int, samples: int) -> int:
     """First sample of a share."""
     return samples * share // SHARES
 
 
 @kernel(forceinline=True)
-def value(counts: Array, place: int, taps: float) -> Any:
-    """Sums of 16 pixels' products of signs, from their counts."""
-    return to_float(load(counts, place)) * np.float32(-2) + taps
+def value(counts: Array, place: int, conv: int) -> Any:
+    """Sums of 16 products of signs each, from their counts; of 3x3 or 1x1 filters."""
+    return to_float(load(counts, place)) * np.float32(-2) + (TAPS3 if conv == 0 else TAPS1)
 
 
 @kernel(forceinline=True)
-def activate(x: Array, counts: Array, k: int, place: int, pixels: int, weights: Weights, out: Array) -> Any:
+def activate(x: Array, counts: Array, k: int, place: int, weights: Weights, out: Array) -> Any:
     """A_k at 16 pixels into `out` (48, 16): the block's input, or PReLU of convolution k - 1; gives E(A_k)."""
     e = splat(ZERO)
     for c in range(WIDTH):
+        at = WIDTH * place + LANES * c
         if k == 0:
-            a = load(x, c * pixels + place)
+            a = load(x, at)
         else:
-            y = value(counts, WIDTH * place + LANES * c, weights.taps[k - 1]) * weights.scale[k - 1, c]
+            y = value(counts, at, k - 1) * weights.scale[k - 1, c]
             a = select(y > ZERO, y, y * weights.slope[k - 1, c])
         store(out, c * LANES, a)
         e = e + (magnitude(a) if weights.statistic == ABS else a)
@@ -137,14 +173,13 @@ def activate(x: Array, counts: Array, k: int, place: int, pixels: int, weights: 
 
 @kernel(forceinline=True)
 def _accumulate(
-    x: Array, counts: Array, k: int, place: int, pixels: int, weights: Weights, a: Array, totals: Array, first: int,
-    step: int,
-) -> None:  # fmt: skip
+    x: Array, counts: Array, k: int, place: int, weights: Weights, a: Array, totals: Array, first: int, step: int
+) -> None:
     """Add ``beta[n, k] E(A_k) A_k`` to all sums that A_k is part of, eq. 9, at 16 pixels.
 
     A sample's sums of convolution n begin at ``totals[first + n * step]``; A_0 begins them.
     """
-    e = activate(x, counts, k, place, pixels, weights, a)
+    e = activate(x, counts, k, place, weights, a)
     for c in range(WIDTH):
         term = load(a, c * LANES) * e
         at = first + WIDTH * place + LANES * c
@@ -178,7 +213,10 @@ def _sample_moments(values: Array, pixels: int, moments: Array) -> None:
 
 @kernel()
 def _combine(moments: Array, pixels: int, mean: Array, inverse: Array, variance: Array) -> None:
-    """Moments of the batch from those of its samples, in the order of the samples (Chan et al., 1983)."""
+    """Moments of the batch from those of its samples, in the order of the samples (Chan et al., 1983).
+
+    Every worker does this for itself and writes the same values.
+    """
     n = moments.shape[0]
     for c in range(WIDTH):
         m = 0.0
@@ -222,30 +260,69 @@ def _convolve(bits: Array, words: Array, size: int, y: int, left: int, height: i
 
 
 @kernel(forceinline=True)
-def _add_output(x: Array, counts: Array, place: int, pixels: int, weights: Weights, out: Array) -> None:
+def _add_output(x: Array, counts: Array, place: int, weights: Weights, out: Array) -> None:
     """``x + residual * scale * C_3`` at 16 pixels."""
     for c in range(WIDTH):
-        at = c * pixels + place
-        factor = weights.scale[2, c] * weights.residual
-        products = value(counts, WIDTH * place + LANES * c, weights.taps[2])
-        store(out, at, load(x, at) + products * factor)
+        at = WIDTH * place + LANES * c
+        store(out, at, load(x, at) + value(counts, at, 2) * (weights.scale[2, c] * weights.residual))
 
 
 @kernel()
-def block_forward(
-    worker: int, workers: int, barrier: Array, x: Array, out: Array, words: Array, weights: Weights, saved: Saved,
+def _convolution(
+    conv: int, s: int, height: int, width: int, words: Array, weights: Weights, saved: Saved, out: Array, a: Array
+) -> None:
+    """Binarize, convolve, and add what comes out to the later sums, or to the block's input."""
+    bits, counts, totals = saved.bits[conv, s], saved.counts[conv, s], saved.totals.ravel()
+    _, n, size = saved.totals.shape
+    for y in range(height):
+        mean, inverse, gain, shift = saved.mean[conv], saved.inverse[conv], weights.gain[conv], weights.shift[conv]
+        _pack_row(saved.totals[conv, s], y, height, width, mean, inverse, gain, shift, bits)
+    for y in range(height):
+        for left in range(0, width, LANES):
+            place = y * width + left
+            _convolve(bits, words[conv], 3 if conv == 0 else 1, y, left, height, width, counts)
+            if conv < 2:
+                _accumulate(saved.inputs[s], counts, conv + 1, place, weights, a, totals, s * size, n * size)
+            else:
+                _add_output(saved.inputs[s], counts, place, weights, out[s])
+
+
+@kernel()
+def _block(
+    worker: int, workers: int, barrier: Array, first: int, last: int, out: Array, words: Array, weights: Weights,
+    saved: Saved, moments: Array, a: Array, height: int, width: int,
+) -> None:  # fmt: skip
+    """One block, samples `first` to `last`."""
+    _, n, size = saved.totals.shape
+    for s in range(first, last):
+        for place in range(0, height * width, LANES):
+            totals, counts = saved.totals.ravel(), saved.counts[0, s]
+            _accumulate(saved.inputs[s], counts, 0, place, weights, a, totals, s * size, n * size)
+        _sample_moments(saved.totals[0, s], height * width, moments[0, s])
+    for conv in range(3):
+        wait(barrier, workers)
+        _combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])
+        for s in range(first, last):
+            _convolution(conv, s, height, width, words, weights, saved, out, a)
+            if conv < 2:
+                _sample_moments(saved.totals[conv + 1, s], height * width, moments[conv + 1, s])
+
+
+@kernel()
+def blocks_forward(
+    worker: int, workers: int, barrier: Array, x: Array, y: Array, words: Array, weights: Weights, saved: Saved,
     moments: Array, height: int, width: int,
 ) -> None:  # fmt: skip
-    """One worker's share of a block.
+    """One worker's share of a chain of blocks.
 
     Parameters
     ----------
     worker, workers, barrier
         See `npbsrn.threads.run_parallel`.
-    x, out : (N, 48, H * W) float32
-        Input and output; W a multiple of 16.
-    words : (3, 48 * 27) uint16
-        Bits of the three convolutions' filters: output channel, plane, row, column; 1 for -1.
+    x, y : (N, 48, H * W) float32
+        Input, and output, which is filled; W a multiple of 16.
+    words : (B, 3, 48 * 27) uint16
+        Bits of the convolutions' filters; see `npbsrn.kernels.popcount.pack_filters`.
     weights : Weights
     saved : Saved
         Filled here.
@@ -253,35 +330,15 @@ def block_forward(
         Room for each sample's statistics.
     height, width : int
     """
-    n, _, pixels = x.shape
-    a = aligned(WIDTH * LANES)
-    mean, inverse, variance = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
-    first = share_start(SHARES * worker // workers, n)
-    last = share_start(SHARES * (worker + 1) // workers, n)
-    size = WIDTH * pixels
-    step = n * size  # from one convolution's totals to the next one's
-    totals = saved.totals.ravel()
+    n, a = x.shape[0], aligned(WIDTH * LANES)
+    first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
+    blocks = words.shape[0]
     for s in range(first, last):
-        for place in range(0, pixels, LANES):
-            _accumulate(x[s], saved.counts[0, s], 0, place, pixels, weights, a, totals, s * size, step)
-        _sample_moments(saved.totals[0, s], pixels, moments[0, s])
-    for conv in range(3):
-        wait(barrier, workers)
-        _combine(moments[conv], pixels, mean, inverse, variance)
-        if worker == 0:
-            saved.mean[conv], saved.inverse[conv], saved.variance[conv] = mean, inverse, variance
-        extent, gain, shift = 3 if conv == 0 else 1, weights.gain[conv], weights.shift[conv]
-        for s in range(first, last):
-            bits, counts = saved.bits[conv, s], saved.counts[conv, s]
-            for y in range(height):
-                _pack_row(saved.totals[conv, s], y, height, width, mean, inverse, gain, shift, bits)
-            for y in range(height):
-                for left in range(0, width, LANES):
-                    place = y * width + left
-                    _convolve(bits, words[conv], extent, y, left, height, width, counts)
-                    if conv < 2:
-                        _accumulate(x[s], counts, conv + 1, place, pixels, weights, a, totals, s * size, step)
-                    else:
-                        _add_output(x[s], counts, place, pixels, weights, out[s])
-            if conv < 2:
-                _sample_moments(saved.totals[conv + 1, s], pixels, moments[conv + 1, s])
+        to_tiles(x[s], saved.inputs[0, s])
+    for b in range(blocks):
+        own, kept = weights_of(weights, b), saved_of(saved, b)
+        _block(
+            worker, workers, barrier, first, last, saved.inputs[b + 1], words[b], own, kept, moments, a, height, width
+        )
+    for s in range(first, last):
+        from_tiles(saved.inputs[blocks, s], y[s])

@@ -247,7 +247,9 @@ def pixel_tables(g: Array, left: int, rows: int, width: int, turned: Array, tabl
 
 
 @kernel()
-def filters_back(nibbles: Array, tables: Array, y: int, left: int, height: int, width: int, size: int, dw: Array) -> None:
+def filters_back(
+    nibbles: Array, tables: Array, y: int, left: int, height: int, width: int, size: int, dw: Array
+) -> None:
     """``dw[i, ky, kx, o] += sum_v g[o, v] x[i, v + (ky, kx) - p]`` over 2 rows of 16 pixels, x = +-1."""
     rows, inside = height + 3, 1 - size // 2  # where the first tap stands in the padded picture
     for i in range(WIDTH):

@@ -1,4 +1,4 @@
-"""The binary part of an LB-block as one operation: three binary convolutions, fused, on bits."""
+"""LB-blocks as one operation: their binary convolutions, fused, on bits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,12 +46,13 @@ class LBWeights:
 
 
 LBPull = Callable[[Array], tuple[Array, LBWeights]]
+LBPulls = Callable[[Array], tuple[Array, list[LBWeights]]]
 
 
 def lb_block_ref(
     x: Array, weights: LBWeights, residual: float, statistic: str = "abs", ste: str = "clip"
 ) -> tuple[Array, tuple[Array, Array], LBPull]:
-    """The block as a composition of readable operations; see `lb_block`."""
+    """The block as a composition of readable operations; see `lb_blocks`."""
     terms, backs, moments = [], [], []
     a = x
     for n in range(3):
@@ -93,23 +94,45 @@ def lb_block_ref(
     return y, (means, variances), pull
 
 
-def lb_block(
-    x: Array, weights: LBWeights, residual: float, statistic: str = "abs", ste: str = "clip"
-) -> tuple[Array, tuple[Array, Array], LBPull]:
-    """LB-block in training: ``x + residual * convolutions(x)``, with the batch's statistics.
+def lb_blocks_ref(
+    x: Array, weights: Sequence[LBWeights], residual: float, statistic: str = "abs", ste: str = "clip"
+) -> tuple[Array, list[tuple[Array, Array]], LBPulls]:
+    """The chain as a composition of readable blocks; see `lb_blocks`."""
+    moments, pulls = [], []
+    for own in weights:
+        x, moment, pull_block = lb_block_ref(x, own, residual, statistic, ste)
+        moments.append(moment)
+        pulls.append(pull_block)
 
-    With A_1 = x, for n = 1, 2, 3: ``Z = BN(sum_k beta[n, k] E(A_k) A_k)``, ``C = conv(sign(Z), filters[n])``
-    padded with +1, ``A_{n+1} = PReLU(scale[n] C)``, the last without PReLU.
+    def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
+        grads = []
+        for pull_block in reversed(pulls):
+            dy, own = pull_block(dy)
+            grads.append(own)
+        return dy, grads[::-1]
 
-    Kept for the backward pass are the sums that BN takes in, the counts, and the bits; the rest is computed again.
-    The result and the cotangents do not depend on the number of threads. They differ from `lb_block_ref` by the order
-    of float32 sums.
+    return x, moments, pull
+
+
+def lb_blocks(
+    x: Array, weights: Sequence[LBWeights], residual: float, statistic: str = "abs", ste: str = "clip"
+) -> tuple[Array, list[tuple[Array, Array]], LBPulls]:
+    """Chain of LB-blocks in training, with the batch's statistics.
+
+    Each block is ``x + residual * convolutions(x)``: with A_1 = x, for n = 1, 2, 3:
+    ``Z = BN(sum_k beta[n, k] E(A_k) A_k)``, ``C = conv(sign(Z), filters[n])`` padded with +1,
+    ``A_{n+1} = PReLU(scale[n] C)``, the last without PReLU.
+
+    Kept for the backward pass are each block's input, the sums that BN takes in, the counts, and the bits; the rest is
+    computed again. The result and the cotangents do not depend on the number of threads. They differ from
+    `lb_blocks_ref` by the order of float32 sums. All blocks are one operation, since at 8 patches of 16x16 handing a
+    block over to the threads takes as long as a tenth of its work.
 
     Parameters
     ----------
     x : (N, 48, H, W) float32, W a multiple of 16
-    weights : LBWeights
-        float32.
+    weights : sequence of LBWeights
+        Of each block, float32.
     residual : float
     statistic : {"abs", "mean", "none"}
         E of eq. 9; see `npbsrn.ops.pointwise.weight_by_statistic`.
@@ -119,79 +142,93 @@ def lb_block(
     Returns
     -------
     y : (N, 48, H, W) float32
-    moments : (means, variances), each (3, 48)
-        Of what each BN took in; the variances are the biased ones.
-    pull : dy -> (dx, dweights)
+    moments : list of (means, variances), each (3, 48)
+        Of what each block's BNs took in; the variances are the biased ones.
+    pull : dy -> (dx, list of dweights)
     """
-    from npbsrn.kernels import block_backward as backward
-    from npbsrn.kernels import block_forward as forward
-    from npbsrn.kernels.popcount import pack_filters
-    from npbsrn.kernels.tables import filter_nibbles
+    from npbsrn.kernels.block_backward import blocks_backward
+    from npbsrn.kernels.block_forward import SHARES, Weights, blocks_forward
 
     n, _, height, width = x.shape
     flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)
-    words, nibbles = np.empty((3, CHANNELS * 27), np.uint16), np.empty((3, CHANNELS * 108), np.uint8)
-    for w, word, nibble in zip(weights.filters, words, nibbles, strict=True):
-        pack_filters(w, word)
-        filter_nibbles(w, nibble)
-    taps = np.array([CHANNELS * k * k for k in SIZES], np.float32)
-    own = forward.Weights(
-        weights.scale, weights.slope, weights.beta, weights.gain, weights.shift, taps, np.float32(residual),
-        STATISTICS.index(statistic),
+    words, nibbles = _pack(weights)
+    own = Weights(
+        *(np.stack([getattr(w, name) for w in weights]) for name in ("scale", "slope", "beta", "gain", "shift")),
+        np.float32(residual), STATISTICS.index(statistic),
     )  # fmt: skip
-    saved = _room_for_saved(flat, height, width)
-    workers = min(thread_count(), forward.SHARES)
+    saved = _room_for_saved(len(weights), n, height, width)
+    workers = min(thread_count(), SHARES)
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
-    run_parallel(forward.block_forward, workers, flat, y, words, own, saved, moments, height, width)
+    run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
 
-    def pull(dy: Array) -> tuple[Array, LBWeights]:
+    def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
-        dx, dz = empty(flat.shape, np.float32), empty((3, n, flat[0].size), np.float32)
-        grads = _room_for_grads(n)
+        dx, stream = empty(flat.shape, np.float32), empty((n, flat[0].size), np.float32)
+        dz = empty((3, n, flat[0].size), np.float32)
+        parts = empty((2, 3, SHARES, 9 * CHANNELS**2), np.float32)
+        grads = _room_for_grads(len(weights), n)
         run_parallel(
-            backward.block_backward, workers, cotangent, dx, flat, nibbles, own, STES.index(ste), saved, dz, grads,
+            blocks_backward, workers, cotangent, dx, nibbles, own, STES.index(ste), saved, stream, dz, parts, grads,
             height, width,
         )  # fmt: skip
         return dx.reshape(x.shape), _sum_grads(grads)
 
-    return y.reshape(x.shape), (saved.mean, saved.variance), pull
+    return y.reshape(x.shape), list(zip(saved.mean, saved.variance, strict=True)), pull
 
 
 STATISTICS = ("abs", "mean", "none")  # in the order of the kernels' numbers
 STES = ("identity", "clip", "bireal")
 
 
-def _room_for_saved(x: Array, height: int, width: int) -> Any:
+def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
+    """Filters in the two forms in which the kernels read them."""
+    from npbsrn.kernels.popcount import pack_filters
+    from npbsrn.kernels.tables import filter_nibbles
+
+    words = np.empty((len(weights), 3, CHANNELS * 27), np.uint16)
+    nibbles = np.empty((len(weights), 3, CHANNELS * 108), np.uint8)
+    for own, word, nibble in zip(weights, words, nibbles, strict=True):
+        for n, w in enumerate(own.filters):
+            pack_filters(w, word[n])
+            filter_nibbles(w, nibble[n])
+    return words, nibbles
+
+
+def _room_for_saved(blocks: int, n: int, height: int, width: int) -> Any:
     from npbsrn.kernels.block_forward import Saved
 
-    n, _, pixels = x.shape
-    size = 3 * (height + 2) * (width + 2)
+    values, size = height * width * CHANNELS, 3 * (height + 2) * (width + 2)
+    bits = empty((blocks * 3 * n * size + 16,), np.uint16)  # vectors look beyond the end
+    bits[:] = 0
     return Saved(
-        empty((3, n, pixels * CHANNELS), np.float32),
-        empty((3, n, pixels * CHANNELS), np.uint16),
-        np.zeros(3 * n * size + 16, np.uint16)[: 3 * n * size].reshape(3, n, size),  # vectors look beyond the end
-        *(np.empty((3, CHANNELS), np.float32) for _ in range(3)),
+        empty((blocks + 1, n, values), np.float32),
+        empty((blocks, 3, n, values), np.float32),
+        empty((blocks, 3, n, values), np.uint16),
+        bits[:-16].reshape(blocks, 3, n, size),
+        *(np.empty((blocks, 3, CHANNELS), np.float32) for _ in range(3)),
     )
 
 
-def _room_for_grads(n: int) -> Any:
+def _room_for_grads(blocks: int, n: int) -> Any:
     from npbsrn.kernels.block_backward import Grads
-    from npbsrn.kernels.block_forward import SHARES
 
     return Grads(
-        np.zeros((SHARES, CHANNELS * 9 * CHANNELS), np.float32),
-        np.zeros((SHARES, 2, CHANNELS * CHANNELS), np.float32),
-        np.empty((3, n, CHANNELS), np.float32),
-        np.empty((2, n, CHANNELS), np.float32),
-        np.zeros((n, 3, 3), np.float32),
-        np.empty((3, n, CHANNELS), np.float32),
-        np.empty((3, n, CHANNELS), np.float32),
+        empty((blocks, CHANNELS, CHANNELS * 9), np.float32),
+        empty((blocks, 2, CHANNELS, CHANNELS), np.float32),
+        np.zeros((blocks, 3, n, CHANNELS), np.float32),
+        np.zeros((blocks, 3, n, CHANNELS), np.float32),
+        np.zeros((blocks, n, 3, 3), np.float32),
+        np.zeros((blocks, 3, n, CHANNELS), np.float32),
+        np.zeros((blocks, 3, n, CHANNELS), np.float32),
     )
 
 
-def _sum_grads(grads: Any) -> LBWeights:
-    """Over shares and samples, in their order; filters to (O, I, k, k)."""
-    d3 = np.sum(grads.filters3, axis=0).reshape(CHANNELS, 3, 3, CHANNELS).transpose(3, 0, 1, 2)
-    d1 = np.sum(grads.filters1, axis=0).reshape(2, CHANNELS, 1, 1, CHANNELS).transpose(0, 4, 1, 2, 3)
-    scale, slope, gain, shift = (np.sum(d, axis=1) for d in (grads.scale, grads.slope, grads.gain, grads.shift))
-    return LBWeights([d3, d1[0], d1[1]], scale, slope, np.sum(grads.beta, axis=0), gain, shift)
+def _sum_grads(grads: Any) -> list[LBWeights]:
+    """Over samples, in their order; by block."""
+    scale, slope, gain, shift = (np.sum(d, axis=2) for d in (grads.scale, grads.slope, grads.gain, grads.shift))
+    beta = np.sum(grads.beta, axis=1)
+    shape3, shape1 = (CHANNELS, CHANNELS, 3, 3), (CHANNELS, CHANNELS, 1, 1)
+    return [
+        LBWeights([d3.reshape(shape3), *(d.reshape(shape1) for d in d1)], *rest)
+        for d3, d1, *rest in zip(grads.filters3, grads.filters1, scale, slope[:, :2], beta, gain, shift, strict=True)
+    ]
