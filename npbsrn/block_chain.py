@@ -54,15 +54,15 @@ class BlockChain:
         scheme = first.convs[0].scheme
         assert isinstance(scheme, Bam)  # see _fits_fast
         y, moments, pull = lb_blocks(x, weights, first.residual, scheme.statistic, scheme.activation_ste)
-        for (g, n, *_), (means, variances) in zip(backs, moments, strict=True):
-            _move_running(params[g][n], means, variances, x.size // CHANNELS)
+        for (at, nth, *_), (means, variances) in zip(backs, moments, strict=True):
+            _move_running(params[at][nth], means, variances, x.size // CHANNELS)
 
         def back(dy: Array) -> tuple[Array, Params]:
             dx, dweights = pull(dy)
             grads: Params = {str(g): {} for g in range(1, len(self.groups) + 1)}
             dfilters: RememberedGrad = ()
-            for (g, n, back_weights, pull_filters, dlast), own in zip(backs[::-1], dweights[::-1], strict=True):
-                dfilters, grads[g][n] = back_weights(own, pull_filters(dfilters if dlast is None else dlast))
+            for (at, nth, back_weights, pull_filters, dlast), own in zip(backs[::-1], dweights[::-1], strict=True):
+                dfilters, grads[at][nth] = back_weights(own, pull_filters(dfilters if dlast is None else dlast))
             return dx, grads
 
         return y, back

@@ -17,6 +17,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+Emit = Callable[[Any, Any, Any], Any]  # (builder, x, y) -> value
+
 LANES = 16
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
@@ -60,7 +62,7 @@ def broadcast(builder: Any, value: Any, kind: Vector) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
 
 
-def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Callable[[Any, Any, Any], Any]) -> None:
+def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Emit) -> None:
     """Let an operator take two vectors, or a vector and a scalar on either side."""
     pairs = [(kind, kind), (kind, scalar), (scalar, kind)]
 
@@ -80,16 +82,23 @@ def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Call
         lower_builtin(function, *pair)(lower)
 
 
-FUSE = ("contract",)  # a product and a sum may become one instruction
-for _function, _emit in (
-    (operator.add, lambda b, x, y: b.fadd(x, y, flags=FUSE)),
-    (operator.sub, lambda b, x, y: b.fsub(x, y, flags=FUSE)),
-    (operator.mul, lambda b, x, y: b.fmul(x, y, flags=FUSE)),
-):
-    _define(_function, f32x16, types.float32, f32x16, _emit)
+def _float_operation(name: str) -> Emit:
+    # "contract": a product and a sum may become one instruction
+    return lambda builder, x, y: getattr(builder, name)(x, y, flags=("contract",))
+
+
+def _whole_operation(name: str) -> Emit:
+    return lambda builder, x, y: getattr(builder, name)(x, y)
+
+
+def _comparison(name: str, sign: str) -> Emit:
+    return lambda builder, x, y: getattr(builder, name)(sign, x, y)
+
+
+for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _define(_function, f32x16, types.float32, f32x16, _float_operation(_name))
 for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
-    _define(_function, f32x16, types.float32, mask16, lambda b, x, y, s=_sign: b.fcmp_ordered(s, x, y))
-    _define(_function, u16x16, types.uint16, mask16, lambda b, x, y, s=_sign: b.icmp_unsigned(s, x, y))
+    _define(_function, f32x16, types.float32, mask16, _comparison("fcmp_ordered", _sign))
 for _function, _name in (
     (operator.add, "add"),
     (operator.sub, "sub"),
@@ -99,7 +108,7 @@ for _function, _name in (
     (operator.lshift, "shl"),
     (operator.rshift, "lshr"),
 ):
-    _define(_function, u16x16, types.uint16, u16x16, lambda b, x, y, n=_name: getattr(b, n)(x, y))
+    _define(_function, u16x16, types.uint16, u16x16, _whole_operation(_name))
 
 
 @infer_global(operator.neg)
@@ -107,7 +116,7 @@ class _Negative(ConcreteTemplate):
     cases = [signature(f32x16, f32x16)]  # noqa: RUF012
 
 
-@lower_builtin(operator.neg, f32x16)
+@lower_builtin(operator.neg, f32x16)  # type: ignore[untyped-decorator]
 def _negate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.fneg(args[0])
 

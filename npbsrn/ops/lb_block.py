@@ -152,10 +152,9 @@ def lb_blocks(
     n, _, height, width = x.shape
     flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)
     words, nibbles = _pack(weights)
-    own = Weights(
-        *(np.stack([getattr(w, name) for w in weights]) for name in ("scale", "slope", "beta", "gain", "shift")),
-        np.float32(residual), STATISTICS.index(statistic),
-    )  # fmt: skip
+    stacked = (np.stack([getattr(w, name) for w in weights]) for name in ("scale", "slope", "beta", "gain", "shift"))
+    scale, slope, beta, gain, shift = stacked
+    own = Weights(scale, slope, beta, gain, shift, np.float32(residual), STATISTICS.index(statistic))
     saved = _room_for_saved(len(weights), n, height, width)
     workers = min(thread_count(), SHARES)
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
