@@ -48,39 +48,45 @@ def compose(
     r = factor
     reach = -(-(m // 2) // r)
     size = k + 2 * reach
-    bank = inner.reshape(c, r, r, inputs * k * k)
+    taps = outer.transpose(2, 3, 0, 1)  # m m O C
+    # inner phases first, input channels last: the products below are then added by whole rows
+    bank = inner.reshape(c, r, r, inputs, k, k).transpose(1, 2, 0, 4, 5, 3).reshape(r, r, c, k * k * inputs)
     inner_biases = inner_bias.reshape(c, r, r)
-    kernel = np.zeros((o, r, r, inputs, size, size), outer.dtype)
-    bias = np.zeros((o, r, r), outer.dtype) + outer_bias[:, None, None]
+    kernel = np.zeros((r, r, o, size, size, inputs), outer.dtype)
+    bias = np.zeros((r, r, o), outer.dtype) + outer_bias
     groups = _meetings(m, r, k, reach)
     for (i, j), group in groups.items():
-        taps = np.concatenate([outer[:, :, s, t] for _, _, s, t, _ in group])  # (G * O, C)
-        products = (taps @ bank[:, i, j]).reshape(len(group), o, inputs, k, k)
-        sums = (taps @ inner_biases[:, i, j]).reshape(len(group), o)
+        met = np.concatenate([taps[s, t] for _, _, s, t, _ in group])  # (G * O, C)
+        products = (met @ bank[i, j]).reshape(len(group), o, k, k, inputs)
+        sums = (met @ inner_biases[:, i, j]).reshape(len(group), o)
         for (a, b, _, _, place), product, part in zip(group, products, sums, strict=True):
-            kernel[(slice(None), a, b, slice(None), *place)] += product
-            bias[:, a, b] += part
+            kernel[a, b][place] += product
+            bias[a, b] += part
 
     def pull(dkernel: Array, dbias: Array) -> tuple[Array, Array, Array, Array]:
-        dkernel, dbias = dkernel.reshape(kernel.shape), dbias.reshape(bias.shape)
-        douter = np.zeros_like(outer)
+        dkernel = dkernel.reshape(o, r, r, inputs, size, size).transpose(1, 2, 0, 4, 5, 3)
+        dkernel, dbias = np.ascontiguousarray(dkernel), dbias.reshape(o, r, r).transpose(1, 2, 0)
+        dtaps = np.zeros((m, m, o, c), outer.dtype)
         dbank, dinner_biases = np.empty_like(bank), np.empty_like(inner_biases)
         for (i, j), group in groups.items():
-            taps = np.concatenate([outer[:, :, s, t] for _, _, s, t, _ in group])
-            parts = np.stack([dkernel[(slice(None), a, b, slice(None), *place)] for a, b, _, _, place in group])
-            dproducts = parts.reshape(len(taps), -1)
-            dsums = np.concatenate([dbias[:, a, b] for a, b, _, _, _ in group])
-            dtaps = dproducts @ bank[:, i, j].T + np.outer(dsums, inner_biases[:, i, j])
-            for (_, _, s, t, _), dtap in zip(group, dtaps.reshape(len(group), o, c), strict=True):
-                douter[:, :, s, t] += dtap
-            dbank[:, i, j] = taps.T @ dproducts
-            dinner_biases[:, i, j] = taps.T @ dsums
-        return douter, np.sum(dbias, axis=(1, 2)), dbank.reshape(inner.shape), dinner_biases.reshape(inner_bias.shape)
+            met = np.concatenate([taps[s, t] for _, _, s, t, _ in group])
+            parts = np.stack([dkernel[a, b][place] for a, b, _, _, place in group])
+            dproducts = parts.reshape(len(met), -1)
+            dsums = np.concatenate([dbias[a, b] for a, b, _, _, _ in group])
+            dmet = dproducts @ bank[i, j].T + np.outer(dsums, inner_biases[:, i, j])
+            for (_, _, s, t, _), dtap in zip(group, dmet.reshape(len(group), o, c), strict=True):
+                dtaps[s, t] += dtap
+            dbank[i, j] = met.T @ dproducts
+            dinner_biases[:, i, j] = met.T @ dsums
+        dinner = dbank.reshape(r, r, c, k, k, inputs).transpose(2, 0, 1, 5, 3, 4).reshape(inner.shape)
+        return dtaps.transpose(2, 3, 0, 1), np.sum(dbias, axis=(0, 1)), dinner, dinner_biases.reshape(inner_bias.shape)
 
-    return (kernel.reshape(o * r * r, inputs, size, size), bias.reshape(-1)), pull
+    shape = o * r * r, inputs, size, size
+    return (kernel.transpose(2, 0, 1, 5, 3, 4).reshape(shape), bias.transpose(2, 0, 1).reshape(-1)), pull
 
 
-Meeting = tuple[int, int, int, int, tuple[slice, slice]]
+Place = tuple[slice, slice, slice]
+Meeting = tuple[int, int, int, int, Place]
 
 
 def _meetings(m: int, r: int, k: int, reach: int) -> dict[tuple[int, int], list[Meeting]]:
@@ -89,6 +95,6 @@ def _meetings(m: int, r: int, k: int, reach: int) -> dict[tuple[int, int], list[
     axis = [(a, s, *divmod(a + s - m // 2, r)) for a in range(r) for s in range(m)]
     for a, s, e, i in axis:
         for b, t, f, j in axis:
-            place = slice(reach + e, reach + e + k), slice(reach + f, reach + f + k)
+            place = slice(None), slice(reach + e, reach + e + k), slice(reach + f, reach + f + k)
             groups[i, j].append((a, b, s, t, place))
     return {phase: group for phase, group in groups.items() if group}
