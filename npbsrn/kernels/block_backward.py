@@ -304,14 +304,19 @@ def _betas_back(grads: Grads, s: int, k: int, room: Room) -> None:
 
 
 @kernel()
-def _add_shares(parts: Array, taps: int, first: int, last: int, out: Array) -> None:
-    """Sum of the shares' (I, taps, O), in their order, to (O, I * taps), for the output channels `first` to `last`."""
-    for o in range(first, last):
-        for j in range(WIDTH * taps):
-            part = parts[0, j * WIDTH + o]
-            for share in range(1, SHARES):
-                part += parts[share, j * WIDTH + o]
-            out[o, j] = part
+def _add_shares(parts: Array, taps: int, worker: int, workers: int, out: Array, room: Room) -> None:
+    """Sum of the shares' (I * taps, O), in their order, to (O, I * taps); each worker does some rows."""
+    rows = WIDTH * taps
+    values, sums = parts.ravel(), room.turned
+    for j in range(LANES * worker, rows, LANES * workers):
+        for o in range(0, WIDTH, LANES):
+            for row in range(LANES):
+                place = (j + row) * WIDTH + o
+                part = load(values, place)
+                for share in range(1, SHARES):
+                    part = part + load(values, share * parts.shape[1] + place)
+                store(sums, row * LANES, part)
+            look_up.transpose16(sums, 0, LANES, out, o * rows + j, rows)
 
 
 @kernel()
@@ -350,10 +355,9 @@ def _block_back(
     for s in range(share_start(low, n), share_start(high, n)):
         _input_back(s, pixels, dy, weights, saved, dz, norm, dx, room)
         _betas_back(grads, s, 0, room)
-    first, last = WIDTH * worker // workers, WIDTH * (worker + 1) // workers
-    _add_shares(parts[0], 9, first, last, grads.filters3)
-    _add_shares(parts[1], 1, first, last, grads.filters1[0])
-    _add_shares(parts[2], 1, first, last, grads.filters1[1])
+    _add_shares(parts[0], 9, worker, workers, grads.filters3, room)
+    _add_shares(parts[1], 1, worker, workers, grads.filters1[0], room)
+    _add_shares(parts[2], 1, worker, workers, grads.filters1[1], room)
 
 
 @kernel()
