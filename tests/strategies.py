@@ -17,10 +17,14 @@ def integer_arrays(draw: Any, *shape: st.SearchStrategy[int] | int) -> np.ndarra
 
 
 @st.composite
-def convolutions(draw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def convolutions(
+    draw: Any, sizes: tuple[int, ...] = (1, 3, 5), width: int = 9
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """A batch, filters, biases and a value for padding, all whole numbers."""
-    n, c, o, h, w = draw(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), sides, sides))
-    size = draw(st.sampled_from([1, 3, 5]))
+    n, c, o, h, w = draw(
+        st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), sides, st.integers(1, width))
+    )
+    size = draw(st.sampled_from(sizes))
     x = draw(integer_arrays(n, c, h, w))
     kernel = draw(integer_arrays(o, c, size, size))
     return x, kernel, draw(integer_arrays(o)), float(draw(st.integers(-1, 1)))

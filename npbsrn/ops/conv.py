@@ -15,9 +15,10 @@ COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
 SHARES = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 
 
-def conv2d(
-    x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0
-) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array | None]]]:
+ConvPull = Callable[[Array], tuple[Array, Array, Array | None]]
+
+
+def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
     """Two-dimensional convolution (cross-correlation, as networks have it).
 
     ``y[n, o, h, v] = bias[o] + sum_{c, i, j} w[o, c, i, j] * padded[n, c, h + i, v + j]``
@@ -59,6 +60,71 @@ def conv2d(
         return dx, dw.reshape(w.shape), dbias
 
     return y, pull
+
+
+def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
+    """Two-dimensional convolution; see `conv2d_ref`, which this is but for filters of 3x3 and 5x5 in float32.
+
+    These are compiled: each vector of 16 output pixels stays in registers while all inputs pass by, so that there is
+    no column matrix, which is k*k times as large as the picture. The algebra of the backward pass is the same. No
+    result depends on the number of threads.
+    """
+    from npbsrn.kernels import direct_conv
+
+    size = w.shape[-1]
+    if size not in direct_conv.SIZES or any(array.dtype != np.float32 for array in (x, w)):
+        return conv2d_ref(x, w, bias, pad_value)
+    padded = _pad(x, size // 2, pad_value, LANES)
+    y = _direct(padded, w, x.shape[3])
+    if bias is not None:
+        y += bias[:, None, None]
+
+    def pull(dy: Array) -> tuple[Array, Array, Array | None]:
+        turned = np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
+        dx = _direct(_pad(dy, size // 2, 0.0, LANES), turned, x.shape[3])
+        outputs, channels = w.shape[:2]
+
+        def part(samples: slice) -> Array:
+            last = np.zeros((samples.stop - samples.start, *dy.shape[2:], -(-outputs // LANES) * LANES), dy.dtype)
+            last[..., :outputs] = dy[samples].transpose(0, 2, 3, 1)
+            dw = np.zeros((channels, size, size, last.shape[3]), w.dtype)
+            direct_conv.filters(padded[samples], last, dw)
+            return dw
+
+        shares = -(-len(dy) // SHARES)
+        parts = map_parallel(part, [slice(n, min(n + shares, len(dy))) for n in range(0, len(dy), shares)])
+        dw = sum(parts[1:], start=parts[0])[..., :outputs].transpose(3, 0, 1, 2)
+        return dx, dw, None if bias is None else np.sum(dy, axis=(0, 2, 3))
+
+    return y, pull
+
+
+LANES = 16  # pixels, or channels, of a vector
+BANDS = 8  # of a picture
+
+
+def _direct(padded: Array, w: Array, width: int) -> Array:
+    """Valid correlation by the compiled kernel, cut to `width`; `padded` is wide enough for whole vectors."""
+    from npbsrn.kernels import direct_conv
+
+    outputs, channels, size, _ = w.shape
+    n, _, full, line = padded.shape
+    height, blocks = full - size + 1, -(-outputs // direct_conv.OUTPUTS)
+    filters = np.zeros((blocks * direct_conv.OUTPUTS, channels, size * size), w.dtype)
+    filters[:outputs] = w.reshape(outputs, channels, size * size)
+    filters = filters.reshape(blocks, direct_conv.OUTPUTS, channels, -1).transpose(0, 2, 3, 1)
+    filters = np.ascontiguousarray(filters)
+    y = np.empty((n, blocks * direct_conv.OUTPUTS, height, line - size + 1), padded.dtype)
+    rows = height if n >= SHARES else max(2, -(-height // BANDS) // 2 * 2)  # even: rows are done in pairs
+    samples = -(-n // SHARES)
+
+    def part(band: tuple[int, int]) -> None:
+        first, top = band
+        these = slice(first, first + samples)
+        direct_conv.correlate(padded[these], filters, y[these], top, min(top + rows, height))
+
+    map_parallel(part, [(first, top) for first in range(0, n, samples) for top in range(0, height, rows)])
+    return y[:, :outputs, :, :width]
 
 
 def _correlate(padded: Array, w: Array) -> Array:
@@ -107,10 +173,12 @@ def _flat(y: Array) -> Array:
     return y.transpose(1, 0, 2, 3).reshape(y.shape[1], -1)
 
 
-def _pad(x: Array, margin: int, value: float) -> Array:
-    if margin == 0:
-        return x
+def _pad(x: Array, margin: int, value: float, multiple: int = 1) -> Array:
+    """`x` with a margin around it; its own width filled up to a multiple."""
     n, channels, height, width = x.shape
-    padded = np.full((n, channels, height + 2 * margin, width + 2 * margin), value, x.dtype)
-    padded[:, :, margin:-margin, margin:-margin] = x
+    filled = -(-width // multiple) * multiple
+    if margin == 0 and filled == width:
+        return x
+    padded = np.full((n, channels, height + 2 * margin, filled + 2 * margin), value, x.dtype)
+    padded[:, :, margin : margin + height, margin : margin + width] = x
     return padded

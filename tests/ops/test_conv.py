@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 
 from npbsrn.ops import conv
-from npbsrn.ops.conv import conv2d
+from npbsrn.ops.conv import conv2d, conv2d_ref
 from tests.gradient import check_gradient, directional_error
 from tests.strategies import convolutions
 
@@ -38,6 +38,30 @@ def test_bands_change_nothing(case):
         np.testing.assert_array_equal(y, z)
         for a, b in zip(grads, pull(z), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@given(convolutions(sizes=(3, 5), width=40))
+def test_compiled_equals_readable(case):
+    """Whole numbers in float32: exactly."""
+    x, w, bias, pad_value = case
+    x, w, bias = (a.astype(np.float32) for a in (x, w, bias))
+    y, pull = conv2d(x, w, bias, pad_value)
+    y_ref, pull_ref = conv2d_ref(x, w, bias, pad_value)
+    np.testing.assert_array_equal(y, y_ref)
+    dy = y % 7 - 3
+    for a, b in zip(pull(dy), pull_ref(dy), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 11, 33), (8, 48, 3, 16)])
+def test_the_number_of_threads_changes_no_byte(rng, monkeypatch, shape):
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in (shape, (20, shape[1], 3, 3)))
+    results = []
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", threads)
+        y, pull = conv2d(x, w)
+        results.append([a.tobytes() for a in (y, *pull(y)[:2])])
+    assert results[0] == results[1] == results[2]
 
 
 @pytest.mark.parametrize("size", [1, 3, 9])
