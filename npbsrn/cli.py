@@ -4,6 +4,7 @@ Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 130, interrupted.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import warnings
@@ -103,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(f"--{name}", type=kind, help="default: the preset's")
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="any other option of the run or the network, such as ema=0 or binarizer.alpha=one",
+        help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -190,10 +191,10 @@ def _set(options: dict[str, Any], setting: str) -> None:
     name, equals, text = setting.partition("=")
     if not equals or not name:
         raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
+    value: Any = text
+    for form in [f"[{text}]", text] if "," in text else [text]:  # a list needs no brackets
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(form)
     *path, last = name.split(".")
     if name.split(".")[0] in OWN_OPTIONS:
         raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")

@@ -5,7 +5,7 @@ import sys
 import pytest
 from PIL import Image
 
-from npbsrn.cli import main
+from npbsrn.cli import _set, main
 from npbsrn.models import save_model
 
 
@@ -67,6 +67,16 @@ def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
     shown = capsys.readouterr().out
     assert '"alpha": "one"' in shown
     assert "seed        5" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.5,0.75", [0.5, 0.75]), ("[0.5,0.75]", [0.5, 0.75]), ("0.5", 0.5), ("one", "one"), ("one,two", "one,two")],
+)
+def test_values_of_set(text, value):
+    options = {}
+    _set(options, f"a.b={text}")
+    assert options == {"a": {"b": value}}
 
 
 def test_info_prints_the_papers_counts(capsys):

@@ -9,7 +9,7 @@ from typing import Any
 from npbsrn.errors import UsageError
 from npbsrn.networks import make_network
 
-SCHEDULES = ("cosine", "step")
+SCHEDULES = ("cosine", "step", "multistep")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,14 @@ class TrainConfig:
         Where that part begins, as a fraction of the steps.
     rate : float
         Learning rate at its highest.
-    schedule : {"cosine", "step"}
-        Decay towards zero at the last step, or halving every `halve_every` steps.
+    schedule : {"cosine", "step", "multistep"}
+        Decay towards zero at the last step; halving every `halve_every` steps; or `gamma` times the rate from each
+        of the `milestones` on.
     halve_every : int
+    milestones : tuple of float
+        Growing fractions of the run, between 0 and 1, so that they hold for a run of any length.
+    gamma : float
+        At most 1.
     warmup : int
         Steps in which the rate grows linearly.
     beta1, beta2 : float
@@ -60,6 +65,8 @@ class TrainConfig:
     rate: float = 3e-3
     schedule: str = "cosine"
     halve_every: int = 200_000
+    milestones: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95)
+    gamma: float = 0.5
     warmup: int = 100
     beta1: float = 0.9
     beta2: float = 0.999
@@ -78,13 +85,15 @@ class TrainConfig:
             ("steps batch patch halve_every validate_every checkpoint_every rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
             ("warmup weight_decay clip seed holdout late_patch", lambda v: v >= 0, "at least 0"),
+            ("gamma", lambda v: 0 < v <= 1, "above 0 and at most 1"),
         ):
             for name in names.split():
                 value = getattr(self, name)
-                if not (isinstance(value, int | float) and math.isfinite(value) and allowed(value)):
+                if not (_is_number(value) and allowed(value)):
                     raise UsageError(f"{name} must be a number {words}, not {value!r}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"schedule cannot be {self.schedule!r}; choose among {', '.join(SCHEDULES)}")
+        object.__setattr__(self, "milestones", _milestones(self.milestones))
 
     @property
     def scale(self) -> int:
@@ -100,7 +109,23 @@ class TrainConfig:
         rate = self.rate * min(1.0, (step + 1) / (self.warmup + 1))
         if self.schedule == "cosine":
             return rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        if self.schedule == "multistep":
+            return rate * self.gamma ** sum(step >= milestone * self.steps for milestone in self.milestones)
         return rate * 0.5 ** (step // self.halve_every)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _milestones(value: Any) -> tuple[float, ...]:
+    """A tuple of `value`: one number, or the list that JSON makes of a tuple."""
+    given = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(_is_number(m) and low < m < 1 for low, m in zip((0, *given), given, strict=False)):
+        raise UsageError(
+            f"milestones must be growing fractions of the run between 0 and 1, as in 0.5,0.75, not {value!r}"
+        )
+    return given
 
 
 # `paper` is section 4.1 of Xin et al.; an epoch, which they do not define, is taken as 1000 steps.

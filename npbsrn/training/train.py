@@ -189,7 +189,7 @@ def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, 
     own = dataclasses.asdict(config)
     for name, value in (options | ({} if scale is None else {"scale": scale})).items():
         same = (
-            own[name] == value
+            dataclasses.replace(config, **{name: value}) == config
             if name in own
             else make_network({**config.network, name: value}).config == own["network"]
         )

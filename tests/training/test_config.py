@@ -1,7 +1,10 @@
+import dataclasses
+import json
+
 import pytest
 
 from npbsrn.errors import UsageError
-from npbsrn.training.config import PRESETS, make_config
+from npbsrn.training.config import PRESETS, TrainConfig, make_config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -35,6 +38,28 @@ def test_cosine_schedule():
     assert rates[999] < 1e-8
 
 
+def test_multistep_schedule_fits_itself_to_the_run():
+    options = {"schedule": "multistep", "milestones": [0.5, 0.75], "gamma": 0.1, "warmup": 0, "rate": 1e-3}
+    for steps in (8, 8000):
+        config = make_config(4, "default", options | {"steps": steps})
+        rates = [config.rate_at(step) for step in range(steps)]
+        assert rates[: steps // 2] == [1e-3] * (steps // 2)
+        assert rates[steps // 2 : steps * 3 // 4] == pytest.approx([1e-4] * (steps // 4))
+        assert rates[steps * 3 // 4 :] == pytest.approx([1e-5] * (steps // 4))
+
+
+def test_multistep_schedule_warms_up():
+    config = make_config(4, "default", {"schedule": "multistep", "steps": 1000, "warmup": 99, "rate": 1e-3})
+    assert [config.rate_at(step) for step in (0, 49, 99, 499, 500)] == pytest.approx([1e-5, 5e-4, 1e-3, 1e-3, 5e-4])
+
+
+@pytest.mark.parametrize("value", [0.25, [0.25], (0.25,)])
+def test_milestones_become_a_tuple(value):
+    config = make_config(4, "default", {"milestones": value})
+    assert config.milestones == (0.25,)
+    assert TrainConfig(**json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -45,7 +70,14 @@ def test_cosine_schedule():
         ({"rate": "fast"}, "rate must be a number above 0, not 'fast'"),
         ({"ema": 1}, "ema must be a number at least 0 and below 1"),
         ({"seed": -1}, "seed must be a number at least 0"),
-        ({"schedule": "linear"}, "schedule cannot be 'linear'; choose among cosine, step"),
+        ({"schedule": "linear"}, "schedule cannot be 'linear'; choose among cosine, step, multistep"),
+        ({"gamma": 0}, "gamma must be a number above 0 and at most 1, not 0"),
+        ({"gamma": 1.5}, "gamma must be a number above 0 and at most 1"),
+        ({"milestones": "half"}, "milestones must be growing fractions of the run between 0 and 1, .* not 'half'"),
+        ({"milestones": [0.5, 0.5]}, "milestones must be growing fractions"),
+        ({"milestones": [0.5, 1]}, "milestones must be growing fractions"),
+        ({"milestones": 0}, "milestones must be growing fractions"),
+        ({"milestones": [[0.5]]}, "milestones must be growing fractions"),
         ({"colour": 3}, "bsrn has no argument colour; it has scale, blocks"),
         ({"residual": -1}, "residual must be a number above 0"),
     ],

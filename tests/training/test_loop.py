@@ -217,15 +217,22 @@ def test_metrics_of_lost_steps_are_dropped(train, tmp_path, monkeypatch):
     [
         ({"scale": 2}, "keeps its scale of 4"),
         ({"preset": "paper"}, "leave the preset out"),
+        ({"milestones": [0.5]}, r"keeps its milestones of \(0.5, 0.75\)"),
         ({"binarizer": {"alpha": "one"}}, "keeps its binarizer of"),
     ],
 )
 def test_what_is_said_again_must_be_the_same(train, tmp_path, again, message):
-    train()
+    train(milestones=[0.5, 0.75])
     with pytest.raises(UsageError, match=message):
         npbsrn.train(output=tmp_path / "run", resume=True, **again)
-    same = {"scale": 4, "steps": 8, "width": 4, "binarizer": {"alpha": "learned"}, "cache": tmp_path / "cache"}
-    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, **same)
+    same = {
+        "scale": 4,
+        "milestones": [0.5, 0.75],
+        "steps": 8,
+        "width": 4,
+        "binarizer": {"alpha": "learned"},
+    }
+    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache", **same)
 
 
 def test_an_interrupted_run_can_be_used(train, tmp_path, photographs, monkeypatch):
