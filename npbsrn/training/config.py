@@ -30,6 +30,8 @@ class TrainConfig:
         Where that part begins, as a fraction of the steps.
     rate : float
         Learning rate at its highest.
+    binary_rate : float
+        Factor on the rate of the latent filters of binary convolutions; everything else keeps `rate`.
     schedule : {"cosine", "step", "multistep"}
         Decay towards zero at the last step; halving every `halve_every` steps; or `gamma` times the rate from each
         of the `milestones` on.
@@ -63,6 +65,7 @@ class TrainConfig:
     late_patch: int = 0
     late_from: float = 0.5
     rate: float = 3e-3
+    binary_rate: float = 1.0
     schedule: str = "cosine"
     halve_every: int = 200_000
     milestones: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95)
@@ -82,7 +85,7 @@ class TrainConfig:
         positive: Callable[[Any], bool] = lambda v: v > 0  # noqa: E731
         fraction: Callable[[Any], bool] = lambda v: 0 <= v < 1  # noqa: E731
         for names, allowed, words in (
-            ("steps batch patch halve_every validate_every checkpoint_every rate", positive, "above 0"),
+            ("steps batch patch halve_every validate_every checkpoint_every rate binary_rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
             ("warmup weight_decay clip seed holdout late_patch", lambda v: v >= 0, "at least 0"),
             ("gamma", lambda v: 0 < v <= 1, "above 0 and at most 1"),

@@ -1,6 +1,7 @@
 """Adam and the moving average of the weights."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ class Vector(dict[str, Array]):
         for name, part in zip(names, np.split(self.vector, ends[:-1]), strict=True):
             self[name] = part.reshape(arrays[name].shape)
 
+    @cached_property
+    def binary(self) -> Array:
+        """Where in `vector` the latent filters of binary convolutions lie, each beside its binarizer: (P,) bool."""
+        convolutions = {name.partition(".binarizer.")[0] for name in self if ".binarizer." in name}
+        owners = [name.rpartition(".") for name in self]
+        latent = [leaf == "weight" and owner in convolutions for owner, _, leaf in owners]
+        return np.repeat(latent, [array.size for array in self.values()])
+
 
 def adam_ref(
     param: Array, grad: Array, m: Array, v: Array, step: int, rate: float, beta1: float, beta2: float, decay: float
@@ -46,8 +55,9 @@ def adam_ref(
 
 
 def adam(
-    params: Vector, grad: Array, m: Vector, v: Vector, step: int, rate: float, beta1: float, beta2: float, decay: float
-) -> None:
+    params: Vector, grad: Array, m: Vector, v: Vector, step: int, rate: float, beta1: float, beta2: float, decay: float,
+    binary_rate: float = 1.0,
+) -> None:  # fmt: skip
     """One step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1), in place.
 
     Behind the backward pass no pullback holds the weights any more. With ``g = grad + decay * param``,
@@ -63,12 +73,15 @@ def adam(
     step : int
         Counted from 0.
     rate, beta1, beta2, decay : float
+    binary_rate : float
+        Factor on the rate of the latent filters of binary convolutions.
     """
     from npbsrn.kernels.adam import adam_in_place
 
     rate1, correct = rate / (1 - beta1 ** (step + 1)), 1 / (1 - beta2 ** (step + 1))
     learned = params.vector[: grad.size]
-    adam_in_place(learned, grad, m.vector, v.vector, rate1, correct, beta1, beta2, decay, EPSILON)
+    rates = rate1, rate1 * binary_rate
+    adam_in_place(learned, grad, m.vector, v.vector, m.binary, *rates, correct, beta1, beta2, decay, EPSILON)
 
 
 def clip_norm(grad: Array, limit: float) -> Array:

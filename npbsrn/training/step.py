@@ -47,9 +47,8 @@ def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[
 def train_step(state: State, network: Network, config: TrainConfig, x: Array, y: Array) -> tuple[State, float]:
     """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place."""
     loss, grads = loss_and_grads(network, state.params, x, y)
-    rate = config.rate_at(state.step)
-    betas = config.beta1, config.beta2
+    rates = config.rate_at(state.step), config.beta1, config.beta2, config.weight_decay, config.binary_rate
     grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
-    adam(state.params, grad, state.m, state.v, state.step, rate, *betas, config.weight_decay)
+    adam(state.params, grad, state.m, state.v, state.step, *rates)
     moving_average(state.average, state.params, state.step, config.ema)
     return dataclasses.replace(state, step=state.step + 1), loss

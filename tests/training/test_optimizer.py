@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from npbsrn.networks import count_parameters, make_network
+from npbsrn.params import leaves
 from npbsrn.training.optimizer import EPSILON, Vector, adam, adam_ref, clip_norm, moving_average
 
 NAMES = ("a", "b.running_mean", "c")
@@ -37,17 +39,36 @@ def test_adam_follows_algorithm_1(rng):
         np.testing.assert_allclose(param, expected)
 
 
+def test_latent_filters_lie_beside_a_binarizer():
+    shapes = {
+        "head.weight": 2, "body.1.conv1.weight": 3, "body.1.conv1.binarizer.alpha": 1, "body.1.conv1.bias": 1,
+        "body.1.act.weight": 2, "body.1.conv1.binarizer.running_mean": 5, "body.1.conv10.weight": 2,
+    }  # fmt: skip
+    vector = Vector({name: np.full(size, float(size)) for name, size in shapes.items()})
+    np.testing.assert_array_equal(vector.vector[vector.binary], [3, 3, 3])
+    assert vector.binary.shape == vector.vector.shape
+
+
+def test_latent_filters_are_those_that_are_counted():
+    params = make_network({"scale": 4, "blocks": 2, "width": 4}).init(0)
+    assert Vector(dict(leaves(params))).binary.sum() == count_parameters(params)["binary"]
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_adam_equals_its_twin(rng, arrays, dtype):
+def test_adam_equals_its_twin(rng, arrays, dtype, factor):
+    arrays |= {"d.weight": np.ones((2, 3)), "d.binarizer.beta": np.ones((2, 3))}
+    rates = {"d.weight": 0.1 * factor}
     params = Vector({name: a.astype(dtype) for name, a in arrays.items()})
     learned = [name for name in params if ".running_" not in name]
     m, v = (Vector({name: np.zeros((2, 3), dtype) for name in learned}) for _ in range(2))
     twins = {name: (params[name].copy(), m[name].copy(), v[name].copy()) for name in learned}
     for step in range(4):
         grads = {name: rng.standard_normal((2, 3)).astype(dtype) for name in reversed(learned)}
-        adam(params, np.concatenate([grads[n].ravel() for n in m]), m, v, step, 0.1, 0.9, 0.999, 0.01)
+        adam(params, np.concatenate([grads[n].ravel() for n in m]), m, v, step, 0.1, 0.9, 0.999, 0.01, factor)
         for name in learned:
-            twins[name] = adam_ref(twins[name][0], grads[name], *twins[name][1:], step, 0.1, 0.9, 0.999, 0.01)
+            rate = rates.get(name, 0.1)
+            twins[name] = adam_ref(twins[name][0], grads[name], *twins[name][1:], step, rate, 0.9, 0.999, 0.01)
             for a, b in zip((params[name], m[name], v[name]), twins[name], strict=True):
                 np.testing.assert_allclose(a, b, rtol=100 * np.finfo(dtype).eps)
     np.testing.assert_array_equal(params["b.running_mean"], arrays["b.running_mean"].astype(dtype))
