@@ -99,7 +99,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
     command.add_argument("--init", type=Path, metavar="FILE", help="weight file or run whose weights are the first")
-    command.add_argument("--validation", type=Path, metavar="DIR", help="folder to judge the weights on meanwhile")
+    command.add_argument(
+        "--validation", type=Path, nargs="+", metavar="DIR",
+        help="folders to judge the weights on meanwhile; the first decides which are best",
+    )  # fmt: skip
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
         command.add_argument(f"--{name}", type=kind, help="default: the preset's")
     command.add_argument(

@@ -126,6 +126,7 @@ SHELL = {
     "train photographs --set schedule=linear": "schedule cannot be 'linear'; choose among cosine, step, multistep",
     "train photographs --set binarizer=3": "binarizer must be a name or options, not 3",
     "train photographs --patch 6 --validation empty": r"there is no picture in .*empty",
+    "train photographs --patch 6 --validation photographs empty": r"there is no picture in .*empty",
     "train photographs --set scale=3": "scale is no option of the run or the network",
     "train photographs --set name=[]": r"there is no network \[\]",
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",

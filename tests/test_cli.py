@@ -88,7 +88,7 @@ def test_info_prints_the_papers_counts(capsys):
 
 def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
     from npbsrn.training.checkpoint import load_checkpoint
-    from tests.training.test_loop import interrupt_at
+    from tests.training.runs import interrupt_at
 
     interrupt_at(monkeypatch, 2)
     sizes = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4", "--quiet"]

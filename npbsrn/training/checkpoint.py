@@ -46,8 +46,10 @@ class Origin:
 
     Parameters
     ----------
-    folder, validation : str or None
-        Absolute paths; a run that goes on elsewhere may name others.
+    folder : str or None
+        Absolute path; a run that goes on elsewhere may name another.
+    validation : tuple of str
+        Absolute paths, likewise; by those in the first the best weights are chosen.
     init : str or None
         Whose weights the run began with.
     digest : str or None
@@ -55,9 +57,13 @@ class Origin:
     """
 
     folder: str | None
-    validation: str | None
+    validation: tuple[str, ...] = ()
     init: str | None = None
     digest: str | None = None
+
+    def __post_init__(self) -> None:
+        given: Any = self.validation or ()  # from JSON a list; in early checkpoints one folder or None
+        object.__setattr__(self, "validation", (given,) if isinstance(given, str) else tuple(given))
 
 
 GROUPS = ("params", "m", "v", "average")

@@ -20,7 +20,7 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     drawn : bool
         False without matplotlib, or without a line in `metrics`.
     """
-    with metrics.open(newline="") as file:
+    with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or find_spec("matplotlib") is None:
         return False
@@ -31,8 +31,12 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     upper, lower = figure.subplots(2, sharex=True)
     upper.plot(steps, [float(row["loss"]) for row in rows], marker=".")
     upper.set_ylabel("training loss (L1)")
-    judged = [(step, float(row["psnr"])) for step, row in zip(steps, rows, strict=True) if row["psnr"]]
-    lower.plot([step for step, _ in judged], [psnr for _, psnr in judged], marker=".")
+    for column in (name for name in rows[0] if name.startswith("psnr")):
+        judged = [(step, float(row[column])) for step, row in zip(steps, rows, strict=True) if row[column]]
+        label = column.removeprefix("psnr_") if column != "psnr" else "the first folder"
+        lower.plot([step for step, _ in judged], [psnr for _, psnr in judged], marker=".", label=label)
+    if len(lower.lines) > 1:
+        lower.legend()
     lower.set_ylabel("validation PSNR on Y, dB")
     lower.set_xlabel("step")
     figure.savefig(picture)

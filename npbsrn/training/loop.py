@@ -25,10 +25,11 @@ from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource
 from npbsrn.training.records import Records
 from npbsrn.training.step import train_step
+from npbsrn.training.validation import ValidationSet
 
 Array = np.ndarray[Any, Any]
 
-SHOWN = 3  # validation pictures that are kept
+SHOWN = 3  # pictures of a validation set that are kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Run:
     config : TrainConfig
     network : Network
     source : PatchSource
-    valid : list of (name, lr, hr)
-        8-bit pictures to validate on; may be empty.
+    valid : list of ValidationSet
+        The first decides which weights are best; may be empty.
     records : Records
     progress : bool
     """
@@ -49,7 +50,7 @@ class Run:
     config: TrainConfig
     network: Network
     source: PatchSource
-    valid: list[tuple[str, Array, Array]]
+    valid: list[ValidationSet]
     records: Records
     progress: bool
 
@@ -133,20 +134,26 @@ class Run:
 
     def _validate(self, state: State, loss: float) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
-        model, scale = self.model(state), self.config.scale
-        scores = []
-        for number, (name, lr, hr) in enumerate(self.valid):
-            result = run_uint8(model, lr, scale)
-            scores.append(compare(result, hr, scale))
-            if number < SHOWN:
-                self.records.picture(name, result)
-        psnr, ssim = (float(np.nanmean(column)) for column in zip(*scores, strict=True)) if scores else (None, None)
+        model = self.model(state)
+        scores = [self._judge(model, held) for held in self.valid]
+        psnr = scores[0][0] if scores else None
         state = dataclasses.replace(state, psnr=psnr)
-        self.records.metrics(state, loss, psnr, ssim)
+        self.records.metrics(state, loss, scores)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
             self.records.weights("best.npz", self.model(state))
         return state
+
+    def _judge(self, model: Model, held: ValidationSet) -> tuple[float, float]:
+        """Mean PSNR and SSIM of a model on a set; some of the pictures are kept."""
+        scores, scale = [], self.config.scale
+        for number, (name, lr, hr) in enumerate(held.pictures):
+            result = run_uint8(model, lr, scale)
+            scores.append(compare(result, hr, scale))
+            if number < SHOWN:
+                self.records.picture(held.name, name, result)
+        psnr, ssim = (float(np.nanmean(column)) for column in zip(*scores, strict=True))
+        return psnr, ssim
 
     def _bar(self, state: State) -> "tqdm[Any]":
         return tqdm(

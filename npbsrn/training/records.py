@@ -2,12 +2,13 @@
 
 import csv
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
@@ -19,10 +20,10 @@ from npbsrn.pictures import write_picture
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.curves import draw_curves
+from npbsrn.training.resume import CHECKPOINTS
 
 Array = np.ndarray[Any, Any]
 
-CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
 COLUMNS = ("step", "loss", "rate", "psnr", "ssim", "seconds")
 
 
@@ -37,6 +38,9 @@ class Records:
     origin : Origin
     step : int
         Where the run starts; metrics of later steps, left by a run that was killed, are dropped.
+    sets : list of str
+        Names of the validation sets. The first one's figures are ``psnr`` and ``ssim``, those of any other ``NAME``
+        ``psnr_NAME`` and ``ssim_NAME``.
 
     Raises
     ------
@@ -44,8 +48,8 @@ class Records:
         If the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, origin: Origin, step: int) -> None:
-        self.folder, self.config, self.origin = folder, config, origin
+    def __init__(self, folder: Path, config: TrainConfig, origin: Origin, step: int, sets: list[str]) -> None:
+        self.folder, self.config, self.origin, self.sets = folder, config, origin, sets
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(folder / "config.json") as file:
@@ -55,35 +59,60 @@ class Records:
 
     def _start_metrics(self, step: int) -> None:
         path = self.folder / "metrics.csv"
-        kept = [",".join(COLUMNS)]
+        self.columns = [*COLUMNS, *(f"{figure}_{name}" for name in self.sets[1:] for figure in ("psnr", "ssim"))]
+        text = io.StringIO(newline="")
+        kept = []
         if path.exists():
-            with path.open(newline="") as file:
-                rows = list(csv.reader(file))[1:]
-            kept += [",".join(row) for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = csv.DictReader(file)
+                whole = (row for row in rows if None not in row.values())  # the last one may have been cut
+                kept = [row for row in whole if row.get("step", "").isdigit() and int(row["step"]) <= step]
+                self.columns += [name for name in rows.fieldnames or () if name not in self.columns]
+        table = self._table(text)
+        table.writeheader()
+        table.writerows(kept)
         with atomic_write(path) as out:
-            out.write("".join(line + "\n" for line in kept).encode())
+            out.write(text.getvalue().encode())
 
-    def metrics(self, state: State, loss: float, psnr: float | None, ssim: float | None) -> None:
-        """Add a line to ``metrics.csv`` and to the log, and draw the curves anew."""
-        judged = ["" if figure is None else f"{figure:.4f}" for figure in (psnr, ssim)]
-        rate = self.config.rate_at(state.step - 1)
+    def _table(self, file: TextIO) -> "csv.DictWriter[str]":
+        return csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n")
+
+    def metrics(self, state: State, loss: float, scores: list[tuple[float, float]]) -> None:
+        """Add a line to ``metrics.csv`` and to the log, and draw the curves anew.
+
+        Parameters
+        ----------
+        state : State
+        loss : float
+            Mean of the steps since the line before.
+        scores : list of (psnr, ssim)
+            One a validation set.
+        """
+        row = {"step": state.step, "loss": f"{loss:.6f}", "rate": f"{self.config.rate_at(state.step - 1):.3e}"}
+        row |= {"seconds": f"{state.seconds:.1f}"}
+        words = [f"step {state.step}: loss {row['loss']}"]
+        for n, (name, (psnr, ssim)) in enumerate(zip(self.sets, scores, strict=True)):
+            end = f"_{name}" if n else ""
+            row |= {f"psnr{end}": f"{psnr:.4f}", f"ssim{end}": f"{ssim:.4f}"}
+            words.append(f"{name}: PSNR {psnr:.4f}, SSIM {ssim:.4f}")
         path = self.folder / "metrics.csv"
         with self._writing():
-            with path.open("a") as file:
-                file.write(f"{state.step},{loss:.6f},{rate:.3e},{','.join(judged)},{state.seconds:.1f}\n")
+            with path.open("a", newline="", encoding="utf-8") as file:
+                self._table(file).writerow(row)
             draw_curves(path, self.folder / "curves.png")
-        self.log(f"step {state.step}: loss {loss:.6f}, PSNR {judged[0] or 'none'}, SSIM {judged[1] or 'none'}")
+        self.log("; ".join(words))
 
     def log(self, words: str) -> None:
         """Add a line to ``log.txt``."""
-        with self._writing(), (self.folder / "log.txt").open("a") as file:
+        with self._writing(), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now().isoformat(' ', 'seconds')}  {words}\n")
 
-    def picture(self, name: str, picture: Array) -> None:
-        """Write a validation picture, (H, W, 3) uint8, in place of the last one of its name."""
+    def picture(self, own: str, name: str, picture: Array) -> None:
+        """Write a picture of the validation set `own`, (H, W, 3) uint8, in place of the last one of its name."""
+        folder = self.folder / "pictures" / ("" if own == self.sets[0] else own)
         with self._writing():
-            (self.folder / "pictures").mkdir(exist_ok=True)
-        write_picture(Image.fromarray(picture), self.folder / "pictures" / f"{Path(name).stem}.png")
+            folder.mkdir(parents=True, exist_ok=True)
+        write_picture(Image.fromarray(picture), folder / f"{Path(name).stem}.png")
 
     def checkpoint(self, state: State) -> None:
         """Write ``checkpoint.npz``; the one before it stays as ``checkpoint-previous.npz``."""

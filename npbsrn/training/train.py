@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-import warnings
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from npbsrn.datasets import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.models import Model, check_scale, load
 from npbsrn.networks import Network, make_network
 from npbsrn.params import leaves
 from npbsrn.threads import quiet_blas
-from npbsrn.training.checkpoint import Origin, State, load_checkpoint
+from npbsrn.training.checkpoint import Origin, State
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.loop import Run
 from npbsrn.training.optimizer import Flat
-from npbsrn.training.records import CHECKPOINTS, Records
+from npbsrn.training.records import Records
+from npbsrn.training.resume import go_on, holds_run
 from npbsrn.training.step import first_state, train_step
+from npbsrn.training.validation import read_sets, split_pairs
 
 TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
 
@@ -35,7 +36,7 @@ def train(
     *,
     preset: str | None = None,
     resume: bool = False,
-    validation: str | PathLike[str] | None = None,
+    validation: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     init: str | PathLike[str] | None = None,
     minutes: float | None = None,
     cache: str | PathLike[str] | None = None,
@@ -57,9 +58,10 @@ def train(
     resume : bool
         Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
         interruption.
-    validation : path, optional
-        A folder to judge the weights on while training. By default the first pictures of DIV2K's valid half if
-        `folder` is the one that holds DIV2K, else some pictures of `folder` that are then not trained on.
+    validation : path or several, optional
+        Folders to judge the weights on while training; the first decides which weights are best. By default the first
+        pictures of DIV2K's valid half if `folder` is the one that holds DIV2K, else some pictures of `folder` that are
+        then not trained on.
     init : path, optional
         A weight file or run, from whose weights the run begins: of the same network, of another scale (its body is
         carried over, the tail is new), or of a shallower one (the further blocks are new).
@@ -89,16 +91,18 @@ def train(
     if scale is not None:
         check_scale(scale)
     run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
-    origin = Origin(_absolute(folder), _absolute(validation), None if init is None else Path(init).name)
+    judged = validation if isinstance(validation, list | tuple) else [] if validation is None else [validation]
+    origin = Origin(
+        None if folder is None else _absolute(folder),
+        tuple(_absolute(place) for place in judged),
+        None if init is None else Path(init).name,
+    )
     state: State | None = None
     if resume:
-        state, config, before = _load_newest(run)
-        _refuse_changes(config, scale, preset, options)
-        here = origin.folder or before.folder, origin.validation or before.validation
-        origin = Origin(*here, before.init, before.digest)
+        state, config, origin = go_on(run, origin, scale, preset, options)
     else:
         config = make_config(scale or 4, preset or "default", options)
-        if any((run / name).exists() for name in CHECKPOINTS):
+        if holds_run(run):
             raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
@@ -115,22 +119,10 @@ def train(
         with quiet_blas():
             config = _fit_to_time(minutes, config, network, source)
     state = state or first_state(network, config.seed, _weights_of(init, network, config.seed))
-    records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step)
-    valid = [(pair.name, *read_pair(pair, config.scale)) for pair in valid_pairs]
+    valid = read_sets(valid_pairs, config.scale)
+    names = [held.name for held in valid]
+    records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step, names)
     return Run(config, network, source, valid, records, progress).go(state)
-
-
-def split_pairs(origin: Origin, config: TrainConfig) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on and pairs to validate on."""
-    folder = Path(origin.folder or "")
-    pairs = find_pairs(folder, config.scale)
-    if origin.validation is not None:
-        return pairs, find_pairs(origin.validation, config.scale, "valid")
-    if (folder / "DIV2K_valid_HR").is_dir():
-        return pairs, find_pairs(folder, config.scale, "valid")[: config.holdout]
-    count = min(config.holdout, len(pairs) // 10)
-    held = {round((n + 0.5) * len(pairs) / count) for n in range(count)}
-    return [p for i, p in enumerate(pairs) if i not in held], [pairs[i] for i in sorted(held)]
 
 
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
@@ -147,21 +139,10 @@ def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -
     return fresh
 
 
-def _absolute(folder: str | PathLike[str] | None) -> str | None:
-    return None if folder is None else str(Path(folder).absolute())
-
-
-def _load_newest(run: Path) -> tuple[State, TrainConfig, Origin]:
-    """The newest checkpoint that is whole; one that is damaged is named in a warning."""
-    there = [run / name for name in CHECKPOINTS if (run / name).exists()]
-    if not there:
-        raise UsageError(f"{run} holds no run to go on with; start one without resuming")
-    for path in there[:-1]:
-        try:
-            return load_checkpoint(path)
-        except WeightsError as error:
-            warnings.warn(f"{error}; {there[-1].name}, the one before it, is used", stacklevel=3)
-    return load_checkpoint(there[-1])
+def _absolute(folder: Any) -> str:
+    if not isinstance(folder, str | PathLike):
+        raise UsageError(f"a folder is named by a path, not by {folder!r}")
+    return str(Path(folder).absolute())
 
 
 def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: PatchSource) -> TrainConfig:
@@ -180,22 +161,6 @@ def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: 
     late = seconds[config.late_patch or config.patch]
     mean = config.late_from * seconds[config.patch] + (1 - config.late_from) * late
     return dataclasses.replace(config, steps=max(1, int(minutes * 60 * TRAINING_SHARE / mean)))
-
-
-def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: dict[str, Any]) -> None:
-    """A resumed run keeps its configuration: what is said again must be the same."""
-    if preset is not None:
-        raise UsageError("a resumed run keeps its own options; leave the preset out")
-    own = dataclasses.asdict(config)
-    for name, value in (options | ({} if scale is None else {"scale": scale})).items():
-        same = (
-            dataclasses.replace(config, **{name: value}) == config
-            if name in own
-            else make_network({**config.network, name: value}).config == own["network"]
-        )
-        if not same:
-            kept = own.get(name, config.network.get(name))
-            raise UsageError(f"a resumed run keeps its {name} of {kept!r}; leave the option out")
 
 
 def _check_writable(folder: Path) -> None:

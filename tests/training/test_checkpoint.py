@@ -10,7 +10,7 @@ from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state
 
 CONFIG = make_config(2, "default", {"blocks": 1, "width": 4, "steps": 5})
-ORIGIN = Origin("/pictures", None, "old.npz", "digest")
+ORIGIN = Origin("/pictures", ("/Set5", "/Set14"), "old.npz", "digest")
 
 
 def test_round_trip(tmp_path):
@@ -23,6 +23,15 @@ def test_round_trip(tmp_path):
         assert before.keys() == after.keys()
         for name in before:
             np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize(("written", "wanted"), [(None, ()), ("/Set5", ("/Set5",))])
+def test_early_checkpoints_name_one_validation_folder_or_none(tmp_path, written, wanted):
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, first_state(make_network(CONFIG.network), 0), CONFIG, ORIGIN)
+    arrays, card = load_arrays(path)
+    save_arrays(path, arrays, card | {"origin": card["origin"] | {"validation": written}}, compress=False)
+    assert load_checkpoint(path)[2].validation == wanted
 
 
 @pytest.mark.parametrize(

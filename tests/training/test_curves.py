@@ -14,6 +14,19 @@ def test_curves_are_drawn_where_they_can_be(tmp_path):
         assert image.size == (700, 600)
 
 
+def test_each_validation_folder_has_its_curve(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install .[plot]")
+    from matplotlib.axes import Axes
+
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda self, x, y, **words: (drawn.append((x, y)), plot(self, x, y, **words))[1])
+    header, *lines = LINES.splitlines()
+    lines = [f"{header},psnr_Set14,ssim_Set14", f"{lines[0]},,", f"{lines[1]},27.5,0.8"]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    assert draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    assert drawn == [([5, 10], [0.2, 0.1]), ([5], [25.1]), ([10], [27.5])]
+
+
 def test_without_a_line_there_is_nothing_to_draw(tmp_path):
     (tmp_path / "metrics.csv").write_text(LINES.splitlines()[0] + "\n")
     assert not draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")

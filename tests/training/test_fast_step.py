@@ -9,7 +9,7 @@ from npbsrn.networks import make_network
 from npbsrn.ops import conv, filters
 from npbsrn.params import load_arrays
 from npbsrn.training.step import first_state, loss_and_grads
-from tests.training.test_loop import interrupt_at
+from tests.training.runs import interrupt_at
 
 
 def gradients(network, x, y):

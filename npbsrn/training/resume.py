@@ -1,0 +1,87 @@
+"""What is left of a run, and how it goes on."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from npbsrn.errors import UsageError, WeightsError
+from npbsrn.networks import make_network
+from npbsrn.training.checkpoint import Origin, State, load_checkpoint
+from npbsrn.training.config import TrainConfig
+
+CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun in `folder`."""
+    return any((folder / name).exists() for name in CHECKPOINTS)
+
+
+def load_newest(folder: Path) -> tuple[State, TrainConfig, Origin]:
+    """The newest checkpoint of a run that is whole; one that is damaged is named in a warning.
+
+    Raises
+    ------
+    UsageError
+        If there is no run.
+    WeightsError
+        If all checkpoints are damaged.
+    """
+    there = [folder / name for name in CHECKPOINTS if (folder / name).exists()]
+    if not there:
+        raise UsageError(f"{folder} holds no run to go on with; start one without resuming")
+    for path in there[:-1]:
+        try:
+            return load_checkpoint(path)
+        except WeightsError as error:
+            warnings.warn(f"{error}; {there[-1].name}, the one before it, is used", stacklevel=3)
+    return load_checkpoint(there[-1])
+
+
+def go_on(
+    folder: Path, here: Origin, scale: int | None, preset: str | None, options: Mapping[str, Any]
+) -> tuple[State, TrainConfig, Origin]:
+    """State, configuration and origin of the run in `folder` that goes on.
+
+    Parameters
+    ----------
+    folder : path
+        The run's.
+    here : Origin
+        What is said now: other places of the same pictures, other validation folders.
+    scale, preset, options
+        What is said again must be the same.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or something is said that it does not have.
+    WeightsError
+        If all checkpoints are damaged.
+    """
+    state, config, before = load_newest(folder)
+    _refuse_changes(config, scale, preset, options)
+    origin = dataclasses.replace(
+        before, folder=here.folder or before.folder, validation=here.validation or before.validation
+    )
+    if origin.validation[:1] != before.validation[:1]:  # figures of other pictures do not compare
+        state = dataclasses.replace(state, best=float("-inf"))
+    return state, config, origin
+
+
+def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: Mapping[str, Any]) -> None:
+    """A resumed run keeps its configuration: what is said again must be the same."""
+    if preset is not None:
+        raise UsageError("a resumed run keeps its own options; leave the preset out")
+    own = dataclasses.asdict(config)
+    for name, value in {**options, **({} if scale is None else {"scale": scale})}.items():
+        same = (
+            dataclasses.replace(config, **{name: value}) == config
+            if name in own
+            else make_network({**config.network, name: value}).config == own["network"]
+        )
+        if not same:
+            kept = own.get(name, config.network.get(name))
+            raise UsageError(f"a resumed run keeps its {name} of {kept!r}; leave the option out")

@@ -1,0 +1,175 @@
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npbsrn
+from npbsrn.errors import DataError, UsageError
+from npbsrn.params import load_arrays
+from npbsrn.training import loop
+from tests.training.runs import arrays, interrupt_at, read_metrics, same
+
+
+@pytest.mark.parametrize("at", [0, 2, 3, 6])
+def test_ctrl_c_saves_and_resume_ends_bit_for_bit_the_same(train, tmp_path, monkeypatch, at):
+    train("whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, at)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped")
+    assert load_arrays(tmp_path / "stopped/checkpoint.npz")[1]["step"] == at + 1
+    npbsrn.train(None, 4, tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+    assert same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "stopped/weights.npz"))
+
+
+def test_resume_after_a_crash_between_checkpoints(train, tmp_path, monkeypatch):
+    train("whole")
+    inner = loop.train_step
+
+    def crash(state, *args):
+        if state.step == 5:
+            raise SystemError("as if killed")
+        return inner(state, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", crash)
+        with pytest.raises(SystemError):
+            train("killed")
+    assert load_arrays(tmp_path / "killed/checkpoint.npz")[1]["step"] == 4
+    npbsrn.train(None, 4, tmp_path / "killed", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "killed/checkpoint.npz"))
+
+
+def test_a_resumed_run_keeps_its_options(train, tmp_path):
+    train()
+    with pytest.raises(UsageError, match="a resumed run keeps its steps of 8; leave the option out"):
+        npbsrn.train(None, 4, tmp_path / "run", resume=True, steps=9)
+
+
+def test_a_resumed_run_remembers_its_validation_folder(train, photographs, tmp_path, monkeypatch):
+    train("whole", validation=photographs)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped", validation=photographs)
+    monkeypatch.chdir("/")
+    npbsrn.train(None, 4, tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+    metrics = [(tmp_path / run / "metrics.csv").read_text().splitlines() for run in ("whole", "stopped")]
+    assert [line.split(",")[0] for line in metrics[0]] == [line.split(",")[0] for line in metrics[1]]
+
+
+def test_a_resumed_run_keeps_its_validation_folders_or_takes_others(train, photographs, second, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            train(validation=[photographs, second], validate_every=1)
+    go_on = {"output": tmp_path / "run", "resume": True, "progress": False, "cache": tmp_path / "cache"}
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            npbsrn.train(**go_on)
+    npbsrn.train(**go_on, validation=second)
+    rows = read_metrics(tmp_path / "run")
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert [row["psnr_second, small"] != "" for row in rows] == [True] * 7 + [False]
+    mean = npbsrn.evaluate(tmp_path / "run", second, 4).mean
+    assert float(rows[-1]["psnr"]) == pytest.approx(mean.psnr, abs=1e-4)
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["best"] == pytest.approx(mean.psnr)  # not the other folder's
+
+
+def test_a_resumed_run_wants_its_pictures(train, photographs, tmp_path):
+    train()
+    Image.new("RGB", (60, 60)).save(photographs / "new.png")
+    with pytest.raises(DataError, match="are not those that this run began with"):
+        npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+
+
+def test_metrics_of_lost_steps_are_dropped(train, tmp_path, monkeypatch):
+    inner = loop.train_step
+
+    def crash(state, *args):
+        if state.step == 7:
+            raise SystemError("as if killed")
+        return inner(state, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", crash)
+        with pytest.raises(SystemError):
+            train(validate_every=3, checkpoint_every=4)  # metrics of step 6, checkpoint of step 4
+    npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    lines = (tmp_path / "run/metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "3", "6", "8"]
+
+
+@pytest.mark.parametrize(
+    ("again", "message"),
+    [
+        ({"scale": 2}, "keeps its scale of 4"),
+        ({"preset": "paper"}, "leave the preset out"),
+        ({"milestones": [0.5]}, r"keeps its milestones of \(0.5, 0.75\)"),
+        ({"binarizer": {"alpha": "one"}}, "keeps its binarizer of"),
+    ],
+)
+def test_what_is_said_again_must_be_the_same(train, tmp_path, again, message):
+    train(milestones=[0.5, 0.75])
+    with pytest.raises(UsageError, match=message):
+        npbsrn.train(output=tmp_path / "run", resume=True, **again)
+    same = {
+        "scale": 4,
+        "milestones": [0.5, 0.75],
+        "steps": 8,
+        "width": 4,
+        "binarizer": {"alpha": "learned"},
+    }
+    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache", **same)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(train, tmp_path, damage):
+    train("whole")
+    train("hurt")
+    path = tmp_path / "hurt/checkpoint.npz"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1000] if damage == "cut" else content[:5000] + b"?" * 99 + content[5099:])
+    assert load_arrays(tmp_path / "hurt/checkpoint-previous.npz")[1]["step"] == 6
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        npbsrn.train(output=tmp_path / "hurt", resume=True, progress=False, cache=tmp_path / "cache")
+    words = [str(w.message) for w in said]
+    assert damage == "missing" or any("checkpoint.npz" in w and "the one before it, is used" in w for w in words), words
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "hurt/checkpoint.npz"))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
+    from npbsrn import params
+
+    inner, count = np.savez, iter(range(100))
+
+    def savez(file, **arrays):
+        if next(count) == 3:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        inner(file, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(params.np, "savez", savez)
+        with pytest.raises(npbsrn.NpbsrnError, match="No space left on device; free some space"):
+            train()
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 4
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.endswith(".tmp")]
+    npbsrn.train(output=tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    train("whole")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "run/checkpoint.npz"))
+
+
+def test_a_finished_run_resumes_to_itself(train, tmp_path):
+    train()
+    before = arrays(tmp_path / "run/weights.npz")
+    npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
+    assert same(before, arrays(tmp_path / "run/weights.npz"))

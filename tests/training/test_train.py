@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+import npbsrn
+from npbsrn.errors import DataError, UsageError
+from npbsrn.params import leaves
+from npbsrn.training import train as start
+
+
+def test_an_existing_run_is_not_overwritten(train):
+    train()
+    with pytest.raises(UsageError, match="holds a run already; resume it"):
+        train()
+
+
+def test_a_run_can_begin_with_the_weights_of_another(train, tmp_path):
+    first = train("first")
+    second = train("second", init=tmp_path / "first", rate=1e-12)
+    for (name, a), (_, b) in zip(leaves(first.params), leaves(second.params), strict=True):
+        if ".running_" not in name:
+            np.testing.assert_allclose(a, b, atol=1e-9)
+    assert second.card["init"] == "first"
+    with pytest.raises(npbsrn.NpbsrnError, match="does not fit the network"):
+        train("third", init=tmp_path / "first", width=5)
+
+
+def test_another_scale_takes_the_body_and_a_deeper_network_the_blocks(train, tmp_path):
+    first = dict(leaves(train("first").params))
+    for options in ({"scale": 2}, {"blocks": 2}):
+        network = start.make_network({"scale": 4, "blocks": 1, "width": 4} | options)
+        begun = start._weights_of(tmp_path / "first", network, seed=9)
+        fresh = dict(leaves(network.init(9)))
+        assert begun.keys() == fresh.keys()
+        for name, array in begun.items():
+            carried = name in first and first[name].shape == array.shape
+            np.testing.assert_array_equal(array, first[name] if carried else fresh[name])
+        assert any(not np.array_equal(begun[name], fresh[name]) for name in begun if name.startswith("body.hpb.1."))
+    with pytest.raises(npbsrn.NpbsrnError, match="has no place or another shape"):
+        start._weights_of(tmp_path / "first", start.make_network({"scale": 4, "width": 5}), seed=9)
+
+
+def test_a_time_budget_sets_the_steps(train, monkeypatch):
+    ticks = iter(np.arange(0, 1e6, 0.25))
+    monkeypatch.setattr(start.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
+    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * start.TRAINING_SHARE / 0.25)
+    with pytest.raises(UsageError, match="minutes must be above 0"):
+        train("other", minutes=0)
+
+
+def test_without_a_folder_there_is_nothing_to_train_on(tmp_path):
+    with pytest.raises(UsageError, match="name a folder of pictures"):
+        npbsrn.train(output=tmp_path)
+
+
+def test_an_output_that_is_a_file_is_refused(train, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="choose another output folder"):
+        train("file/run")
