@@ -29,6 +29,7 @@ OWN_OPTIONS = {
     "resume",
     "validation",
     "init",
+    "teacher",
     "minutes",
     "cache",
     "progress",
@@ -99,6 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
     command.add_argument("--init", type=Path, metavar="FILE", help="weight file or run whose weights are the first")
+    command.add_argument(
+        "--teacher", type=Path, metavar="FILE",
+        help="weight file or run whose results are a second target, with a share of --set distill=0.5 in the loss",
+    )  # fmt: skip
     command.add_argument(
         "--validation", type=Path, nargs="+", metavar="DIR",
         help="folders to judge the weights on meanwhile; the first decides which are best",
@@ -181,7 +186,8 @@ def run_train(arguments: argparse.Namespace) -> None:
         _set(options, setting)
     model = train(
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
-        validation=arguments.validation, init=arguments.init, minutes=arguments.minutes, progress=not arguments.quiet,
+        validation=arguments.validation, init=arguments.init, teacher=arguments.teacher, minutes=arguments.minutes,
+        progress=not arguments.quiet,
         **options,
     )  # fmt: skip
     psnr = model.card["validation_psnr"]

@@ -54,12 +54,18 @@ class Origin:
         Whose weights the run began with.
     digest : str or None
         Names the content of the pictures that are trained on.
+    teacher : str or None
+        Absolute path; a run that goes on elsewhere may name another.
+    teacher_digest : str or None
+        Names the content of the teacher's weights.
     """
 
     folder: str | None
     validation: tuple[str, ...] = ()
     init: str | None = None
     digest: str | None = None
+    teacher: str | None = None
+    teacher_digest: str | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.validation or ()  # from JSON a list; in early checkpoints one folder or None

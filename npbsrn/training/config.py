@@ -48,6 +48,8 @@ class TrainConfig:
         L2 penalty, added to the gradient.
     clip : float
         Largest norm of the whole gradient; a larger one is scaled down to it. 0 for none.
+    distill : float
+        Share of the teacher in the loss, at most 1: ``(1 - distill) * L1(out, y) + distill * L1(out, teacher(x))``.
     ema : float
         Decay of the moving average of the weights, which is what is validated and kept; 0 for none.
     seed : int
@@ -75,6 +77,7 @@ class TrainConfig:
     beta2: float = 0.999
     weight_decay: float = 0.0
     clip: float = 0.0
+    distill: float = 0.0
     ema: float = 0.999
     seed: int = 0
     validate_every: int = 500
@@ -88,6 +91,7 @@ class TrainConfig:
             ("steps batch patch halve_every validate_every checkpoint_every rate binary_rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
             ("warmup weight_decay clip seed holdout late_patch", lambda v: v >= 0, "at least 0"),
+            ("distill", lambda v: 0 <= v <= 1, "at least 0 and at most 1"),
             ("gamma", lambda v: 0 < v <= 1, "above 0 and at most 1"),
         ):
             for name in names.split():

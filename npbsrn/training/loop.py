@@ -45,6 +45,7 @@ class Run:
         The first decides which weights are best; may be empty.
     records : Records
     progress : bool
+    teacher : Model, optional
     """
 
     config: TrainConfig
@@ -53,6 +54,7 @@ class Run:
     valid: list[ValidationSet]
     records: Records
     progress: bool
+    teacher: Model | None = None
 
     def go(self, state: State) -> Model:
         """Train from `state` to the last step; returns the averaged weights."""
@@ -92,6 +94,7 @@ class Run:
             "minutes": round(state.seconds / 60, 1),
             "seed": self.config.seed,
             "init": self.records.origin.init,
+            "teacher": None if (teacher := self.records.origin.teacher) is None else Path(teacher).name,
             "train": dataclasses.asdict(self.config),
             "validation_psnr": None if state.psnr is None else round(state.psnr, 3),
         }
@@ -120,7 +123,7 @@ class Run:
         start = time.perf_counter()
         x, y = next(batches)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused right below
-            new, loss = train_step(state, self.network, self.config, x, y)
+            new, loss = train_step(state, self.network, self.config, x, y, self.teacher)
         self._refuse_infinite(state, np.array(loss))
         return dataclasses.replace(new, seconds=state.seconds + time.perf_counter() - start), loss
 

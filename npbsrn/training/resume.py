@@ -50,7 +50,7 @@ def go_on(
     folder : path
         The run's.
     here : Origin
-        What is said now: other places of the same pictures, other validation folders.
+        What is said now: other places of the same pictures and teacher, other validation folders.
     scale, preset, options
         What is said again must be the same.
 
@@ -64,7 +64,10 @@ def go_on(
     state, config, before = load_newest(folder)
     _refuse_changes(config, scale, preset, options)
     origin = dataclasses.replace(
-        before, folder=here.folder or before.folder, validation=here.validation or before.validation
+        before,
+        folder=here.folder or before.folder,
+        validation=here.validation or before.validation,
+        teacher=here.teacher or before.teacher,
     )
     if origin.validation[:1] != before.validation[:1]:  # figures of other pictures do not compare
         state = dataclasses.replace(state, best=float("-inf"))

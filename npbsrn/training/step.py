@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.models import Model
 from npbsrn.networks import Network
 from npbsrn.ops.loss import l1_loss
 from npbsrn.params import leaves, nest
@@ -22,8 +23,14 @@ def first_state(network: Network, seed: int, init: Flat | None = None) -> State:
     return State(Vector(params), Vector(zeros), Vector(zeros), average=Vector(params))
 
 
-def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[float, Flat]:
-    """L1 loss of a batch and its gradients.
+def loss_and_grads(
+    network: Network, params: Flat, x: Array, y: Array, taught: Array | None = None, share: float = 0.0
+) -> tuple[float, Flat]:
+    """Loss of a batch and its gradients: ``(1 - share) * L1(out, y) + share * L1(out, taught)``.
+
+    What is distilled is the picture alone, by the loss that the network is trained with (Hinton et al., 2015, with
+    pixels in place of classes): it asks nothing of the teacher but its scale, and adds no layers that are thrown away
+    afterwards, as matched features would.
 
     Parameters
     ----------
@@ -32,6 +39,10 @@ def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[
         Its running averages move.
     x : (N, 3, H, W) float32, in [0, 1]
     y : (N, 3, H * scale, W * scale) float32, in [0, 1]
+    taught : array like `y`, optional
+        The teacher's result.
+    share : float
+        Of the teacher in the loss.
 
     Returns
     -------
@@ -40,13 +51,21 @@ def loss_and_grads(network: Network, params: Flat, x: Array, y: Array) -> tuple[
     """
     out, back = network.apply(nest(params), x, train=True)
     loss, pull = l1_loss(out, y)
-    _, grads = back(pull(1.0))
+    if taught is None:
+        dout = pull(1.0)
+    else:
+        apart, pull_apart = l1_loss(out, taught)
+        loss, dout = (1 - share) * loss + share * apart, pull(1 - share) + pull_apart(share)
+    _, grads = back(dout)
     return loss, dict(leaves(grads))
 
 
-def train_step(state: State, network: Network, config: TrainConfig, x: Array, y: Array) -> tuple[State, float]:
+def train_step(
+    state: State, network: Network, config: TrainConfig, x: Array, y: Array, teacher: Model | None = None
+) -> tuple[State, float]:
     """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place."""
-    loss, grads = loss_and_grads(network, state.params, x, y)
+    taught = None if teacher is None else teacher.network.apply(teacher.params, x)[0]
+    loss, grads = loss_and_grads(network, state.params, x, y, taught, config.distill)
     rates = config.rate_at(state.step), config.beta1, config.beta2, config.weight_decay, config.binary_rate
     grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
     adam(state.params, grad, state.m, state.v, state.step, *rates)

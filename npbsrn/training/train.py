@@ -24,6 +24,7 @@ from npbsrn.training.optimizer import Flat
 from npbsrn.training.records import Records
 from npbsrn.training.resume import go_on, holds_run
 from npbsrn.training.step import first_state, train_step
+from npbsrn.training.teacher import load_teacher
 from npbsrn.training.validation import read_sets, split_pairs
 
 TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
@@ -38,6 +39,7 @@ def train(
     resume: bool = False,
     validation: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     init: str | PathLike[str] | None = None,
+    teacher: str | PathLike[str] | None = None,
     minutes: float | None = None,
     cache: str | PathLike[str] | None = None,
     progress: bool = True,
@@ -65,6 +67,10 @@ def train(
     init : path, optional
         A weight file or run, from whose weights the run begins: of the same network, of another scale (its body is
         carried over, the tail is new), or of a shallower one (the further blocks are new).
+    teacher : path, optional
+        A weight file or run of the same scale, whose results are a second target; the option ``distill`` is its share
+        of the loss (`npbsrn.training.step.loss_and_grads`). Any network will do. It runs as `npbsrn.upscale` would run
+        it, with running averages, and learns nothing.
     minutes : float, optional
         A time budget: the number of steps is fitted to it when the run begins.
     cache : path, optional
@@ -96,6 +102,7 @@ def train(
         None if folder is None else _absolute(folder),
         tuple(_absolute(place) for place in judged),
         None if init is None else Path(init).name,
+        teacher=None if teacher is None else _absolute(teacher),
     )
     state: State | None = None
     if resume:
@@ -108,6 +115,7 @@ def train(
         raise UsageError("name a folder of pictures to train on")
     _check_writable(run)
     network = make_network(config.network)
+    teacher_model, origin = load_teacher(origin, config)
     train_pairs, valid_pairs = split_pairs(origin, config)
     with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
         source = PatchSource(
@@ -117,12 +125,12 @@ def train(
         raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
     if minutes is not None and state is None:
         with quiet_blas():
-            config = _fit_to_time(minutes, config, network, source)
+            config = _fit_to_time(minutes, config, network, source, teacher_model)
     state = state or first_state(network, config.seed, _weights_of(init, network, config.seed))
     valid = read_sets(valid_pairs, config.scale)
     names = [held.name for held in valid]
     records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step, names)
-    return Run(config, network, source, valid, records, progress).go(state)
+    return Run(config, network, source, valid, records, progress, teacher_model).go(state)
 
 
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
@@ -141,11 +149,13 @@ def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -
 
 def _absolute(folder: Any) -> str:
     if not isinstance(folder, str | PathLike):
-        raise UsageError(f"a folder is named by a path, not by {folder!r}")
+        raise UsageError(f"a folder or file is named by a path, not by {folder!r}")
     return str(Path(folder).absolute())
 
 
-def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: PatchSource) -> TrainConfig:
+def _fit_to_time(
+    minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None
+) -> TrainConfig:
     """A configuration whose steps take about so long: some steps are timed, and thrown away."""
     if not minutes > 0:
         raise UsageError(f"minutes must be above 0, not {minutes!r}")
@@ -155,7 +165,7 @@ def _fit_to_time(minutes: float, config: TrainConfig, network: Network, source: 
         for step in range(8):
             start = time.perf_counter()
             x, y = source.batch(config.seed, step, config.batch, patch)
-            state, _ = train_step(state, network, config, x, y)
+            state, _ = train_step(state, network, config, x, y, teacher)
             times.append(time.perf_counter() - start)
         seconds[patch] = float(np.median(times[2:]))  # the first ones compile
     late = seconds[config.late_patch or config.patch]

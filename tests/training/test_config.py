@@ -67,6 +67,7 @@ def test_milestones_become_a_tuple(value):
         ({"steps": 2.5}, "steps must be a whole number, not 2.5"),
         ({"batch": -1}, "batch must be a number above 0"),
         ({"rate": float("nan")}, "rate must be a number above 0, not nan"),
+        ({"distill": 1.5}, "distill must be a number at least 0 and at most 1, not 1.5"),
         ({"binary_rate": 0}, "binary_rate must be a number above 0, not 0"),
         ({"rate": "fast"}, "rate must be a number above 0, not 'fast'"),
         ({"ema": 1}, "ema must be a number at least 0 and below 1"),
