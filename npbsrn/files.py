@@ -1,11 +1,14 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and locks."""
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from npbsrn.errors import UsageError
 
 
 @contextmanager
@@ -36,3 +39,44 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def lock(path: Path | str, refusal: str) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; it ends with the process, too, however that ends.
+
+    Parameters
+    ----------
+    path : path
+        An empty file, made where it is missing. It stays: whoever removed it could take away the lock of another.
+    refusal : str
+        What to say where another process, or another block of this one, holds the lock.
+
+    Raises
+    ------
+    UsageError
+        If it is held.
+    """
+    with open(path, "ab") as file:  # closing it ends the lock
+        try:
+            _take(file.fileno())
+        except BlockingIOError:
+            raise UsageError(refusal) from None
+        except OSError:
+            pass  # a file system without locks: better not protected than not usable
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int) -> None:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+else:
+    import fcntl
+
+    def _take(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

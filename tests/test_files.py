@@ -1,9 +1,13 @@
+import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from npbsrn.files import atomic_write
+from npbsrn.errors import UsageError
+from npbsrn.files import atomic_write, lock
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -33,3 +37,39 @@ def test_a_link_stays_a_link(tmp_path):
         file.write(b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_lock_is_held_once_and_ends_with_its_block(tmp_path):
+    path = tmp_path / "lock"
+    with lock(path, "taken"):
+        with pytest.raises(UsageError, match="taken"), lock(path, "taken"):
+            pass
+        with lock(tmp_path / "another", "taken"):
+            pass
+    with pytest.raises(ZeroDivisionError), lock(path, "taken"):
+        _ = 1 // 0
+    with lock(path, "taken"):
+        assert path.read_bytes() == b""
+
+
+def test_a_lock_ends_with_a_process_that_is_killed(tmp_path):
+    code = "import sys; from npbsrn.files import lock\nwith lock(sys.argv[1], ''): print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline().strip() == b"held"
+        with pytest.raises(UsageError, match="taken"), lock(tmp_path / "lock", "taken"):
+            pass
+        other.kill()
+        other.wait()
+        with lock(tmp_path / "lock", "taken"):
+            pass
+
+
+def test_a_file_system_without_locks_is_usable(tmp_path, monkeypatch):
+    def refuse(handle):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("npbsrn.files._take", refuse)
+    with lock(tmp_path / "lock", "taken"):
+        assert (tmp_path / "lock").exists()

@@ -20,7 +20,7 @@ from npbsrn.pictures import write_picture
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.curves import draw_curves
-from npbsrn.training.resume import CHECKPOINTS
+from npbsrn.training.folder import CHECKPOINTS
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +33,7 @@ class Records:
     Parameters
     ----------
     folder : path
-        Made if missing.
+        Must exist.
     config : TrainConfig
     origin : Origin
     step : int
@@ -51,7 +51,6 @@ class Records:
     def __init__(self, folder: Path, config: TrainConfig, origin: Origin, step: int, sets: list[str]) -> None:
         self.folder, self.config, self.origin, self.sets = folder, config, origin, sets
         with self._writing():
-            folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(folder / "config.json") as file:
                 file.write(json.dumps(dataclasses.asdict(config), indent=2).encode() + b"\n")
             self._start_metrics(step)

@@ -10,13 +10,7 @@ from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks import make_network
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig
-
-CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
-
-
-def holds_run(folder: Path) -> bool:
-    """Whether a run was begun in `folder`."""
-    return any((folder / name).exists() for name in CHECKPOINTS)
+from npbsrn.training.folder import checkpoints
 
 
 def load_newest(folder: Path) -> tuple[State, TrainConfig, Origin]:
@@ -29,9 +23,9 @@ def load_newest(folder: Path) -> tuple[State, TrainConfig, Origin]:
     WeightsError
         If all checkpoints are damaged.
     """
-    there = [folder / name for name in CHECKPOINTS if (folder / name).exists()]
+    there = checkpoints(folder)
     if not there:
-        raise UsageError(f"{folder} holds no run to go on with; start one without resuming")
+        raise UsageError(f"{folder} holds no run; name the folder of one")
     for path in there[:-1]:
         try:
             return load_checkpoint(path)

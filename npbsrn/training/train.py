@@ -1,7 +1,7 @@
 """`npbsrn.train`: from a folder of photographs to a model."""
 
+import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from os import PathLike
@@ -16,16 +16,17 @@ from npbsrn.models import Model, check_scale, load
 from npbsrn.networks import Network, make_network
 from npbsrn.params import leaves
 from npbsrn.threads import quiet_blas
-from npbsrn.training.checkpoint import Origin, State
+from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
+from npbsrn.training.folder import check_folder, own_folder
 from npbsrn.training.loop import Run
 from npbsrn.training.optimizer import Flat
 from npbsrn.training.records import Records
-from npbsrn.training.resume import go_on, holds_run
+from npbsrn.training.resume import go_on
 from npbsrn.training.step import first_state, train_step
 from npbsrn.training.teacher import load_teacher
-from npbsrn.training.validation import read_sets, split_pairs
+from npbsrn.training.validation import ValidationSet, read_sets, split_pairs
 
 TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
 
@@ -104,33 +105,39 @@ def train(
         None if init is None else Path(init).name,
         teacher=None if teacher is None else _absolute(teacher),
     )
-    state: State | None = None
-    if resume:
-        state, config, origin = go_on(run, origin, scale, preset, options)
-    else:
-        config = make_config(scale or 4, preset or "default", options)
-        if holds_run(run):
-            raise UsageError(f"{run} holds a run already; resume it, or choose another output folder")
+    with contextlib.ExitStack() as until_the_end:
+        if resume:
+            until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
+            state, config, origin = go_on(run, origin, scale, preset, options)
+        else:
+            state, config = None, make_config(scale or 4, preset or "default", options)
+            check_folder(run, begun=False)
+        network = make_network(config.network)
+        teacher_model, origin = load_teacher(origin, config)
+        source, valid, origin = _pictures(origin, config, cache, progress)
+        if state is None:
+            if minutes is not None:
+                config = _fit_to_time(minutes, config, network, source, teacher_model)
+            state = first_state(network, config.seed, _weights_of(init, network, config.seed))
+            until_the_end.enter_context(own_folder(run, begun=False))  # only now: a run that is refused leaves nothing
+        records = Records(run, config, origin, state.step, [held.name for held in valid])
+        return Run(config, network, source, valid, records, progress, teacher_model).go(state)
+
+
+def _pictures(
+    origin: Origin, config: TrainConfig, cache: str | PathLike[str] | None, progress: bool
+) -> tuple[PatchSource, list[ValidationSet], Origin]:
+    """Decode what is trained on and what is judged on; the origin gets the pictures' digest."""
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
-    _check_writable(run)
-    network = make_network(config.network)
-    teacher_model, origin = load_teacher(origin, config)
     train_pairs, valid_pairs = split_pairs(origin, config)
+    patch = max(config.patch, config.late_patch)
     with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
-        source = PatchSource(
-            train_pairs, config.scale, max(config.patch, config.late_patch), cache, progress=bar.update
-        )
+        source = PatchSource(train_pairs, config.scale, patch, cache, progress=bar.update)
     if origin.digest not in (None, source.digest):
         raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
-    if minutes is not None and state is None:
-        with quiet_blas():
-            config = _fit_to_time(minutes, config, network, source, teacher_model)
-    state = state or first_state(network, config.seed, _weights_of(init, network, config.seed))
     valid = read_sets(valid_pairs, config.scale)
-    names = [held.name for held in valid]
-    records = Records(run, config, dataclasses.replace(origin, digest=source.digest), state.step, names)
-    return Run(config, network, source, valid, records, progress, teacher_model).go(state)
+    return source, valid, dataclasses.replace(origin, digest=source.digest)
 
 
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
@@ -160,23 +167,15 @@ def _fit_to_time(
     if not minutes > 0:
         raise UsageError(f"minutes must be above 0, not {minutes!r}")
     seconds = {}
-    for patch in {config.patch, config.late_patch or config.patch}:
-        state, times = first_state(network, config.seed), []
-        for step in range(8):
-            start = time.perf_counter()
-            x, y = source.batch(config.seed, step, config.batch, patch)
-            state, _ = train_step(state, network, config, x, y, teacher)
-            times.append(time.perf_counter() - start)
-        seconds[patch] = float(np.median(times[2:]))  # the first ones compile
+    with quiet_blas():
+        for patch in {config.patch, config.late_patch or config.patch}:
+            state, times = first_state(network, config.seed), []
+            for step in range(8):
+                start = time.perf_counter()
+                x, y = source.batch(config.seed, step, config.batch, patch)
+                state, _ = train_step(state, network, config, x, y, teacher)
+                times.append(time.perf_counter() - start)
+            seconds[patch] = float(np.median(times[2:]))  # the first ones compile
     late = seconds[config.late_patch or config.patch]
     mean = config.late_from * seconds[config.patch] + (1 - config.late_from) * late
     return dataclasses.replace(config, steps=max(1, int(minutes * 60 * TRAINING_SHARE / mean)))
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse, before pictures are decoded, a run's folder that could not be made or written."""
-    there = folder
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise DataError(f"cannot write to {folder}; choose another output folder")

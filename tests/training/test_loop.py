@@ -27,7 +27,7 @@ def test_a_run_leaves_its_files(train, tmp_path, photographs, scale):
     model = train(scale=scale)
     run = tmp_path / "run"
     names = {"config.json", "metrics.csv", "checkpoint.npz", "checkpoint-previous.npz", "best.npz", "weights.npz"}
-    names |= {"log.txt", "pictures"} | ({"curves.png"} if find_spec("matplotlib") else set())
+    names |= {"lock", "log.txt", "pictures"} | ({"curves.png"} if find_spec("matplotlib") else set())
     assert {p.name for p in run.iterdir()} == names
     assert json.loads((run / "config.json").read_text())["network"]["scale"] == scale
     assert same(dict(leaves(model.params)), arrays(run / "weights.npz"))

@@ -1,10 +1,15 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import npbsrn
 from npbsrn.errors import DataError, UsageError
 from npbsrn.params import leaves
+from npbsrn.training import loop
 from npbsrn.training import train as start
+from tests.training.runs import arrays, read_metrics, same
 
 
 def test_an_existing_run_is_not_overwritten(train):
@@ -56,3 +61,30 @@ def test_an_output_that_is_a_file_is_refused(train, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another output folder"):
         train("file/run")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_training_into_one_folder_is_refused(train, tmp_path, monkeypatch, resume):
+    """While the first is at its third step, another one begins, in another process."""
+    inner, words = loop.train_step, ["--quiet", *(["--resume"] if resume else [str(tmp_path / "photographs")])]
+    small = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4"] * (not resume)
+    said = []
+
+    def step(state, *args):
+        if state.step == 3:
+            command = [sys.executable, "-m", "npbsrn", "train", "-o", str(tmp_path / "run"), *words, *small]
+            said.append(subprocess.run(command, capture_output=True, text=True, check=False))
+        return inner(state, *args)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+    train()
+    (done,) = said
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert ("another training is at work in" if resume else "holds a run already") in done.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", inner)
+        train("undisturbed")
+    assert same(arrays(tmp_path / "run/checkpoint.npz"), arrays(tmp_path / "undisturbed/checkpoint.npz"))
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == ["4", "8"]

@@ -1,0 +1,63 @@
+"""The folder of a run: whether one is there, and that only one training writes to it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from npbsrn.errors import DataError, UsageError
+from npbsrn.files import lock
+
+CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints that are there, the newest first."""
+    return [folder / name for name in CHECKPOINTS if (folder / name).exists()]
+
+
+def check_folder(folder: Path, begun: bool) -> None:
+    """Refuse a folder in which a run cannot begin, or in which there is none to go on with. Nothing is made yet.
+
+    Parameters
+    ----------
+    folder : path
+    begun : bool
+        Whether a run must be there already.
+
+    Raises
+    ------
+    UsageError
+        If a run is there and should not be, or the other way round.
+    DataError
+        If the folder could not be made or written.
+    """
+    if begun and not checkpoints(folder):
+        raise UsageError(f"{folder} holds no run to go on with; start one without resuming")
+    if not begun and checkpoints(folder):
+        raise UsageError(f"{folder} holds a run already; resume it, or choose another output folder")
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DataError(f"cannot write to {folder}; choose another output folder")
+
+
+@contextmanager
+def own_folder(folder: Path, begun: bool) -> Iterator[None]:
+    """Make a run's folder where it is missing, and keep other trainings out of it while the block runs.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `check_folder`, also for what another training has done meanwhile; or if another training is at work there.
+    """
+    check_folder(folder, begun)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write to {folder} ({error.strerror}); choose another output folder") from None
+    refusal = f"another training is at work in {folder}; wait for its end, or choose another output folder"
+    with lock(folder / "lock", refusal):
+        check_folder(folder, begun)
+        yield

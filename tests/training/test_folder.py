@@ -1,0 +1,49 @@
+import pytest
+
+from npbsrn.errors import DataError, UsageError
+from npbsrn.training.folder import check_folder, checkpoints, own_folder
+
+
+def test_a_folder_is_made_and_kept_to_oneself(tmp_path):
+    run = tmp_path / "runs/first"
+    with own_folder(run, begun=False):
+        refusal = "another training is at work in .*first; wait for its end, or choose another output folder"
+        with pytest.raises(UsageError, match=refusal), own_folder(run, begun=False):
+            pass
+    with own_folder(run, begun=False):
+        assert [path.name for path in run.iterdir()] == ["lock"]
+
+
+def test_a_run_is_there_or_not(tmp_path):
+    check_folder(tmp_path / "new", begun=False)
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(UsageError, match="holds no run to go on with; start one without resuming"):
+            check_folder(folder, begun=True)
+    for name in ("checkpoint-previous.npz", "checkpoint.npz"):
+        (tmp_path / name).touch()
+        check_folder(tmp_path, begun=True)
+        with pytest.raises(UsageError, match="holds a run already; resume it, or choose another output folder"):
+            check_folder(tmp_path, begun=False)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint.npz", "checkpoint-previous.npz"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_began_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    """Between the look at the folder and its lock another training began, and ended."""
+    from npbsrn.training import folder
+
+    inner = folder.lock
+
+    def lock_late(path, refusal):
+        (tmp_path / "checkpoint.npz").touch()
+        return inner(path, refusal)
+
+    monkeypatch.setattr(folder, "lock", lock_late)
+    with pytest.raises(UsageError, match="holds a run already"), own_folder(tmp_path, begun=False):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot write to .*run; choose another output folder"):
+        check_folder(tmp_path / "file/run", begun=False)
