@@ -1,4 +1,4 @@
-"""The command line: ``npbsrn upscale | train | eval | info``.
+"""The command line: ``npbsrn upscale | train | compact | eval | info``.
 
 Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 130, interrupted.
 """
@@ -81,10 +81,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show where an unexpected error comes from")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[argparse.Namespace], int | None], words: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int | None], words: str, scale: bool = True
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
         command.set_defaults(command=run)
-        command.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
+        if scale:
+            command.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
         return command
 
     command = add("upscale", run_upscale, "Enlarge a picture, or all pictures of a folder.")
@@ -92,7 +95,26 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
 
-    command = add("train", run_train, "Train a network on a folder of photographs.")
+    add_train_options(add("train", run_train, "Train a network on a folder of photographs."))
+
+    command = add("compact", run_compact, "Write a run's state in half its bytes, to go on elsewhere.", False)
+    command.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to write")
+
+    command = add("eval", run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
+    command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
+    command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
+    )
+
+    command = add("info", run_info, "Print a network's parameters and cost, and a weight file's card.")
+    command.add_argument("-m", "--model", default=None, help=f"{', '.join(NETWORKS)}, or a weight file")
+    return parser
+
+
+def add_train_options(command: argparse.ArgumentParser) -> None:
+    """The options of ``npbsrn train``."""
     command.set_defaults(scale=None)
     command.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="pictures, in any of the usual layouts")
     command.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder; default runs/bsrn-x4")
@@ -115,17 +137,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress bar")
-
-    command = add("eval", run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
-    command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
-    command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
-    command.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
-    )
-
-    command = add("info", run_info, "Print a network's parameters and cost, and a weight file's card.")
-    command.add_argument("-m", "--model", default=None, help=f"{', '.join(NETWORKS)}, or a weight file")
-    return parser
 
 
 def run_upscale(arguments: argparse.Namespace) -> int:
@@ -212,6 +223,15 @@ def _set(options: dict[str, Any], setting: str) -> None:
         if not isinstance(options, dict):
             raise UsageError(f"--set {setting}: {key} has no parts")
     options[last] = value
+
+
+def run_compact(arguments: argparse.Namespace) -> None:
+    """``npbsrn compact``."""
+    from npbsrn.training.compact import compact_run
+
+    path, state = compact_run(arguments.run, arguments.output)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, step {state.step}")
+    print(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")
 
 
 def run_eval(arguments: argparse.Namespace) -> None:

@@ -75,7 +75,7 @@ class Origin:
 GROUPS = ("params", "m", "v", "average")
 
 
-def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origin) -> None:
+def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origin, compress: bool = False) -> None:
     """Write a checkpoint, whole or not at all."""
     arrays = {f"{group}.{name}": a for group in GROUPS for name, a in getattr(state, group).items()}
     card = {
@@ -87,7 +87,7 @@ def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origi
         "psnr": state.psnr,
         "seconds": state.seconds,
     }
-    save_arrays(path, arrays, card, compress=False)
+    save_arrays(path, arrays, card, compress)
 
 
 def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
