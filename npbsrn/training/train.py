@@ -21,6 +21,7 @@ from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.folder import check_folder, own_folder
 from npbsrn.training.loop import Run
+from npbsrn.training.memory import refuse_too_large
 from npbsrn.training.optimizer import Flat
 from npbsrn.training.records import Records
 from npbsrn.training.resume import go_on
@@ -113,6 +114,7 @@ def train(
             state, config = None, make_config(scale or 4, preset or "default", options)
             check_folder(run, begun=False)
         network = make_network(config.network)
+        refuse_too_large(network, config)
         teacher_model, origin = load_teacher(origin, config)
         source, valid, origin = _pictures(origin, config, cache, progress)
         if state is None:
