@@ -77,6 +77,7 @@ class BlockChain:
             and isinstance(first.activation, PReLU | Identity)
             and tuple((conv.channels, conv.size) for conv in first.convs) == tuple((CHANNELS, size) for size in SIZES)
             and isinstance(first.convs[0].scheme, Bam)
+            and first.convs[0].pad_value == 1
             and all(_kind(block) == _kind(first) for group in self.groups for block in group.blocks)
         )
 
@@ -87,7 +88,7 @@ class BlockChain:
 
 def _kind(block: BinaryBlock) -> Any:
     """What all blocks of one operation have in common."""
-    convs = tuple((conv.channels, conv.size, conv.scheme) for conv in block.convs)
+    convs = tuple((conv.channels, conv.size, conv.scheme, conv.pad_value) for conv in block.convs)
     return convs, block.activation, block.skip, block.residual
 
 

@@ -40,7 +40,7 @@ BinaryBack = Callable[[Array, MemoryGrad], tuple[Array, MemoryGrad, Params]]
 
 @dataclass(frozen=True)
 class BinaryConv:
-    """Convolution of +-1 with +-1, padded with +1, without a bias.
+    """Convolution of +-1 with +-1, without a bias.
 
     The products are summed to integer counts, and only then multiplied by the filters' scale: with scaled filters a
     count of 0 would become a rounding error of either sign, and PReLU's gradient there noise.
@@ -52,6 +52,8 @@ class BinaryConv:
     scheme : Binarizer
     inputs, filters : int
         How many activations and filters of this shape the block has had up to here, its own included.
+    pad_value : float
+        What stands around the binarized activations.
     """
 
     channels: int
@@ -59,6 +61,7 @@ class BinaryConv:
     scheme: Binarizer
     inputs: int = 1
     filters: int = 1
+    pad_value: float = 1.0
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """Latent filters and the scheme's parameters."""
@@ -70,10 +73,10 @@ class BinaryConv:
 
     def apply(self, params: Params, x: Array, memory: Memory, train: bool) -> tuple[Array, Memory, BinaryBack]:
         """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads)."""
-        own = params["binarizer"]
+        own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
         xb, activations, pull_x = self.scheme.activations(own, x, memory.activations, train)
         wb, scale, filters, pull_w = self.scheme.filters(own, params["weight"], memory.filters)
-        counts, pull_counts = conv2d(xb, wb, pad_value=1.0)
+        counts, pull_counts = conv2d(xb, wb, pad_value=self.pad_value)
         y, pull_y = scale_channels(counts, scale)
 
         def back(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:

@@ -62,13 +62,19 @@ class Network:
         y : (N, 3, H * scale, W * scale), not clipped
         back : dy -> (dx, grads)
         """
-        details, back_chain = self.chain.apply(params, x - x.dtype.type(MIDDLE), train)
+        gain = x.dtype.type(self.config["input_gain"])
+        details, back_chain = self.chain.apply(params, (x - x.dtype.type(MIDDLE)) * gain, train)
+
+        def back_details(dy: Array) -> tuple[Array, Params]:
+            dx, grads = back_chain(dy)
+            return dx * gain, grads
+
         if self.config["base"] == "none":
-            return details + x.dtype.type(MIDDLE), back_chain
+            return details + x.dtype.type(MIDDLE), back_details
         base, pull_base = enlarge(x, self.scale)
 
         def back(dy: Array) -> tuple[Array, Params]:
-            dx, grads = back_chain(dy)
+            dx, grads = back_details(dy)
             return dx + pull_base(dy), grads
 
         return base + details, back
@@ -87,6 +93,8 @@ def bsrn(
     skip: str = "block",
     residual: float = 0.03,
     tail: str = "composed",
+    padding: str = "one",
+    input_gain: float = 1.0,
     binarizer: Mapping[str, Any] | None = None,
 ) -> Network:
     """BSRN (Xin et al., ECCV 2020, section 3.3).
@@ -110,15 +118,21 @@ def bsrn(
         due to Lim et al., EDSR, CVPRW 2017, section 3.
     tail : {"composed", "plain"}
         How the tail is computed in training; see `npbsrn.tail.Tail`.
+    padding : {"one", "zero"}
+        What stands around the activations of a binary convolution: +1, as the packed bits have it, or a third value,
+        0. Only for comparison, and for the binarizer "float".
+    input_gain : float
+        Factor of what the head sees, the picture less its middle. The base is added as it is.
     binarizer : dict
         ``name`` and options of the scheme.
     """
     scheme = make_binarizer(binarizer or {})
     act: Layer = PReLU(width) if activation == "prelu" else Identity()
+    pad_value = PADDINGS[padding]
 
     def lb_block(nth: int) -> BinaryBlock:
         convs = (
-            BinaryConv(width, 3, scheme, inputs=1, filters=nth),
+            BinaryConv(width, 3, scheme, inputs=1, filters=nth, pad_value=pad_value),
             BinaryConv(width, 1, scheme, inputs=2, filters=1),
             BinaryConv(width, 1, scheme, inputs=3, filters=2),
         )
@@ -133,7 +147,8 @@ def bsrn(
     )
     config = {
         "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
-        "skip": skip, "residual": residual, "tail": tail, "binarizer": describe(scheme),
+        "skip": skip, "residual": residual, "tail": tail, "padding": padding, "input_gain": input_gain,
+        "binarizer": describe(scheme),
     }  # fmt: skip
     return Network(
         config,
@@ -147,6 +162,7 @@ def bsrn(
     )
 
 
+PADDINGS = {"one": 1.0, "zero": 0.0}
 FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of the tail's shuffles, by scale
 NETWORKS: dict[str, Callable[..., Network]] = {"bsrn": bsrn}
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -155,6 +171,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "activation": ("prelu", "none"),
     "skip": ("block", "every"),
     "tail": ("composed", "plain"),
+    "padding": tuple(PADDINGS),
 }
 
 
@@ -183,9 +200,10 @@ def make_network(config: Mapping[str, Any]) -> Network:
         arguments["binarizer"] = {"name": binarizer}
     elif not isinstance(binarizer, Mapping):
         raise UsageError(f"binarizer must be a name or options, not {binarizer!r}")
-    residual = arguments.get("residual", 1.0)
-    if isinstance(residual, bool) or not isinstance(residual, int | float) or not 0 < residual < float("inf"):
-        raise UsageError(f"residual must be a number above 0, not {residual!r}")
+    for argument in ("residual", "input_gain"):
+        value = arguments.get(argument, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise UsageError(f"{argument} must be a number above 0, not {value!r}")
     accepted = list(inspect.signature(NETWORKS[name]).parameters)
     unknown = [argument for argument in arguments if argument not in accepted]
     if unknown:
@@ -210,5 +228,5 @@ def count_parameters(params: Params) -> dict[str, int]:
 
 
 def _binary_weights(params: Params) -> int:
-    own = params["weight"].size if "binarizer" in params else 0
+    own = params["weight"].size if params.get("binarizer") else 0  # of the binarizer "float" it is empty or missing
     return own + sum(_binary_weights(inner) for inner in params.values() if isinstance(inner, dict))

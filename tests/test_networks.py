@@ -23,6 +23,9 @@ VARIANTS = {
     "no activation": {"activation": "none"},
     "mean": {"binarizer": {"statistic": "mean"}},
     "no statistic": {"binarizer": {"statistic": "none"}},
+    "padding zero": {"padding": "zero"},
+    "input gain": {"input_gain": 3.0},
+    "float": {"binarizer": "float", "padding": "zero"},
     **{row: {"binarizer": options} for row, options in ABLATIONS.items()},
 }
 
@@ -95,6 +98,26 @@ def test_a_forgotten_memory_gradient_is_caught(smooth_sign, monkeypatch):
     assert directional_error(as_function(network, params), x, *trainable(params).values()) > 1e-4
 
 
+def test_an_input_gain_is_as_good_as_a_larger_head():
+    """It folds into the head's filters, since zero padding stays zero."""
+    plain, gained = (make_network(TINY | {"input_gain": gain}) for gain in (1.0, 4.0))
+    params = plain.init(0, np.float64)
+    folded = {**params, "head": {**params["head"], "weight": params["head"]["weight"] * 4}}
+    x = np.random.default_rng(0).random((1, 3, 5, 6))
+    np.testing.assert_allclose(gained.apply(params, x)[0], plain.apply(folded, x)[0], rtol=1e-12)
+
+
+def test_the_float_network_has_no_binary_weights():
+    network = make_network(TINY | {"binarizer": "float"})
+    params = network.init(0)
+    binary = make_network(TINY).init(0)
+    assert dict(leaves(params)).keys() == {name for name, _ in leaves(binary) if ".binarizer." not in name}
+    for flat in (params, nest(dict(leaves(params)))):
+        counts = count_parameters(flat)
+        assert counts["binary"] == 0
+        assert counts["total"] == sum(a.size for _, a in leaves(params))
+
+
 def test_counts_agree_with_the_paper():
     network = make_network({"scale": 4})
     params = count_parameters(network.init(0))
@@ -130,6 +153,8 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
         ({"scale": 4, "base": "lanczos"}, "base cannot be 'lanczos'"),
         ({"scale": 4, "blocks": 0}, "blocks must be a positive whole number"),
         ({"scale": 4, "width": 4.5}, "width must be a positive whole number"),
+        ({"scale": 4, "padding": "two"}, "padding cannot be 'two'; choose among one, zero"),
+        ({"scale": 4, "input_gain": 0}, "input_gain must be a number above 0, not 0"),
         ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, blocks"),
         ({"scale": 4, "binarizer": {"name": "xyz"}}, "no binarizer 'xyz'"),
         (
@@ -137,6 +162,10 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
             "alpha of bam cannot be 'two'; choose among learned, one",
         ),
         ({"scale": 4, "binarizer": {"gamma": 1}}, "binarizer bam has no such option"),
+        (
+            {"scale": 4, "binarizer": {"name": "float", "alpha": "one"}},
+            "no such option among alpha; it has none",
+        ),
     ],
 )
 def test_unknown_configurations_are_refused(config, message):

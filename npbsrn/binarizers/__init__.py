@@ -1,14 +1,15 @@
-"""Schemes that turn a convolution's activations and filters into +-1, one file a scheme."""
+"""Schemes that turn a convolution's activations and filters into +-1 (or leave them), one file a scheme."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from npbsrn.binarizers.bam import Bam
+from npbsrn.binarizers.full_precision import FullPrecision
 from npbsrn.binarizers.scheme import Binarizer
 from npbsrn.errors import UsageError
 
-SCHEMES: dict[str, type[Binarizer]] = {"bam": Bam}
+SCHEMES: dict[str, type[Binarizer]] = {"bam": Bam, "float": FullPrecision}
 
 
 def make_binarizer(options: Mapping[str, Any]) -> Binarizer:
@@ -26,7 +27,7 @@ def make_binarizer(options: Mapping[str, Any]) -> Binarizer:
     try:
         return SCHEMES[name](**fields)
     except TypeError:
-        known = ", ".join(SCHEMES[name].__dataclass_fields__)
+        known = ", ".join(SCHEMES[name].__dataclass_fields__) or "none"
         raise UsageError(f"the binarizer {name} has no such option among {', '.join(fields)}; it has {known}") from None
 
 

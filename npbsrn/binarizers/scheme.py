@@ -51,7 +51,7 @@ class Binarizer(Protocol):
 
         Returns
         -------
-        bits : (N, C, H, W), +-1
+        bits : (N, C, H, W), +-1, or what a scheme that does not binarize has in their place
         memory : tuple of arrays
             With this convolution's entry at its end.
         pull : (dbits, dmemory) -> (dx, dmemory, grads)
@@ -70,7 +70,7 @@ class Binarizer(Protocol):
 
         Returns
         -------
-        bits : (O, I, kh, kw), +-1
+        bits : (O, I, kh, kw), +-1, or as above
         scale : (O,)
             To be applied to the counts, after the convolution.
         memory : tuple of arrays

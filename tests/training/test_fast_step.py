@@ -53,6 +53,16 @@ def test_gradients_of_a_whole_step(monkeypatch, scale, height, width, options):
         np.testing.assert_allclose(params[name], params_ref[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("option", [{"padding": "zero"}, {"binarizer": "float"}])
+def test_what_the_fast_step_does_not_do_is_left_to_the_layers(monkeypatch, option):
+    network = make_network({"scale": 2, "blocks": 1} | option)
+    params = network.init(0)
+    x = np.random.default_rng(1).random((2, 3, 4, 16), dtype=np.float32)
+    y, _ = network.apply(params, x, train=True)
+    monkeypatch.setattr(block_chain.BlockChain, "_fits_fast", lambda *_: False)
+    np.testing.assert_array_equal(y, network.apply(params, x, train=True)[0])
+
+
 def test_the_number_of_threads_changes_no_byte_of_a_run(photographs, tmp_path, monkeypatch):
     for threads in ("1", "2", "3"):
         monkeypatch.setenv("NPBSRN_NUM_THREADS", threads)
