@@ -49,7 +49,13 @@ TRIALS: dict[str, dict[str, Any]] = {
     "filters-alone": {"binarizer": {"accumulate_filters": False}},
     "filter-ste-clip": {"binarizer": {"filter_ste": "clip"}},
     "filter-ste-bireal": {"binarizer": {"filter_ste": "bireal"}},
+    "padding-zero": {"padding": "zero"},
+    "input-gain-2": {"input_gain": 2.0},
+    "input-gain-255": {"input_gain": 255.0},
     "weight-decay-2e-4": {"weight_decay": 2e-4},
+    "clip-0": {"clip": 0.0},
+    "warmup-200": {"warmup": 200},
+    "beta2-0.99": {"beta2": 0.99},
     "ema-0": {"ema": 0.0},
     "ema-0.98": {"ema": 0.98},
     "beta1-0.5": {"beta1": 0.5},
@@ -60,10 +66,16 @@ TRIALS: dict[str, dict[str, Any]] = {
     "activation-ste-bireal": {"binarizer": {"activation_ste": "bireal"}},
     "activations-alone": {"binarizer": {"accumulate_activations": False}},
     "skip-every": {"skip": "every"},
+    "float": {"binarizer": "float", "padding": "zero"},
+    "float-residual-0.3": {"binarizer": "float", "padding": "zero", "residual": 0.3},
+    "float-first": {},
+    "float-first-rate-1.5e-3": {"rate": 1.5e-3},
 }
+# Trials that begin with another trial's weights: which, and its share of the budget.
+BEGINNINGS = {"float-first": ("float", 0.5), "float-first-rate-1.5e-3": ("float", 0.3)}
 # What a step's time does not depend on: trials that differ in these alone share one measurement.
 FREE = ("clip", "warmup", "rate", "schedule", "halve_every", "beta1", "beta2", "weight_decay", "ema")
-FREE_OF_NETWORK = ("residual",)
+FREE_OF_NETWORK = ("residual", "input_gain")
 COLUMNS = ("trial", "seed", "equal", "budget", "steps", "cost", "psnr", "ssim", "loss", "minutes", "threads", "cpu")
 KEY = ("trial", "seed", "equal", "budget")
 
@@ -119,19 +131,31 @@ def add_row(path: Path, row: Row) -> None:
         writer.writerow(row)
 
 
-def run(name: str, seed: int, steps: int, data: Path) -> Row:
-    """Train one trial; its figures, empty if it diverged."""
-    tenth = max(1, steps - steps // 10)  # validated there, so that the last loss is the mean of the last tenth
-    options = BASELINE | TRIALS[name] | {"steps": steps, "seed": seed}
-    options |= {"validate_every": tenth, "checkpoint_every": steps}
+def stages(name: str, budget: int, costs: dict[str, float]) -> list[tuple[str, int]]:
+    """The runs that a trial is made of, each begun with the weights of the one before, and their steps."""
+    first, share = BEGINNINGS.get(name, ("", 0.0))
+    each = [(first, share * budget)] if first else []
+    each.append((name, (1 - share) * budget))
+    return [(trial, max(1, round(steps / costs.get(trial, 1.0)))) for trial, steps in each]
+
+
+def run(each: Sequence[tuple[str, int]], seed: int, data: Path) -> Row:
+    """Train the stages of one trial; the figures of the last, empty if one diverged."""
+    minutes, init = 0.0, None
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            npbsrn.train(data, SCALE, Path(folder) / "run", progress=False, **options)
-        except TrainingDivergedError as error:
-            print(f"{name}, seed {seed}: {error}")
-            return {}
-        last = read_rows(Path(folder) / "run" / "metrics.csv")[-1]
-    return {name: last[name] for name in ("psnr", "ssim", "loss")} | {"minutes": round(float(last["seconds"]) / 60, 2)}
+        for number, (name, steps) in enumerate(each):
+            output = Path(folder) / str(number)
+            options = BASELINE | TRIALS[name] | {"steps": steps, "checkpoint_every": steps}
+            options["seed"] = seed + 1000 * number  # no stage sees the patches of the one before in the same order
+            options["validate_every"] = max(1, steps - steps // 10)  # so that the last loss is that of the last tenth
+            try:
+                npbsrn.train(data, SCALE, output, init=init, progress=False, **options)
+            except TrainingDivergedError as error:
+                print(f"{name}, seed {seed}: {error}")
+                return {}
+            last = read_rows(output / "metrics.csv")[-1]
+            minutes, init = minutes + float(last["seconds"]) / 60, output
+    return {figure: last[figure] for figure in ("psnr", "ssim", "loss")} | {"minutes": round(minutes, 2)}
 
 
 def run_all(arguments: argparse.Namespace) -> None:
@@ -140,14 +164,15 @@ def run_all(arguments: argparse.Namespace) -> None:
     equal = "steps" if arguments.equal_steps else "minutes"
     for seed in arguments.seeds:
         for name in arguments.run:
-            if equal == "minutes" and name not in costs:
-                raise UsageError(f"{arguments.costs} has no cost of {name}; run --calibrate {name} first")
-            cost = costs.get(name, 1.0)
-            steps = max(1, round(arguments.steps / cost))
+            each = stages(name, arguments.steps, costs)
+            unknown = [trial for trial, _ in each if equal == "minutes" and trial not in costs]
+            if unknown:
+                raise UsageError(f"{arguments.costs} lacks {unknown[0]}; run --calibrate {unknown[0]} first")
             key = {"trial": name, "seed": seed, "equal": equal, "budget": arguments.steps}
             if any(all(row[column] == str(key[column]) for column in KEY) for row in read_rows(arguments.out)):
                 continue
-            figures = run(name, seed, steps, arguments.data)
+            figures = run(each, seed, arguments.data)
+            steps, cost = each[-1][1], costs.get(name, 1.0)
             machine = {"threads": thread_count(), "cpu": cpu_name()}
             add_row(arguments.out, key | {"steps": steps, "cost": cost} | figures | machine)
             print(f"{name}, seed {seed}, {steps} steps: {figures.get('psnr', 'diverged')} dB", flush=True)
