@@ -32,6 +32,9 @@ TRIALS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "rate-1.5e-3": {"rate": 1.5e-3},
     "rate-6e-3": {"rate": 6e-3},
+    "binary-rate-0.3": {"binary_rate": 0.3},
+    "binary-rate-3": {"binary_rate": 3.0},
+    "multistep": {"schedule": "multistep"},
     "2-patches-of-32": {"batch": 2, "patch": 32},
     "8-patches-of-32": {"patch": 32},
     "late-32": {"late_patch": 32, "late_from": 0.5},
@@ -74,7 +77,10 @@ TRIALS: dict[str, dict[str, Any]] = {
 # Trials that begin with another trial's weights: which, and its share of the budget.
 BEGINNINGS = {"float-first": ("float", 0.5), "float-first-rate-1.5e-3": ("float", 0.3)}
 # What a step's time does not depend on: trials that differ in these alone share one measurement.
-FREE = ("clip", "warmup", "rate", "schedule", "halve_every", "beta1", "beta2", "weight_decay", "ema")
+FREE = (
+    "clip", "warmup", "rate", "binary_rate", "schedule", "halve_every", "milestones", "gamma", "beta1", "beta2",
+    "weight_decay", "ema",
+)  # fmt: skip
 FREE_OF_NETWORK = ("residual", "input_gain")
 COLUMNS = ("trial", "seed", "equal", "budget", "steps", "cost", "psnr", "ssim", "loss", "minutes", "threads", "cpu")
 KEY = ("trial", "seed", "equal", "budget")
@@ -191,17 +197,17 @@ def table(title: str, rows: Sequence[Row]) -> str:
     psnr: dict[str, dict[str, float]] = {}
     for row in rows:
         psnr.setdefault(row["trial"], {})[row["seed"]] = float(row["psnr"] or "nan")
+    base = psnr.get("baseline", {})
     lines = []
     for name, own in psnr.items():
-        shared = [seed for seed in own if seed in psnr.get("baseline", {})]
-        difference = float(np.mean([own[s] - psnr["baseline"][s] for s in shared])) if shared else float("nan")
+        difference = float(np.mean([own[seed] - base[seed] for seed in own if seed in base] or [np.nan]))
         mine = [row for row in rows if row["trial"] == name]
         mean, ssim, loss = (np.mean([float(row[c] or "nan") for row in mine]) for c in ("psnr", "ssim", "loss"))
         spread = f"{max(own.values()) - min(own.values()):.3f}" if len(own) > 1 else ""
         words = f"| {name} | {mine[0]['steps']} | {mean:.3f} | {difference:+.3f} | {spread} | {len(own)} "
-        lines.append((mean, words + f"| {ssim:.4f} | {loss:.5f} |"))
+        lines.append((difference, words + f"| {ssim:.4f} | {loss:.5f} |"))
     head = [f"| {title} | steps | PSNR, dB | to baseline | spread | seeds | SSIM | loss |", "|" + "---|" * 8]
-    return "\n".join(head + [line for _, line in sorted(lines, key=lambda item: -np.nan_to_num(item[0]))])
+    return "\n".join(head + [line for _, line in sorted(lines, key=lambda item: -np.nan_to_num(item[0], nan=-99))])
 
 
 def main() -> None:
