@@ -12,21 +12,26 @@ import csv
 import dataclasses
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import npbsrn
-from benchmarks.bench_train import Ours, cpu_name, in_turn, make_source
+from benchmarks.bench_train import cpu_name, in_turn, make_source
 from npbsrn.errors import TrainingDivergedError, UsageError
+from npbsrn.models import load
+from npbsrn.networks import make_network
 from npbsrn.threads import thread_count
 from npbsrn.training.config import TrainConfig, make_config
+from npbsrn.training.data import PatchSource
+from npbsrn.training.step import first_state, train_step
 
 Row = dict[str, Any]
 
 SCALE = 4
+TEACHER = Path(npbsrn.__file__).parent / "weights" / "bsrn-x4.npz"  # as long in training as forty trials
 BASELINE = {"clip": 0.05, "warmup": 50}  # the preset "default" but for a clipped gradient and a short run's warm-up
 TRIALS: dict[str, dict[str, Any]] = {
     "baseline": {},
@@ -73,9 +78,18 @@ TRIALS: dict[str, dict[str, Any]] = {
     "float-residual-0.3": {"binarizer": "float", "padding": "zero", "residual": 0.3},
     "float-first": {},
     "float-first-rate-1.5e-3": {"rate": 1.5e-3},
+    "blocks-6-first": {},
+    "blocks-10-first": {},
+    "distill-0.5": {"teacher": TEACHER, "distill": 0.5},
+    "distill-1": {"teacher": TEACHER, "distill": 1.0},
 }
 # Trials that begin with another trial's weights: which, and its share of the budget.
-BEGINNINGS = {"float-first": ("float", 0.5), "float-first-rate-1.5e-3": ("float", 0.3)}
+BEGINNINGS = {
+    "float-first": ("float", 0.5),
+    "float-first-rate-1.5e-3": ("float", 0.3),
+    "blocks-6-first": ("blocks-6", 0.5),
+    "blocks-10-first": ("blocks-10", 0.5),
+}
 # What a step's time does not depend on: trials that differ in these alone share one measurement.
 FREE = (
     "clip", "warmup", "rate", "binary_rate", "schedule", "halve_every", "milestones", "gamma", "beta1", "beta2",
@@ -86,9 +100,11 @@ COLUMNS = ("trial", "seed", "equal", "budget", "steps", "cost", "psnr", "ssim", 
 KEY = ("trial", "seed", "equal", "budget")
 
 
-def configure(name: str, **options: Any) -> TrainConfig:
+def configure(name: str) -> TrainConfig:
     """Configuration of a trial."""
-    return make_config(SCALE, "default", BASELINE | TRIALS[name] | options)
+    wanted = BASELINE | TRIALS[name]
+    wanted.pop("teacher", None)  # the share of which in the loss says whether there is one
+    return make_config(SCALE, "default", wanted)
 
 
 def parts(config: TrainConfig) -> list[tuple[float, TrainConfig]]:
@@ -106,13 +122,26 @@ def work(config: TrainConfig) -> str:
     return json.dumps({name: value for name, value in fields.items() if name not in FREE} | network, sort_keys=True)
 
 
+def stepper(config: TrainConfig, source: PatchSource) -> Callable[[], None]:
+    """A whole step, its data included."""
+    network, teacher = make_network(config.network), load(TEACHER) if config.distill else None
+    state = first_state(network, config.seed)
+
+    def step() -> None:
+        nonlocal state
+        x, y = source.batch(config.seed, state.step, config.batch, config.patch)
+        state, _ = train_step(state, network, config, x, y, teacher)
+
+    return step
+
+
 def calibrate(names: Sequence[str], rounds: int, burst: int) -> dict[str, float]:
     """Seconds of a trial's step over those of the baseline's: medians of steps in turn, on pictures of noise."""
     needed = {name: parts(configure(name)) for name in ("baseline", *names)}
     kinds = {work(config): config for each in needed.values() for _, config in each}
     with tempfile.TemporaryDirectory() as folder:
         source = make_source(Path(folder), max(config.patch for config in kinds.values()))
-        steps = {kind: Ours(config, source).step for kind, config in kinds.items()}
+        steps = {kind: stepper(config, source) for kind, config in kinds.items()}
         seconds = in_turn(steps, 2, rounds, burst)
     mean = {name: sum(share * seconds[work(config)] for share, config in each) for name, each in needed.items()}
     print(f"a step of the baseline takes {mean['baseline']:.4f} s with {thread_count()} threads on {cpu_name()}")

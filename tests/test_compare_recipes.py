@@ -1,13 +1,29 @@
 """The comparison of recipes: what each trial gets, and what is made of its results."""
 
 import argparse
+import dataclasses
 
 import pytest
 
 import npbsrn
 from benchmarks import compare_recipes
-from benchmarks.compare_recipes import BASELINE, TRIALS, configure, parts, read_rows, run_all, stages, tables, work
+from benchmarks.compare_recipes import (
+    BASELINE,
+    BEGINNINGS,
+    TRIALS,
+    calibrate,
+    configure,
+    parts,
+    read_rows,
+    run_all,
+    stages,
+    stepper,
+    tables,
+    work,
+)
+from npbsrn.datasets import find_pairs
 from npbsrn.errors import TrainingDivergedError, UsageError
+from npbsrn.training.data import PatchSource
 
 
 @pytest.fixture
@@ -39,7 +55,7 @@ def arguments(tmp_path, *names, seeds=(0,), steps=100, equal_steps=False):
 def test_every_trial_is_a_configuration_that_differs(name):
     config = configure(name)
     assert config.clip == TRIALS[name].get("clip", BASELINE["clip"])
-    assert (config == configure("baseline")) == (name in ("baseline", "float-first"))
+    assert (config == configure("baseline")) == (name == "baseline" or (name in BEGINNINGS and not TRIALS[name]))
 
 
 def test_trials_of_equal_work_share_a_measurement():
@@ -59,11 +75,28 @@ def test_cheaper_steps_are_more_steps_and_stages_share_the_budget():
 def test_calibration_compares_with_the_baseline(monkeypatch):
     times = {"baseline": 2.0, "batch-4": 1.0, "8-patches-of-32": 8.0}
     seconds = {work(configure(name)): time for name, time in times.items()}
-    monkeypatch.setattr(compare_recipes, "Ours", lambda *_: argparse.Namespace(step=None))
+    monkeypatch.setattr(compare_recipes, "stepper", lambda *_: None)
     monkeypatch.setattr(compare_recipes, "make_source", lambda *_: None)
     monkeypatch.setattr(compare_recipes, "in_turn", lambda steps, *_: {kind: seconds[kind] for kind in steps})
-    costs = compare_recipes.calibrate(["batch-4", "rate-6e-3", "late-32"], 1, 1)
+    costs = calibrate(["batch-4", "rate-6e-3", "late-32"], 1, 1)
     assert costs == {"baseline": 1.0, "batch-4": 0.5, "rate-6e-3": 1.0, "late-32": 2.5}
+
+
+def test_a_timed_step_has_its_teacher(monkeypatch, photographs, tmp_path):
+    calls = []
+
+    def step(state, *rest):
+        calls.append(rest)
+        return state, 0.0
+
+    monkeypatch.setattr(compare_recipes, "train_step", step)
+    for name in ("distill-1", "baseline"):
+        config = dataclasses.replace(configure(name), patch=6)
+        stepper(config, PatchSource(find_pairs(photographs, 4), 4, 6, tmp_path / "cache"))()
+    (*_, x, y, teacher), (*_, none) = calls
+    assert (x.shape, y.shape) == ((8, 3, 6, 6), (8, 3, 24, 24))
+    assert teacher.scale == 4
+    assert none is None
 
 
 def test_results_that_are_there_are_kept(trained, tmp_path):
