@@ -44,6 +44,18 @@ def test_another_scale_takes_the_body_and_a_deeper_network_the_blocks(train, tmp
         start._weights_of(tmp_path / "first", start.make_network({"scale": 4, "width": 5}), seed=9)
 
 
+def test_a_binary_run_can_begin_with_a_float_one(train, tmp_path):
+    train("float", binarizer="float", padding="zero")
+    first, fresh = arrays(tmp_path / "float/weights.npz"), dict(leaves(train("fresh", steps=1, rate=1e-12).params))
+    second = dict(leaves(train("binary", init=tmp_path / "float", steps=1, rate=1e-12).params))
+    assert second.keys() == fresh.keys()
+    assert set(fresh) - set(first) == {name for name in fresh if ".binarizer." in name}
+    for name in (name for name in fresh if ".running_" not in name):
+        np.testing.assert_allclose(second[name], first.get(name, fresh[name]), atol=1e-9)
+    with pytest.raises(npbsrn.NpbsrnError, match=r"body\.hpb\.1\.1\.conv1\.binarizer"):
+        train("back", init=tmp_path / "binary", binarizer="float")
+
+
 def test_a_time_budget_sets_the_steps(train, monkeypatch):
     ticks = iter(np.arange(0, 1e6, 0.25))
     monkeypatch.setattr(start.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
