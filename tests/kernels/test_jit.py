@@ -41,3 +41,25 @@ def test_lesser_cpus_give_the_same(tmp_path, features):
         [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_kernels_from_the_disk_give_the_bytes_of_those_just_compiled(tmp_path):
+    """What is loaded may be linked in another way than what was compiled; runs must go on bit for bit all the same."""
+    program = (
+        "import hashlib; import numpy as np; from npbsrn.networks import make_network; "
+        "from npbsrn.training.config import make_config; from npbsrn.training.step import first_state, train_step; "
+        "config = make_config(4, options={'blocks': 2}); network = make_network(config.network); "
+        "state = first_state(network, 0); rng = np.random.default_rng(0); "
+        "x, y = (rng.random((8, 3, side, side), dtype=np.float32) for side in (16, 64)); "
+        "state, _ = train_step(state, network, config, x, y); "
+        "print(hashlib.sha256(state.params.vector.tobytes()).hexdigest())"
+    )
+    digests = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        digests.append(done.stdout)
+    assert digests[0] == digests[1]
