@@ -82,7 +82,7 @@ class Room(NamedTuple):
     inputs: Array  # (12, 16, 16): tables for dX
     filters: Array  # (3, 8, 16, 16): tables for dW
     turned: Array  # (32, 48): two rows of 16 pixels, channels last
-    nibbles: Array  # (48, H + 3, W): of pixel bits
+    nibbles: Array  # (48, H + 3, 4, W / 4): of pixel bits
     sums: Array  # (2, 48, 16): sums over pixels by channel and lane, for scale and slope
     normed: Array  # (2, 48, 16): the same for BN's gain and shift
     betas: Array  # (3, 16): the same for beta
@@ -373,7 +373,7 @@ def blocks_backward(
         See `npbsrn.threads.run_parallel`.
     dy, dx : (N, 48, H * W) float32
         Cotangents of output and input.
-    nibbles : (B, 3, 48 * 9 * 12) uint8
+    nibbles : (B, 3, 48 * 112) uint8
         Of the filters; see `npbsrn.kernels.tables.filter_nibbles`.
     weights : Weights
     ste : int

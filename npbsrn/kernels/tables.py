@@ -60,32 +60,38 @@ def signed_sums(values: Array, place: int, step: int, out: Array, where: int) ->
     store(out, where + 240, -(p + q))
 
 
-def _make_look_up(sums: int, groups: int, parts: int, place_of: Callable[[int, int], int]) -> Callable[..., Any]:
-    """Sums of table entries: `sums` chains of additions at once hide their latency.
+def _make_look_up(sums: int, groups: int, parts: int, bytes_at_once: int) -> Callable[..., Any]:
+    """Sums of table entries: ``tables[part, g, nibble (g, s)]`` over the groups g.
 
-    Nibble (s, g) stands at ``first + place_of(s, g)``. Each is used for `parts` vectors, whose tables lie `groups`
-    tables apart.
+    The nibbles follow each other as they are used, group by group, and `bytes_at_once` are read together: a processor
+    takes the single ones out of a register while its ways to the memory are busy with the tables. Where they lie in
+    several places, each has an argument. Each nibble is used for `parts` vectors, whose tables lie `groups` apart.
+    Several sums at once hide the latency of an addition.
     """
+    word = ir.IntType(8 * bytes_at_once)
 
     @intrinsic
-    def look_up(typing: Any, tables: Any, nibbles: Any, first: Any, line: Any) -> Any:
+    def look_up(typing: Any, tables: Any, nibbles: Any, first: Any, second: Any) -> Any:
         result = types.UniTuple(f32x16, sums * parts)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             t = builder.bitcast(data(context, builder, signature, args, 0), I64.as_pointer())
             n = data(context, builder, signature, args, 1)
-            starts = [args[2], builder.add(args[2], args[3])]
             totals: list[list[Any]] = [[None] * parts for _ in range(sums)]
-            for g in range(groups):
-                for s in range(sums):
-                    row, offset = divmod(place_of(s, g), 1 << 16)
-                    nibble = builder.load(builder.gep(n, [builder.add(starts[row], ir.Constant(I64, offset))]))
-                    index = builder.zext(nibble, I64)
-                    for part in range(parts):
-                        base = ir.Constant(I64, (part * groups + g) * TABLE * 4 // 8)
-                        entry = builder.load(at(builder, t, builder.add(index, base), f32x16.vector), align=4)
-                        before = totals[s][part]
-                        totals[s][part] = entry if before is None else builder.fadd(before, entry)
+            loaded = None
+            for k in range(groups * sums):
+                g, s = divmod(k, sums)
+                nth, byte = divmod(k, bytes_at_once)
+                if byte == 0:
+                    place = args[3] if parts > 1 and nth else builder.add(args[2], ir.Constant(I64, k))
+                    loaded = builder.load(at(builder, n, place, word), align=1)
+                shifted = builder.lshr(loaded, ir.Constant(word, 8 * byte))
+                index = builder.zext(builder.trunc(shifted, ir.IntType(8)), I64)
+                for part in range(parts):
+                    base = ir.Constant(I64, (part * groups + g) * TABLE * 4 // 8)
+                    entry = builder.load(at(builder, t, builder.add(index, base), f32x16.vector), align=4)
+                    before = totals[s][part]
+                    totals[s][part] = entry if before is None else builder.fadd(before, entry)
             return context.make_tuple(builder, result, [total for row in totals for total in row])
 
         return result(tables, nibbles, types.intp, types.intp), codegen
@@ -93,32 +99,60 @@ def _make_look_up(sums: int, groups: int, parts: int, place_of: Callable[[int, i
     return look_up
 
 
-SECOND = 1 << 16  # in `place_of`: in the second line, `line` elements further
-look_up_3x3 = _make_look_up(9, GROUPS, 1, lambda s, g: s * GROUPS + g)
-look_up_1x1 = _make_look_up(4, GROUPS, 1, lambda s, g: s * GROUPS + g)
-look_up_pixels = _make_look_up(1, 8, 3, lambda s, g: 4 * (g % 4) + (SECOND if g >= 4 else 0))
+look_up_3x3 = _make_look_up(9, GROUPS, 1, 8)
+look_up_1x1 = _make_look_up(4, GROUPS, 1, 8)
+look_up_pixels = _make_look_up(1, 8, 3, 4)  # of pixels 0, 4, 8, 12 in one row and in the next
+STRIDE3 = 112  # bytes of an input channel's 3x3 filters: 12 groups of 9 taps, filled up to whole words
 
 
 @kernel()
 def filter_nibbles(w: Array, out: Array) -> None:
-    """Nibbles of filters (48, 48, k, k), +-1: input channel, row, column, group of 4 output channels."""
+    """Nibbles of filters (48, 48, k, k), +-1, in the order in which `look_up_3x3` and `look_up_1x1` use them.
+
+    3x3: input channel, group of 4 output channels, tap. 1x1: four input channels, group, one of the four.
+    """
     taps = w.shape[2] * w.shape[3]
     signs = w.ravel()
     for i in range(WIDTH):
-        for tap in range(taps):
-            for q in range(GROUPS):
+        for q in range(GROUPS):
+            for tap in range(taps):
                 entry = 0
                 for b in range(4):
                     if signs[((4 * q + b) * WIDTH + i) * taps + tap] < 0:
                         entry |= 8 << b
-                out[(i * taps + tap) * GROUPS + q] = entry
+                if taps == 9:
+                    out[i * STRIDE3 + q * 9 + tap] = entry
+                else:
+                    out[(i // 4 * GROUPS + q) * 4 + i % 4] = entry
+
+
+@intrinsic
+def store_quarters(typing: Any, array: Any, place: Any, gap: Any, vector: Any) -> Any:
+    """The low bytes of lanes r, r + 4, r + 8, r + 12 of uint16 to ``array[place + r * gap :+4]``, r < 4."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte = ir.VectorType(ir.IntType(8), LANES)
+        low = builder.trunc(args[3], byte)
+        order = ir.Constant(ir.VectorType(I32, LANES), [4 * (k % 4) + k // 4 for k in range(LANES)])
+        words = builder.bitcast(
+            builder.shuffle_vector(low, ir.Constant(byte, ir.Undefined), order), ir.VectorType(I32, 4)
+        )
+        base = data(context, builder, signature, args, 0)
+        for r in range(4):
+            target = builder.add(args[1], builder.mul(args[2], ir.Constant(I64, r)))
+            builder.store(builder.extract_element(words, ir.Constant(I32, r)), at(builder, base, target, I32), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, vector), codegen
 
 
 @kernel()
 def pixel_nibbles(bits: Array, height: int, width: int, out: Array) -> None:
     """Nibble (c, y, x): the bits of channel c at the pixels x .. x + 3 of row y of a padded picture.
 
-    `bits` (3, H + 2, W + 2) and `out` (48, H + 3, W) are flat; `bits` may be read 15 elements beyond its end.
+    `bits` (3, H + 2, W + 2) and `out` are flat; `bits` may be read 15 elements beyond its end. `out` is
+    (48, H + 3, 4, W / 4): in a row first the x that are multiples of 4, then those with a remainder of 1, and so on, so
+    that the four nibbles of 16 pixels lie together.
     """
     stride, one = width + 2, np.uint16(8)
     for g in range(3):
@@ -131,7 +165,8 @@ def pixel_nibbles(bits: Array, height: int, width: int, out: Array) -> None:
                     low = (((a >> shift) << np.uint16(3)) & one) | (((b >> shift) << np.uint16(4)) & np.uint16(16))
                     high = ((c >> shift) << np.uint16(5)) & np.uint16(32)
                     nibbles = low | high | (((d >> shift) << np.uint16(6)) & np.uint16(64))
-                    store(out, ((16 * g + j) * (height + 3) + y) * width + x, nibbles)
+                    row = ((16 * g + j) * (height + 3) + y) * width
+                    store_quarters(out, row + x // 4, width // 4, nibbles)
 
 
 @kernel()
@@ -160,7 +195,7 @@ def spread_row(tables: Array, nibbles: Array, left: int, h: int, width: int, rin
     column = WIDTH * line
     above, here, below = ((h + 2) % 3) * 3 * column, (h % 3) * 3 * column, ((h + 1) % 3) * 3 * column
     for i in range(WIDTH):
-        a0, a1, a2, b0, b1, b2, c0, c1, c2 = look_up_3x3(tables, nibbles, i * 9 * GROUPS, 0)
+        a0, a1, a2, b0, b1, b2, c0, c1, c2 = look_up_3x3(tables, nibbles, i * STRIDE3, 0)
         place = i * line + LANES + left
         add_to(ring, above + place, a0)
         add_to(ring, above + column + place, a1)
@@ -255,8 +290,8 @@ def filters_back(
     for i in range(WIDTH):
         for ky in range(size):
             for kx in range(size):
-                first = (i * rows + y + ky + inside) * width + left + kx + inside
-                a, b, c = look_up_pixels(tables, nibbles, first, width)
+                first = (i * rows + y + ky + inside) * width + (kx + inside) * (width // 4) + left // 4
+                a, b, c = look_up_pixels(tables, nibbles, first, first + width)
                 place = ((i * size + ky) * size + kx) * WIDTH
                 add_to(dw, place, a)
                 add_to(dw, place + 16, b)

@@ -182,10 +182,10 @@ STES = ("identity", "clip", "bireal")
 def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
     """Filters in the two forms in which the kernels read them."""
     from npbsrn.kernels.popcount import pack_filters
-    from npbsrn.kernels.tables import filter_nibbles
+    from npbsrn.kernels.tables import STRIDE3, filter_nibbles
 
     words = np.empty((len(weights), 3, CHANNELS * 27), np.uint16)
-    nibbles = np.empty((len(weights), 3, CHANNELS * 108), np.uint8)
+    nibbles = np.empty((len(weights), 3, CHANNELS * STRIDE3), np.uint8)
     for own, word, nibble in zip(weights, words, nibbles, strict=True):
         for n, w in enumerate(own.filters):
             pack_filters(w, word[n])

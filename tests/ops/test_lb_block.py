@@ -123,7 +123,7 @@ def test_a_wrong_table_would_be_seen(rng, monkeypatch):
     def exchanged(w, nibbles):
         inner(w, nibbles)
         if w.shape[2] == 3:
-            nibbles[:108], nibbles[108:216] = nibbles[108:216].copy(), nibbles[:108].copy()
+            nibbles[:112], nibbles[112:224] = nibbles[112:224].copy(), nibbles[:112].copy()
 
     monkeypatch.setattr(tables, "filter_nibbles", exchanged)
     with pytest.raises(AssertionError, match="dx"):
