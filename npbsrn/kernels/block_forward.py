@@ -267,7 +267,7 @@ def _add_output(x: Array, counts: Array, place: int, weights: Weights, out: Arra
         store(out, at, load(x, at) + value(counts, at, 2) * (weights.scale[2, c] * weights.residual))
 
 
-@kernel()
+@kernel(forceinline=True)
 def _convolution(
     conv: int, s: int, height: int, width: int, words: Array, weights: Weights, saved: Saved, out: Array, a: Array
 ) -> None:
@@ -287,6 +287,20 @@ def _convolution(
                 _add_output(saved.inputs[s], counts, place, weights, out[s])
 
 
+@kernel(forceinline=True)
+def _convolutions(
+    conv: int, barrier: Array, workers: int, first: int, last: int, height: int, width: int, words: Array,
+    weights: Weights, saved: Saved, out: Array, moments: Array, a: Array,
+) -> None:  # fmt: skip
+    """One convolution of the samples `first` to `last`, once the whole batch's statistics are there."""
+    wait(barrier, workers)
+    _combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])
+    for s in range(first, last):
+        _convolution(conv, s, height, width, words, weights, saved, out, a)
+        if conv < 2:
+            _sample_moments(saved.totals[conv + 1, s], height * width, moments[conv + 1, s])
+
+
 @kernel()
 def _block(
     worker: int, workers: int, barrier: Array, first: int, last: int, out: Array, words: Array, weights: Weights,
@@ -299,13 +313,10 @@ def _block(
             totals, counts = saved.totals.ravel(), saved.counts[0, s]
             _accumulate(saved.inputs[s], counts, 0, place, weights, a, totals, s * size, n * size)
         _sample_moments(saved.totals[0, s], height * width, moments[0, s])
-    for conv in range(3):
-        wait(barrier, workers)
-        _combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])
-        for s in range(first, last):
-            _convolution(conv, s, height, width, words, weights, saved, out, a)
-            if conv < 2:
-                _sample_moments(saved.totals[conv + 1, s], height * width, moments[conv + 1, s])
+    # one after another with a constant, so that each becomes code of its own
+    _convolutions(0, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
+    _convolutions(1, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
+    _convolutions(2, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
 
 
 @kernel()
