@@ -1,10 +1,13 @@
 """Adam and the moving average of the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from npbsrn.params import Params, nest
+from npbsrn.threads import map_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 Flat = dict[str, Array]
@@ -27,6 +30,11 @@ class Vector(dict[str, Array]):
         ends = np.cumsum([arrays[name].size for name in names])
         for name, part in zip(names, np.split(self.vector, ends[:-1]), strict=True):
             self[name] = part.reshape(arrays[name].shape)
+
+    @cached_property
+    def nested(self) -> Params:
+        """The same arrays as a nested dict."""
+        return nest(self)
 
     @cached_property
     def binary(self) -> Array:
@@ -80,8 +88,8 @@ def adam(
 
     rate1, correct = rate / (1 - beta1 ** (step + 1)), 1 / (1 - beta2 ** (step + 1))
     learned = params.vector[: grad.size]
-    rates = rate1, rate1 * binary_rate
-    adam_in_place(learned, grad, m.vector, v.vector, m.binary, *rates, correct, beta1, beta2, decay, EPSILON)
+    numbers = rate1, rate1 * binary_rate, correct, beta1, beta2, decay, EPSILON
+    _by_parts(adam_in_place, (learned, grad, m.vector, v.vector, m.binary), *numbers)
 
 
 def clip_norm(grad: Array, limit: float) -> Array:
@@ -100,4 +108,15 @@ def moving_average(average: Vector, params: Vector, step: int, decay: float) -> 
     if decay == 0:
         average.vector[:] = params.vector
     else:
-        average_in_place(average.vector, params.vector, 1 - min(decay, (1 + step) / (10 + step)))
+        _by_parts(average_in_place, (average.vector, params.vector), 1 - min(decay, (1 + step) / (10 + step)))
+
+
+def _by_parts(function: Callable[..., None], arrays: Sequence[Array], *numbers: float) -> None:
+    """Call a kernel that treats each element by itself on parts of the arrays, by several threads."""
+    size = len(arrays[0])
+    step = -(-size // thread_count())
+
+    def part(first: int) -> None:
+        function(*(array[first : first + step] for array in arrays), *numbers)
+
+    map_parallel(part, range(0, size, step))

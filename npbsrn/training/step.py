@@ -8,7 +8,7 @@ import numpy as np
 from npbsrn.models import Model
 from npbsrn.networks import Network
 from npbsrn.ops.loss import l1_loss
-from npbsrn.params import leaves, nest
+from npbsrn.params import Params, leaves
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, moving_average
@@ -24,7 +24,7 @@ def first_state(network: Network, seed: int, init: Flat | None = None) -> State:
 
 
 def loss_and_grads(
-    network: Network, params: Flat, x: Array, y: Array, taught: Array | None = None, share: float = 0.0
+    network: Network, params: Params, x: Array, y: Array, taught: Array | None = None, share: float = 0.0
 ) -> tuple[float, Flat]:
     """Loss of a batch and its gradients: ``(1 - share) * L1(out, y) + share * L1(out, taught)``.
 
@@ -35,7 +35,7 @@ def loss_and_grads(
     Parameters
     ----------
     network : Network
-    params : flat dict
+    params : dict
         Its running averages move.
     x : (N, 3, H, W) float32, in [0, 1]
     y : (N, 3, H * scale, W * scale) float32, in [0, 1]
@@ -49,7 +49,7 @@ def loss_and_grads(
     loss : float
     grads : flat dict
     """
-    out, back = network.apply(nest(params), x, train=True)
+    out, back = network.apply(params, x, train=True)
     loss, pull = l1_loss(out, y)
     if taught is None:
         dout = pull(1.0)
@@ -65,7 +65,7 @@ def train_step(
 ) -> tuple[State, float]:
     """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place."""
     taught = None if teacher is None else teacher.network.apply(teacher.params, x)[0]
-    loss, grads = loss_and_grads(network, state.params, x, y, taught, config.distill)
+    loss, grads = loss_and_grads(network, state.params.nested, x, y, taught, config.distill)
     rates = config.rate_at(state.step), config.beta1, config.beta2, config.weight_decay, config.binary_rate
     grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
     adam(state.params, grad, state.m, state.v, state.step, *rates)

@@ -7,14 +7,14 @@ import npbsrn
 from npbsrn import block_chain
 from npbsrn.networks import make_network
 from npbsrn.ops import conv, filters
-from npbsrn.params import load_arrays
+from npbsrn.params import load_arrays, nest
 from npbsrn.training.step import first_state, loss_and_grads
 from tests.training.runs import interrupt_at
 
 
 def gradients(network, x, y):
     params = {name: a.copy() for name, a in first_state(network, 4).params.items()}
-    loss, grads = loss_and_grads(network, params, x, y)
+    loss, grads = loss_and_grads(network, nest(params), x, y)
     return loss, grads, params
 
 

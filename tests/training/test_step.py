@@ -3,7 +3,7 @@ import pytest
 
 from npbsrn.models import Model
 from npbsrn.networks import make_network
-from npbsrn.params import leaves
+from npbsrn.params import leaves, nest
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, loss_and_grads, train_step
 
@@ -34,7 +34,7 @@ def test_a_teachers_share_of_loss_and_gradient(rng, batch):
     params, (x, y) = first_state(network, 0).params, batch
     taught = rng.random(y.shape, np.float32)
     (loss, grads), (to_picture, a), (to_teacher, b) = (
-        loss_and_grads(network, {name: array.copy() for name, array in params.items()}, x, *targets)
+        loss_and_grads(network, nest({name: array.copy() for name, array in params.items()}), x, *targets)
         for targets in ((y, taught, 0.25), (y,), (taught,))
     )
     assert loss == pytest.approx(0.75 * to_picture + 0.25 * to_teacher)

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.networks import make_network
-from npbsrn.params import leaves
+from npbsrn.params import leaves, nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Vector
@@ -55,7 +55,7 @@ def test_training_step_equals_pytorch(rng, case):
     optimizer.step()
 
     copies = {name: a.copy() for name, a in state.params.items()}
-    loss, grads = loss_and_grads(network, copies, x, y)
+    loss, grads = loss_and_grads(network, nest(copies), x, y)
     assert loss == pytest.approx(peer_loss.item(), rel=RTOL)
     assert set(grads) == set(tensors)
     # An alpha alone, or a beta under BN, changes almost nothing: its gradient is rounding, judged on the whole's scale.
