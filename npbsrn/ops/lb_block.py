@@ -147,7 +147,8 @@ def lb_blocks(
     pull : dy -> (dx, list of dweights)
     """
     from npbsrn.kernels.block_backward import blocks_backward
-    from npbsrn.kernels.block_forward import SHARES, Weights, blocks_forward
+    from npbsrn.kernels.block_forward import blocks_forward
+    from npbsrn.kernels.blocks import SHARES, Weights
 
     n, _, height, width = x.shape
     flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)
@@ -194,7 +195,7 @@ def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
 
 
 def _room_for_saved(blocks: int, n: int, height: int, width: int) -> Any:
-    from npbsrn.kernels.block_forward import Saved
+    from npbsrn.kernels.blocks import Saved
 
     values, size = height * width * CHANNELS, 3 * (height + 2) * (width + 2)
     bits = empty((blocks * 3 * n * size + 16,), np.uint16)  # vectors look beyond the end
