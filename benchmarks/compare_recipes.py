@@ -74,6 +74,17 @@ TRIALS: dict[str, dict[str, Any]] = {
     "activation-ste-bireal": {"binarizer": {"activation_ste": "bireal"}},
     "activations-alone": {"binarizer": {"accumulate_activations": False}},
     "skip-every": {"skip": "every"},
+    "none-bireal": {"binarizer": {"statistic": "none", "activation_ste": "bireal"}},
+    "none-bireal-no-activation": {
+        "binarizer": {"statistic": "none", "activation_ste": "bireal"},
+        "activation": "none",
+    },
+    "none-bireal-blocks-6": {"binarizer": {"statistic": "none", "activation_ste": "bireal"}, "blocks": 6},
+    "none-bireal-late-32": {
+        "binarizer": {"statistic": "none", "activation_ste": "bireal"},
+        "late_patch": 32,
+        "late_from": 0.5,
+    },
     "float": {"binarizer": "float", "padding": "zero"},
     "float-residual-0.3": {"binarizer": "float", "padding": "zero", "residual": 0.3},
     "float-first": {},

@@ -1,6 +1,6 @@
 """The whole state of a run in one file, so that it goes on as if it had never stopped."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
             groups[group][leaf] = array
         config = TrainConfig(**card["train"])
         network = make_network(config.network)
+        config = replace(config, network=network.config)  # options that are younger than the file have their defaults
         best = float("-inf") if card["best"] is None else float(card["best"])
         state = State(
             **{group: Vector(a) for group, a in groups.items()},

@@ -58,7 +58,7 @@ def train(
     output : path, optional
         The run's folder, made if missing: ``config.json``, ``metrics.csv``, ``checkpoint.npz``, ``best.npz`` and
         ``weights.npz``. By default ``runs/bsrn-x4``, after the network and scale.
-    preset : {"default", "quick", "paper"}, optional
+    preset : {"default", "quick", "best", "paper"}, optional
     resume : bool
         Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
         interruption.

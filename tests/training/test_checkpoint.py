@@ -25,6 +25,15 @@ def test_round_trip(tmp_path):
             np.testing.assert_array_equal(before[name], after[name])
 
 
+def test_options_younger_than_a_checkpoint_have_their_defaults(tmp_path):
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, first_state(make_network(CONFIG.network), 0), CONFIG, ORIGIN)
+    arrays, card = load_arrays(path)
+    del card["train"]["network"]["padding"], card["train"]["network"]["input_gain"]
+    save_arrays(path, arrays, card, compress=False)
+    assert load_checkpoint(path)[1] == CONFIG
+
+
 @pytest.mark.parametrize(("written", "wanted"), [(None, ()), ("/Set5", ("/Set5",))])
 def test_early_checkpoints_name_one_validation_folder_or_none(tmp_path, written, wanted):
     path = tmp_path / "c.npz"

@@ -90,5 +90,5 @@ def test_unknown_options_are_refused(options, message):
 
 
 def test_unknown_presets_are_refused():
-    with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, paper"):
+    with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, best, paper"):
         make_config(4, "fast")
