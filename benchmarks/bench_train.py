@@ -1,8 +1,8 @@
 """Time a training step of BSRN x4 with BAM against PyTorch eager float32, on the same cores, in one run.
 
 ``python -m benchmarks.bench_train [--quick]``, after ``pip install '.[peers]'``. The data are noise: pictures do not
-matter to speed. Steps of ours and of PyTorch are timed in turn, PyTorch's from its third on; figures are medians. The
-last line is JSON.
+matter to speed. Steps of ours and of PyTorch are timed in turn, PyTorch's from its third on; figures are medians. Then
+our step is split into its parts, each held against what the CPU can do at most. The last line is JSON.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.parts import timed_parts
+from benchmarks.ceilings import measure_ceilings
+from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
 from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.datasets import find_pairs
 from npbsrn.networks import make_network
@@ -47,13 +48,15 @@ class Ours:
         self.config, self.source = config, source
         self.network = make_network(config.network)
         self.state = first_state(self.network, 0)
-        self.data_seconds = 0.0
+        self.data_seconds: list[float] = []
+        self.data_bytes = 0.0  # of a step: each value is read as a byte and written as a float32
 
     def step(self) -> None:
         """Data, forward, loss, backward, Adam, average."""
         start = time.perf_counter()
         x, y = self.source.batch(0, self.state.step, self.config.batch, self.config.patch)
-        self.data_seconds += time.perf_counter() - start
+        self.data_seconds.append(time.perf_counter() - start)
+        self.data_bytes = 5 / 4 * (x.nbytes + y.nbytes)
         self.state, _ = train_step(self.state, self.network, self.config, x, y)
 
 
@@ -104,19 +107,6 @@ def in_turn(steps: dict[str, Callable[[], None]], warm: int, rounds: int, burst:
     return {name: float(np.median(t)) for name, t in times.items()}
 
 
-def print_parts(ours: Ours, rounds: int) -> None:
-    """Table of where our step's time goes."""
-    ours.data_seconds, start = 0.0, time.perf_counter()
-    with quiet_blas(), timed_parts() as seconds:
-        for _ in range(rounds):
-            ours.step()
-    whole = time.perf_counter() - start
-    seconds["data"] = ours.data_seconds
-    seconds["the rest (Python, sums of gradients, skips)"] = whole - sum(seconds.values())
-    for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
-        print(f"    {part:45} {spent / rounds * 1e3:8.2f} ms  {spent / whole:6.1%}")
-
-
 def make_source(folder: Path, patch: int) -> PatchSource:
     """A source of patches from pictures of noise."""
     pictures = folder / "pictures"
@@ -133,6 +123,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds; under two minutes")
     quick = parser.parse_args().quick
     figures: dict[str, Any] = {"threads": thread_count(), "cpu": cpu_name()}
+    print(FOOTNOTE)
     with tempfile.TemporaryDirectory() as folder:
         for name, (batch, patch) in CASES.items():
             source = make_source(Path(folder), patch)
@@ -149,8 +140,10 @@ def main() -> None:
             ratio = seconds["torch"] / seconds["ours"]
             times = f"ours {seconds['ours']:.4f} s, PyTorch {seconds['torch']:.3f} s"
             print(f"{batch} patches of {patch}x{patch}: {times}, {ratio:.2f}x")
-            share = ours.data_seconds / ours.state.step / seconds["ours"]
-            print_parts(ours, 5 if name == "16" else 2)
+            share = float(np.mean(ours.data_seconds)) / seconds["ours"]
+            ceilings = measure_ceilings()  # beside each table: what memory gives is not the same at all times
+            print_ceilings(ceilings, figures["threads"])
+            print_parts(ours, 21 if name == "16" else 5, ceilings)
             figures[f"step_{name}_s"], figures[f"step_over_torch_{name}"] = seconds["ours"], ratio
             if name == "16":
                 figures["data_share"] = share
