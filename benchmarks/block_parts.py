@@ -12,7 +12,7 @@ from numba import njit
 
 from benchmarks.ceilings import aligned_zeros, seconds_together
 from npbsrn.kernels import tables as look_up
-from npbsrn.kernels.block_forward import SHARES
+from npbsrn.kernels.blocks import SHARES
 from npbsrn.kernels.popcount import count1, count3
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.tables import ROWS, STRIDE3, TABLE, WIDTH

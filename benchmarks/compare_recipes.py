@@ -79,6 +79,12 @@ TRIALS: dict[str, dict[str, Any]] = {
         "binarizer": {"statistic": "none", "activation_ste": "bireal"},
         "activation": "none",
     },
+    "none-bireal-no-activation-rate-1e-3-binary-rate-3": {
+        "binarizer": {"statistic": "none", "activation_ste": "bireal"},
+        "activation": "none",
+        "rate": 1e-3,
+        "binary_rate": 3.0,
+    },
     "none-bireal-blocks-6": {"binarizer": {"statistic": "none", "activation_ste": "bireal"}, "blocks": 6},
     "none-bireal-late-32": {
         "binarizer": {"statistic": "none", "activation_ste": "bireal"},
