@@ -142,8 +142,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 300, "network": {"blocks": 3}, "validate_every": 100, "warmup": 50, "ema": 0.98},
     "best": {
         "network": {"activation": "none", "binarizer": {"statistic": "none", "activation_ste": "bireal"}},
-        "steps": 100_000, "rate": 1e-3, "binary_rate": 3.0, "clip": 0.05, "warmup": 200, "late_patch": 32,
-        "late_from": 0.5, "validate_every": 2500, "checkpoint_every": 500,
+        "steps": 150_000, "rate": 1e-3, "binary_rate": 3.0, "clip": 0.05, "warmup": 200, "late_patch": 32,
+        "late_from": 0.8, "validate_every": 2500, "checkpoint_every": 500,
     },
     "paper": {
         "network": {"base": "none", "residual": 1.0}, "steps": 600_000, "batch": 16, "patch": 48, "rate": 1e-4,
