@@ -1,6 +1,7 @@
 """Large arrays that are needed again in every step."""
 
 import math
+import os
 import threading
 from typing import Any
 
@@ -44,8 +45,22 @@ class _Pool:
         with self._lock:
             self._free.setdefault(store.size - ALIGNMENT, []).append(store)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._free.clear()
+
+    def after_fork(self) -> None:  # another thread of the parent may have held the lock
+        self._lock = threading.RLock()
+
 
 _pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.after_fork)
+
+
+def clear() -> None:
+    """Give the memory that waits for the next array back to the system: when a run ends, nobody will ask for it."""
+    _pool.clear()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -54,6 +54,16 @@ def test_other_work_frees_what_is_left_over():
     del other
 
 
+def test_clearing_keeps_what_is_in_use():
+    held, left = empty((8,), np.float32), empty((8,), np.float32)
+    held[:] = 3
+    del left
+    gc.collect()
+    arrays.clear()
+    assert not arrays._pool._free
+    assert np.all(held == 3)
+
+
 def test_threads_may_take_and_give_back_at_once():
     wrong = []
 
