@@ -165,7 +165,7 @@ def _convolutions(
 
 @kernel()
 def _block(
-    worker: int, workers: int, barrier: Array, first: int, last: int, out: Array, words: Array, weights: Weights,
+    workers: int, barrier: Array, first: int, last: int, out: Array, words: Array, weights: Weights,
     saved: Saved, moments: Array, a: Array, height: int, width: int,
 ) -> None:  # fmt: skip
     """One block, samples `first` to `last`."""
@@ -210,8 +210,6 @@ def blocks_forward(
         to_tiles(x[s], saved.inputs[0, s])
     for b in range(blocks):
         own, kept = weights_of(weights, b), saved_of(saved, b)
-        _block(
-            worker, workers, barrier, first, last, saved.inputs[b + 1], words[b], own, kept, moments, a, height, width
-        )
+        _block(workers, barrier, first, last, saved.inputs[b + 1], words[b], own, kept, moments, a, height, width)
     for s in range(first, last):
         from_tiles(saved.inputs[blocks, s], y[s])

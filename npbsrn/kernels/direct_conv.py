@@ -83,30 +83,47 @@ def _make_tile(size: int, rows: int) -> Callable[..., Any]:
     return tile
 
 
-def _make_correlate(size: int) -> Any:
-    pair, single = _make_tile(size, MOST_ROWS), _make_tile(size, 1)
+# Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
+# have another one in each process.
+_pair3, _single3, _pair5, _single5 = (_make_tile(size, rows) for size in (3, 5) for rows in (MOST_ROWS, 1))
 
-    @kernel()
-    def correlate(padded: Array, w: Array, y: Array, begin: int, end: int) -> None:
-        """See `correlate`."""
-        n, channels, full, line = padded.shape
-        height, width = y.shape[2:]
-        blocks = w.shape[0]
-        x, filters, out = padded.ravel(), w.ravel(), y.ravel()
-        block = channels * size * size * OUTPUTS
-        pixels = height * width
-        for s in range(n):
-            for top in range(begin, end, MOST_ROWS):
-                for left in range(0, width, LANES):
-                    place = s * channels * full * line + top * line + left
-                    for b in range(blocks):
-                        where = (s * blocks + b) * OUTPUTS * pixels + top * width + left
-                        if top + MOST_ROWS <= end:
-                            pair(x, place, full * line, line, channels, filters, b * block, out, where, pixels, width)
-                        else:
-                            single(x, place, full * line, line, channels, filters, b * block, out, where, pixels, width)
 
-    return correlate
+@kernel()
+def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int) -> None:
+    """Valid correlation, the inputs already padded.
+
+    Parameters
+    ----------
+    padded : (N, C, H + k - 1, W + k - 1) float32, W a multiple of 16
+    w : (B, C, k * k, OUTPUTS) float32
+        Filters by blocks of output channels.
+    y : (N, B * OUTPUTS, H, W) float32
+        Filled from row `begin` to row `end`.
+    size : {3, 5}
+        k.
+    begin, end : int
+    """
+    n, channels, full, line = padded.shape
+    height, width = y.shape[2:]
+    blocks = w.shape[0]
+    x, filters, out = padded.ravel(), w.ravel(), y.ravel()
+    plane, pixels = full * line, height * width
+    for s in range(n):
+        for top in range(begin, end, MOST_ROWS):
+            for left in range(0, width, LANES):
+                place = s * channels * plane + top * line + left
+                for b in range(blocks):
+                    first = b * channels * size * size * OUTPUTS
+                    where = (s * blocks + b) * OUTPUTS * pixels + top * width + left
+                    both = top + MOST_ROWS <= end
+                    if size == 3 and both:
+                        _pair3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+                    elif size == 3:
+                        _single3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+                    elif both:
+                        _pair5(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+                    else:
+                        _single5(x, place, plane, line, channels, filters, first, out, where, pixels, width)
 
 
 def _make_taps(size: int, channels: int) -> Callable[..., Any]:
@@ -157,59 +174,11 @@ def _make_taps(size: int, channels: int) -> Callable[..., Any]:
     return taps
 
 
-def _make_filters(size: int) -> Any:
-    many = max(1, MOST_TAPS // size)
-    several, one = _make_taps(size, many), _make_taps(size, 1)
-
-    @kernel()
-    def filters(padded: Array, dy: Array, dw: Array) -> None:
-        """See `filters`."""
-        n, channels, full, line = padded.shape
-        _, height, width, outputs = dy.shape
-        x, d, out = padded.ravel(), dy.ravel(), dw.ravel()
-        for s in range(n):
-            for o in range(0, outputs, LANES):
-                first = s * height * width * outputs + o
-                for ky in range(size):
-                    c = 0
-                    while c < channels:
-                        place = ((s * channels + c) * full + ky) * line
-                        where = (c * size + ky) * size * outputs + o
-                        if c + many <= channels:
-                            several(
-                                x, place, full * line, line, d, first, outputs, width * outputs, height, width, out,
-                                where, outputs,
-                            )  # fmt: skip
-                            c += many
-                        else:
-                            one(
-                                x, place, full * line, line, d, first, outputs, width * outputs, height, width, out,
-                                where, outputs,
-                            )  # fmt: skip
-                            c += 1
-
-    return filters
+MANY3, MANY5 = MOST_TAPS // 3, max(1, MOST_TAPS // 5)  # input channels at once
+_many3, _one3, _many5, _one5 = _make_taps(3, MANY3), _make_taps(3, 1), _make_taps(5, MANY5), _make_taps(5, 1)
 
 
-SIZES = (3, 5)
-_correlate = {size: _make_correlate(size) for size in SIZES}
-_filters = {size: _make_filters(size) for size in SIZES}
-
-
-def correlate(padded: Array, w: Array, y: Array, begin: int, end: int) -> None:
-    """Valid correlation, the inputs already padded.
-
-    Parameters
-    ----------
-    padded : (N, C, H + k - 1, W + k - 1) float32, W a multiple of 16
-    w : (B, C, k * k, OUTPUTS) float32
-        Filters by blocks of output channels.
-    y : (N, B * OUTPUTS, H, W) float32
-        Filled from row `begin` to row `end`.
-    """
-    _correlate[int(w.shape[2] ** 0.5)](padded, w, y, begin, end)
-
-
+@kernel()
 def filters(padded: Array, dy: Array, dw: Array) -> None:
     """Add to the filters' cotangent that of some samples, one after another.
 
@@ -218,5 +187,32 @@ def filters(padded: Array, dy: Array, dw: Array) -> None:
     padded : (N, C, H + k - 1, W + k - 1) float32
     dy : (N, H, W, O) float32, O a multiple of 16
     dw : (C, k, k, O) float32
+        k is 3 or 5.
     """
-    _filters[dw.shape[1]](padded, dy, dw)
+    n, channels, full, line = padded.shape
+    _, height, width, outputs = dy.shape
+    size = dw.shape[1]
+    many = MANY3 if size == 3 else MANY5
+    x, d, out = padded.ravel(), dy.ravel(), dw.ravel()
+    plane, row, step = full * line, width * outputs, outputs
+    for s in range(n):
+        for o in range(0, outputs, LANES):
+            first = s * height * row + o
+            for ky in range(size):
+                c = 0
+                while c < channels:
+                    place = (s * channels + c) * plane + ky * line
+                    where = (c * size + ky) * size * outputs + o
+                    fits = c + many <= channels
+                    if size == 3 and fits:
+                        _many3(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+                    elif size == 3:
+                        _one3(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+                    elif fits:
+                        _many5(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+                    else:
+                        _one5(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+                    c += many if fits else 1
+
+
+SIZES = (3, 5)

@@ -121,7 +121,7 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     def part(band: tuple[int, int]) -> None:
         first, top = band
         these = slice(first, first + samples)
-        direct_conv.correlate(padded[these], filters, y[these], top, min(top + rows, height))
+        direct_conv.correlate(padded[these], filters, y[these], size, top, min(top + rows, height))
 
     map_parallel(part, [(first, top) for first in range(0, n, samples) for top in range(0, height, rows)])
     return y[:, :outputs, :, :width]

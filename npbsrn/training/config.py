@@ -153,6 +153,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """A network's configuration with one option changed; of a binarizer what is named, unless it is another one."""
+    own = network.get(name)
+    if isinstance(own, Mapping) and isinstance(value, Mapping):
+        first = own.get("name", "bam")
+        value = {**own, **value} if value.get("name", first) == first else value
+    return {**network, name: value}
+
+
 def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] | None = None) -> TrainConfig:
     """Build a configuration from a preset and the options that differ from it.
 
@@ -181,5 +190,5 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
                 raise UsageError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
             values[name] = value
         else:
-            network[name] = value
+            network = with_option(network, name, value)
     return TrainConfig(network=make_network(network).config, **values)

@@ -9,11 +9,12 @@ from npbsrn.errors import DataError, UsageError
 from npbsrn.files import lock
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
+FRESH = "checkpoint-new.npz"  # whole, too: it stands for a moment, until it takes the first one's place
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints that are there, the newest first."""
-    return [folder / name for name in CHECKPOINTS if (folder / name).exists()]
+    return [folder / name for name in (FRESH, *CHECKPOINTS) if (folder / name).exists()]
 
 
 def check_folder(folder: Path, begun: bool) -> None:

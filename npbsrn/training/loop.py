@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from npbsrn import arrays
 from npbsrn.errors import TrainingDivergedError
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
@@ -81,7 +80,6 @@ class Run:
                     self.records.checkpoint(state)
                 if stop and not last:
                     raise KeyboardInterrupt("; the state is saved, --resume goes on")
-        arrays.clear()
         model = self.model(state)
         self.records.weights("weights.npz", model)
         self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")

@@ -20,7 +20,7 @@ from npbsrn.pictures import write_picture
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.curves import draw_curves
-from npbsrn.training.folder import CHECKPOINTS
+from npbsrn.training.folder import CHECKPOINTS, FRESH
 
 Array = np.ndarray[Any, Any]
 
@@ -115,9 +115,9 @@ class Records:
 
     def checkpoint(self, state: State) -> None:
         """Write ``checkpoint.npz``; the one before it stays as ``checkpoint-previous.npz``."""
-        newest, previous, fresh = (self.folder / name for name in (*CHECKPOINTS, "checkpoint-new.npz"))
+        newest, previous, fresh = (self.folder / name for name in (*CHECKPOINTS, FRESH))
         save_checkpoint(fresh, state, self.config, self.origin)
-        with self._writing():  # whenever this is interrupted, one of the first two is there and whole
+        with self._writing():  # whenever this is interrupted, a whole one is there
             if newest.exists():
                 newest.replace(previous)
             fresh.replace(newest)

@@ -3,13 +3,14 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks import make_network
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
-from npbsrn.training.config import TrainConfig
+from npbsrn.training.config import TrainConfig, with_option
 from npbsrn.training.folder import checkpoints
 
 
@@ -26,11 +27,11 @@ def load_newest(folder: Path) -> tuple[State, TrainConfig, Origin]:
     there = checkpoints(folder)
     if not there:
         raise UsageError(f"{folder} holds no run; name the folder of one")
-    for path in there[:-1]:
+    for path, before in pairwise(there):
         try:
             return load_checkpoint(path)
         except WeightsError as error:
-            warnings.warn(f"{error}; {there[-1].name}, the one before it, is used", stacklevel=3)
+            warnings.warn(f"{error}; {before.name}, the one before it, is used", stacklevel=3)
     return load_checkpoint(there[-1])
 
 
@@ -77,7 +78,7 @@ def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, 
         same = (
             dataclasses.replace(config, **{name: value}) == config
             if name in own
-            else make_network({**config.network, name: value}).config == own["network"]
+            else make_network(with_option(config.network, name, value)).config == own["network"]
         )
         if not same:
             kept = own.get(name, config.network.get(name))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from os import PathLike
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from npbsrn import arrays
 from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.models import Model, check_scale, load
 from npbsrn.networks import Network, make_network
@@ -106,7 +108,12 @@ def train(
         None if init is None else Path(init).name,
         teacher=None if teacher is None else _absolute(teacher),
     )
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
+    if resume and (minutes is not None or init is not None):
+        raise UsageError("a resumed run keeps its length and the weights it began with; leave minutes and init out")
     with contextlib.ExitStack() as until_the_end:
+        until_the_end.callback(arrays.clear)
         if resume:
             until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
             state, config, origin = go_on(run, origin, scale, preset, options)
@@ -166,8 +173,6 @@ def _fit_to_time(
     minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None
 ) -> TrainConfig:
     """A configuration whose steps take about so long: some steps are timed, and thrown away."""
-    if not minutes > 0:
-        raise UsageError(f"minutes must be above 0, not {minutes!r}")
     seconds = {}
     with quiet_blas():
         for patch in {config.patch, config.late_patch or config.patch}:

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; "
+TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; from npbsrn.ops.conv import conv2d; "
+TINY += "x = np.ones((1, 1, 2, 2), np.float32); y, pull = conv2d(x, np.ones((1, 1, 3, 3), np.float32)); pull(y); "
 TINY += "w = np.ones((2, 3, 1, 1), np.float32); print(binary_filters([w], np.ones(1, np.float32), 'identity')[0][1])"
 
 

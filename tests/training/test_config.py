@@ -92,3 +92,9 @@ def test_unknown_options_are_refused(options, message):
 def test_unknown_presets_are_refused():
     with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, best, paper"):
         make_config(4, "fast")
+
+
+def test_options_of_a_binarizer_are_changed_one_by_one():
+    own = make_config(4, "best").network["binarizer"]
+    assert make_config(4, "best", {"binarizer": {"alpha": "one"}}).network["binarizer"] == own | {"alpha": "one"}
+    assert make_config(4, "best", {"binarizer": {"name": "float"}}).network["binarizer"] == {"name": "float"}

@@ -173,3 +173,23 @@ def test_a_finished_run_resumes_to_itself(train, tmp_path):
     before = arrays(tmp_path / "run/weights.npz")
     npbsrn.train(None, 4, tmp_path / "run", resume=True, progress=False, cache=tmp_path / "cache")
     assert same(before, arrays(tmp_path / "run/weights.npz"))
+
+
+def test_a_run_keeps_its_options_its_length_and_its_first_weights(train, tmp_path):
+    train(binarizer={"statistic": "none"})
+    again = {"resume": True, "progress": False, "cache": tmp_path / "cache", "output": tmp_path / "run"}
+    npbsrn.train(binarizer={"statistic": "none"}, **again)  # the same, said again
+    with pytest.raises(npbsrn.NpbsrnError, match="keeps its binarizer"):
+        npbsrn.train(binarizer={"statistic": "mean"}, **again)
+    for option in ({"minutes": 1}, {"init": tmp_path / "run"}):
+        with pytest.raises(npbsrn.NpbsrnError, match="leave minutes and init out"):
+            npbsrn.train(**again, **option)
+
+
+def test_a_checkpoint_that_had_no_time_to_take_its_place_is_the_newest(train, tmp_path):
+    train()
+    run = tmp_path / "run"
+    (run / "checkpoint.npz").rename(run / "checkpoint-new.npz")
+    (run / "checkpoint-previous.npz").write_bytes(b"damaged")
+    npbsrn.train(output=run, resume=True, progress=False, cache=tmp_path / "cache")
+    assert load_arrays(run / "checkpoint-new.npz")[1]["step"] == 8

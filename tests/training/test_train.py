@@ -60,7 +60,7 @@ def test_a_time_budget_sets_the_steps(train, monkeypatch):
     ticks = iter(np.arange(0, 1e6, 0.25))
     monkeypatch.setattr(start.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
     assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * start.TRAINING_SHARE / 0.25)
-    with pytest.raises(UsageError, match="minutes must be above 0"):
+    with pytest.raises(UsageError, match="minutes must be a number above 0"):
         train("other", minutes=0)
 
 
