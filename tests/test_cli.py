@@ -59,7 +59,7 @@ def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
     assert main(["train", "-o", run, "--resume", "--quiet"]) == 0
     assert main(["compact", run, "-o", str(tmp_path / "carried")]) == 0
     assert f"npbsrn train DIR -o {tmp_path / 'carried'} --resume goes on with it" in capsys.readouterr().out
-    assert main(["train", "-o", str(tmp_path / "carried"), "--resume", "--quiet"]) == 0
+    assert main(["train", str(photographs), "-o", str(tmp_path / "carried"), "--resume", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", str(tmp_path / "r.json")]) == 0
     table = capsys.readouterr().out

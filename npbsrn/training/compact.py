@@ -78,5 +78,6 @@ def compact_run(run: str | PathLike[str], output: str | PathLike[str]) -> tuple[
     state, config, origin = load_newest(Path(run))
     small, path = round_state(state), Path(output) / CHECKPOINTS[0]
     with own_folder(Path(output), begun=False):
-        save_checkpoint(path, small, config, origin, compress=True)
+        # where the pictures lie here says nothing elsewhere; that they are the same is seen by their digest
+        save_checkpoint(path, small, config, dataclasses.replace(origin, folder=None), compress=True)
     return path, small

@@ -56,7 +56,7 @@ def test_a_compact_state_is_near_and_small(tmp_path, used_state):
     assert path == tmp_path / "out/checkpoint.npz"
     assert path.stat().st_size < 0.55 * (tmp_path / "run/checkpoint.npz").stat().st_size
     again, *rest = load_checkpoint(path)
-    assert rest == [config, ORIGIN]
+    assert rest == [config, dataclasses.replace(ORIGIN, folder=None)]
     assert (again.step, again.best, again.psnr, again.seconds) == (7, 25.5, 25.25, 9.5)
     for group in GROUPS:
         for name, array in getattr(state, group).items():
@@ -73,14 +73,17 @@ def test_the_papers_network_fits_into_ten_megabytes(tmp_path, used_state):
     assert path.stat().st_size < 10e6
 
 
-def test_a_compact_run_goes_on(train, tmp_path, monkeypatch):
+def test_a_compact_run_goes_on(train, tmp_path, photographs, monkeypatch):
     train("whole", width=16)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3)
         with pytest.raises(KeyboardInterrupt):
             train("stopped", width=16)
     compact_run(tmp_path / "stopped", tmp_path / "carried")
-    npbsrn.train(output=tmp_path / "carried", resume=True, progress=False, cache=tmp_path / "cache")
+    again = {"output": tmp_path / "carried", "resume": True, "progress": False, "cache": tmp_path / "cache"}
+    with pytest.raises(UsageError, match="name a folder of pictures"):
+        npbsrn.train(**again)
+    npbsrn.train(photographs, **again)
     assert load_arrays(tmp_path / "carried/checkpoint.npz")[1]["step"] == 8
     whole, carried = (arrays(tmp_path / run / "weights.npz") for run in ("whole", "carried"))
     assert not same(whole, carried)
