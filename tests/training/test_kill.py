@@ -23,7 +23,7 @@ def command(*words):
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
-    start = [str(photographs), "--batch", "2", "--patch", "6", "--steps", "1500"]
+    start = [str(photographs), "--batch", "2", "--patch", "6", "--steps", "4000"]
     subprocess.run(command(*start, "-o", str(tmp_path / "whole")), check=True, stdout=subprocess.DEVNULL)
 
     chance, kills, hurt = random.Random(3), 0, tmp_path / "hurt"
