@@ -5,7 +5,7 @@ Forward only; gradients are autograd's. Parameters have npbsrn's names.
 
 from typing import Any
 
-from npbsrn.networks import FACTORS
+from npbsrn.networks import FACTORS, PADDINGS
 from npbsrn.ops.enlarge import enlarge
 
 
@@ -48,7 +48,7 @@ class TorchBsrn:
             w_s = w_s[-1:]
         alpha = p.get(f"{name}.binarizer.alpha", torch.ones(len(w_s), dtype=w_s[0].dtype))
         beta = p.get(f"{name}.binarizer.beta", torch.ones(len(a_s), dtype=a_s[0].dtype))
-        a = sum(b * a.abs().mean(1, keepdim=True) * a for b, a in zip(beta, a_s, strict=True))
+        a = sum(b * self.statistic(a) * a for b, a in zip(beta, a_s, strict=True))
         a = f.batch_norm(
             a, None, None, p[f"{name}.binarizer.gain"], p[f"{name}.binarizer.shift"], training=True, eps=1e-5
         )
@@ -57,22 +57,33 @@ class TorchBsrn:
         wb = self.sign((w - mean) / torch.sqrt(var + 1e-5), o.get("filter_ste", "identity"))
         ab = self.sign(a, o.get("activation_ste", "clip"))
         size = wb.shape[-1]
-        counts = f.conv2d(f.pad(ab, (size // 2,) * 4, value=1.0), wb)
+        counts = f.conv2d(f.pad(ab, (size // 2,) * 4, value=PADDINGS[self.config["padding"]]), wb)
         return counts * w_s[-1].abs().mean((1, 2, 3))[:, None, None]
+
+    def statistic(self, a: Any) -> Any:
+        """E of eq. 9."""
+        kind = self.options.get("statistic", "abs")
+        return 1 if kind == "none" else (a.abs() if kind == "abs" else a).mean(1, keepdim=True)
+
+    def act(self, name: str, x: Any) -> Any:
+        """PReLU, or nothing."""
+        if self.config["activation"] == "none":
+            return x
+        return self.torch.nn.functional.prelu(x, self.params[f"{name}.slope"])
 
     def lb_block(self, name: str, x: Any, filters3: list[Any]) -> Any:
         """LB-block; `filters3` are the 3x3 filters of the HPB's earlier blocks."""
-        f, p = self.torch.nn.functional, self.params
+        p = self.params
         w1, w2, w3 = (p[f"{name}.conv{n}.weight"] for n in (1, 2, 3))
         a1 = x
-        a2 = f.prelu(self.binary_conv(f"{name}.conv1", [a1], [*filters3, w1]), p[f"{name}.act1.slope"])
-        a3 = f.prelu(self.binary_conv(f"{name}.conv2", [a1, a2], [w2]), p[f"{name}.act2.slope"])
+        a2 = self.act(f"{name}.act1", self.binary_conv(f"{name}.conv1", [a1], [*filters3, w1]))
+        a3 = self.act(f"{name}.act2", self.binary_conv(f"{name}.conv2", [a1, a2], [w2]))
         return x + self.config["residual"] * self.binary_conv(f"{name}.conv3", [a1, a2, a3], [w2, w3])
 
     def __call__(self, x: Any) -> Any:
         """(N, 3, H, W) to (N, 3, H * scale, W * scale)."""
         torch, scale = self.torch, self.config["scale"]
-        head = self.conv("head", x - 0.5)
+        head = self.conv("head", (x - 0.5) * self.config["input_gain"])
         y = head
         for block in range(1, self.config["blocks"] + 1):
             name = f"body.hpb.{block}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers import describe, make_binarizer
+from npbsrn.binarizers.scheme import Binarizer
 from npbsrn.block_chain import BlockChain
 from npbsrn.blocks import BinaryBlock, BinaryConv, BlockGroup
 from npbsrn.errors import UsageError
@@ -128,38 +129,28 @@ def bsrn(
     """
     scheme = make_binarizer(binarizer or {})
     act: Layer = PReLU(width) if activation == "prelu" else Identity()
-    pad_value = PADDINGS[padding]
-
-    def lb_block(nth: int) -> BinaryBlock:
-        convs = (
-            BinaryConv(width, 3, scheme, inputs=1, filters=nth, pad_value=pad_value),
-            BinaryConv(width, 1, scheme, inputs=2, filters=1),
-            BinaryConv(width, 1, scheme, inputs=3, filters=2),
-        )
-        return BinaryBlock(convs, act, skip, residual)
-
-    hpb = BlockGroup((lb_block(1), lb_block(2)))
-    body = Chain(
-        (
-            ("hpb", BlockChain((hpb,) * blocks)),
-            ("trunk", Conv(width, width)),
-        )
-    )
+    first, second = (_lb_block(nth, width, scheme, act, skip, residual, PADDINGS[padding]) for nth in (1, 2))
+    hpb = BlockGroup((first, second))
+    body = Chain((("hpb", BlockChain((hpb,) * blocks)), ("trunk", Conv(width, width))))
     config = {
         "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
         "skip": skip, "residual": residual, "tail": tail, "padding": padding, "input_gain": input_gain,
         "binarizer": describe(scheme),
     }  # fmt: skip
-    return Network(
-        config,
-        Chain(
-            (
-                ("head", Conv(3, width)),
-                ("body", Residual(body)),
-                ("tail", Tail(FACTORS[scale], width, tail == "composed")),
-            )
-        ),
+    last = Tail(FACTORS[scale], width, tail == "composed")
+    return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", last))))
+
+
+def _lb_block(
+    nth: int, width: int, scheme: Binarizer, act: Layer, skip: str, residual: float, pad_value: float
+) -> BinaryBlock:
+    """The `nth` LB-block of an HPB: its 3x3 filters accumulate with those of the blocks before it."""
+    convs = (
+        BinaryConv(width, 3, scheme, inputs=1, filters=nth, pad_value=pad_value),
+        BinaryConv(width, 1, scheme, inputs=2, filters=1),
+        BinaryConv(width, 1, scheme, inputs=3, filters=2),
     )
+    return BinaryBlock(convs, act, skip, residual)
 
 
 PADDINGS = {"one": 1.0, "zero": 0.0}

@@ -123,16 +123,16 @@ def _sample_back(
 
 @kernel()
 def _input_back(
-    s: int, pixels: int, dy: Array, weights: Weights, saved: Saved, dz: Array, norm: Norm, dx: Array, room: Room
+    s: int, pixels: int, weights: Weights, saved: Saved, dz: Array, norm: Norm, stream: Array, room: Room
 ) -> None:
-    """The block's own input: the shortcut, and A_0's part in all three sums."""
+    """The block's own input: the shortcut, which is what `stream` holds, and A_0's part in all three sums."""
     for place in range(0, pixels, LANES):
         norm_back(dz[0, s], saved.totals[0, s], 0, place, saved, norm)
         e = activate(saved.inputs[s], saved.counts[0, s], 0, place, weights, room.a)
         side = activation_back(dz, s, 0, place, e, weights, room)
         for c in range(WIDTH):
             at, a, ds = WIDTH * place + LANES * c, load(room.a, c * LANES), load(room.ds, c * LANES)
-            store(dx[s], at, load(dy[s], at) + magnitude_back(a, ds, e, side, weights.statistic))
+            look_up.add_to(stream[s], at, magnitude_back(a, ds, e, side, weights.statistic))
 
 
 @kernel()
@@ -193,25 +193,25 @@ def _convolution_back(
 
 @kernel()
 def _block_back(
-    worker: int, workers: int, barrier: Array, height: int, width: int, dy: Array, dx: Array, nibbles: Array,
+    worker: int, workers: int, barrier: Array, height: int, width: int, stream: Array, nibbles: Array,
     weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
 ) -> None:  # fmt: skip
-    """One block; `dx` may be `dy`."""
-    n, pixels = dy.shape[0], height * width
+    """One block: in `stream` the cotangent of its output becomes that of its input."""
+    n, pixels = stream.shape[0], height * width
     low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
     parts[:, low:high] = 0
     # one after another with a constant, so that each becomes code of its own: a tenth of the backward pass
-    _convolution_back(2, low, high, height, width, dy, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(2, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
     wait(barrier, workers)
     _batch_means(2, grads, weights, saved, n * pixels, norm)
-    _convolution_back(1, low, high, height, width, dy, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(1, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
     wait(barrier, workers)
     _batch_means(1, grads, weights, saved, n * pixels, norm)
-    _convolution_back(0, low, high, height, width, dy, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(0, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
     wait(barrier, workers)
     _batch_means(0, grads, weights, saved, n * pixels, norm)
     for s in range(share_start(low, n), share_start(high, n)):
-        _input_back(s, pixels, dy, weights, saved, dz, norm, dx, room)
+        _input_back(s, pixels, weights, saved, dz, norm, stream, room)
         _betas_back(grads, s, 0, room)
     _add_shares(parts[0], 9, worker, workers, grads.filters3, room)
     _add_shares(parts[1], 1, worker, workers, grads.filters1[0], room)
@@ -221,7 +221,7 @@ def _block_back(
 @kernel()
 def blocks_backward(
     worker: int, workers: int, barrier: Array, dy: Array, dx: Array, nibbles: Array, weights: Weights, ste: int,
-    saved: Saved, cotangent: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
+    saved: Saved, stream: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
 ) -> None:  # fmt: skip
     """One worker's share of a chain of blocks.
 
@@ -237,7 +237,7 @@ def blocks_backward(
     ste : int
         `IDENTITY`, `CLIP` or `BIREAL`.
     saved : Saved
-    cotangent : (N, H * W * 48) float32
+    stream : (N, H * W * 48) float32
         Room for that of the stream between the blocks.
     dz : (3, N, H * W * 48) float32
         Room for the cotangents of BN's results, then of what BN took in.
@@ -253,11 +253,11 @@ def blocks_backward(
     norm = Norm(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32))
     first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
     for s in range(first, last):
-        to_tiles(dy[s], cotangent[s])
+        to_tiles(dy[s], stream[s])
     for b in range(nibbles.shape[0] - 1, -1, -1):
         _block_back(
-            worker, workers, barrier, height, width, cotangent, cotangent, nibbles[b], weights_of(weights, b), ste,
+            worker, workers, barrier, height, width, stream, nibbles[b], weights_of(weights, b), ste,
             saved_of(saved, b), dz, norm, parts[b % 2], _grads_of(grads, b), room,
         )  # fmt: skip
     for s in range(first, last):
-        from_tiles(cotangent[s], dx[s])
+        from_tiles(stream[s], dx[s])

@@ -136,8 +136,8 @@ def _convolution(
     """Binarize, convolve, and add what comes out to the later sums, or to the block's input."""
     bits, counts, totals = saved.bits[conv, s], saved.counts[conv, s], saved.totals.ravel()
     _, n, size = saved.totals.shape
+    mean, inverse, gain, shift = saved.mean[conv], saved.inverse[conv], weights.gain[conv], weights.shift[conv]
     for y in range(height):
-        mean, inverse, gain, shift = saved.mean[conv], saved.inverse[conv], weights.gain[conv], weights.shift[conv]
         _pack_row(saved.totals[conv, s], y, height, width, mean, inverse, gain, shift, bits)
     for y in range(height):
         for left in range(0, width, LANES):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.arrays import empty
-from npbsrn.ops.conv import conv2d
+from npbsrn.ops.conv import conv2d_ref
 from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu, scale_channels, weight_by_statistic, weighted_sum
 from npbsrn.ops.sign import binarize
@@ -62,7 +62,7 @@ def lb_block_ref(
         normal, mean, variance, pull_normal = standardize(total, (0, 2, 3))
         z, pull_z = affine(normal, weights.gain[n], weights.shift[n])
         bits, pull_bits = binarize(z, ste)
-        counts, pull_counts = conv2d(bits, weights.filters[n], pad_value=1.0)
+        counts, pull_counts = conv2d_ref(bits, weights.filters[n], pad_value=1.0)
         a, pull_scale = scale_channels(counts, weights.scale[n])
         pull_act = None
         if n < 2:

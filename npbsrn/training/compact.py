@@ -51,7 +51,9 @@ def round_state(state: State) -> State:
 
 
 def compact_run(run: str | PathLike[str], output: str | PathLike[str]) -> tuple[Path, State]:
-    """Write the newest state of a run as a new run's folder, from which ``train(output=output, resume=True)`` goes on.
+    """Write the newest state of a run as a new run's folder.
+
+    There ``train(folder, output=output, resume=True)`` goes on with it, where `folder` holds the same pictures.
 
     What is carried is the state alone; metrics, pictures and the best weights stay where they are. Weights and moments
     are rounded, so that the end is no longer the same bit for bit.

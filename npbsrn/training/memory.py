@@ -11,7 +11,7 @@ MEMINFO = Path("/proc/meminfo")
 
 # What the fast step holds for each value that a convolution gives: 7.7 to 9.1 bytes were measured at x2, x3 and x4,
 # with 5 and 20 HPBs and 8 and 16 patches of 48x48. Networks and patches that need the readable operations take three
-# times as much: what is refused never fits, what is not refused may still be too large.
+# times as much: what is refused would not fit, or hardly, and what is not refused may still be too large.
 BYTES = 8
 
 

@@ -101,13 +101,7 @@ def train(
     if scale is not None:
         check_scale(scale)
     run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
-    judged = validation if isinstance(validation, list | tuple) else [] if validation is None else [validation]
-    origin = Origin(
-        None if folder is None else _absolute(folder),
-        tuple(_absolute(place) for place in judged),
-        None if init is None else Path(init).name,
-        teacher=None if teacher is None else _absolute(teacher),
-    )
+    origin = _origin(folder, validation, init, teacher)
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
     if resume and (minutes is not None or init is not None):
@@ -161,6 +155,17 @@ def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -
         elif not name.startswith("tail."):
             raise WeightsError(f"{init} does not fit the network: {name} has no place or another shape; take its width")
     return fresh
+
+
+def _origin(folder: Any, validation: Any, init: Any, teacher: Any) -> Origin:
+    """What is said of places, as absolute paths."""
+    judged = validation if isinstance(validation, list | tuple) else [] if validation is None else [validation]
+    return Origin(
+        None if folder is None else _absolute(folder),
+        tuple(_absolute(place) for place in judged),
+        None if init is None else Path(init).name,
+        teacher=None if teacher is None else _absolute(teacher),
+    )
 
 
 def _absolute(folder: Any) -> str:

@@ -8,7 +8,7 @@ from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.networks import make_network
 from npbsrn.params import leaves, nest
 from npbsrn.training.checkpoint import State
-from npbsrn.training.config import TrainConfig
+from npbsrn.training.config import PRESETS, TrainConfig
 from npbsrn.training.optimizer import Vector
 from npbsrn.training.step import first_state, loss_and_grads, train_step
 
@@ -24,6 +24,8 @@ CASES = {
     "x2": {"scale": 2},
     "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
     "x4 bireal": {"scale": 4, "binarizer": {"activation_ste": "bireal", "filter_ste": "clip"}},
+    "x4 best": {"scale": 4} | PRESETS["best"]["network"],
+    "x2 signed mean": {"scale": 2, "padding": "zero", "input_gain": 2.0, "binarizer": {"statistic": "mean"}},
     **{row: {"scale": 2, "binarizer": options} for row, options in ABLATIONS.items()},
 }
 
