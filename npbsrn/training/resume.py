@@ -47,17 +47,20 @@ def go_on(
     here : Origin
         What is said now: other places of the same pictures and teacher, other validation folders.
     scale, preset, options
-        What is said again must be the same.
+        What is said again must be the same, but for ``steps``: a run may become longer or shorter than it was begun.
 
     Raises
     ------
     UsageError
-        If there is no run, or something is said that it does not have.
+        If there is no run, something is said that it does not have, or it is beyond the steps it is given.
     WeightsError
         If all checkpoints are damaged.
     """
     state, config, before = load_newest(folder)
-    _refuse_changes(config, scale, preset, options)
+    _refuse_changes(config, scale, preset, {name: value for name, value in options.items() if name != "steps"})
+    config = dataclasses.replace(config, steps=options.get("steps", config.steps))
+    if config.steps < state.step:
+        raise UsageError(f"the run is at step {state.step} already; give it at least so many steps")
     origin = dataclasses.replace(
         before,
         folder=here.folder or before.folder,
@@ -70,7 +73,7 @@ def go_on(
 
 
 def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, options: Mapping[str, Any]) -> None:
-    """A resumed run keeps its configuration: what is said again must be the same."""
+    """Apart from its length a resumed run keeps its configuration: what is said again must be the same."""
     if preset is not None:
         raise UsageError("a resumed run keeps its own options; leave the preset out")
     own = dataclasses.asdict(config)

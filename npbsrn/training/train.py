@@ -63,7 +63,8 @@ def train(
     preset : {"default", "quick", "best", "paper"}, optional
     resume : bool
         Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
-        interruption.
+        interruption. With another number of ``steps`` it becomes longer or shorter: from here on schedule and
+        ``late_from`` are those of a run of that length.
     validation : path or several, optional
         Folders to judge the weights on while training; the first decides which weights are best. By default the first
         pictures of DIV2K's valid half if `folder` is the one that holds DIV2K, else some pictures of `folder` that are
@@ -105,7 +106,7 @@ def train(
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
     if resume and (minutes is not None or init is not None):
-        raise UsageError("a resumed run keeps its length and the weights it began with; leave minutes and init out")
+        raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
     with contextlib.ExitStack() as until_the_end:
         until_the_end.callback(arrays.clear)
         if resume:

@@ -1,3 +1,5 @@
+import contextlib
+import json
 import warnings
 
 import numpy as np
@@ -44,8 +46,32 @@ def test_resume_after_a_crash_between_checkpoints(train, tmp_path, monkeypatch):
 
 def test_a_resumed_run_keeps_its_options(train, tmp_path):
     train()
-    with pytest.raises(UsageError, match="a resumed run keeps its steps of 8; leave the option out"):
-        npbsrn.train(None, 4, tmp_path / "run", resume=True, steps=9)
+    with pytest.raises(UsageError, match="a resumed run keeps its batch of 2; leave the option out"):
+        npbsrn.train(None, 4, tmp_path / "run", resume=True, batch=3)
+
+
+@pytest.mark.parametrize(("steps", "at"), [(5, 2), (12, 2), (12, 7)])
+def test_a_resumed_run_takes_another_length(train, tmp_path, monkeypatch, steps, at):
+    constant = {"schedule": "step"}  # so that no step before `at` knows how long the run is
+    train("whole", steps=steps, **constant)
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        interrupt_at(patch, at)  # in the last step of 8 it does nothing: that run has ended
+        train("changed", steps=8, **constant)
+    again = {"resume": True, "progress": False, "cache": tmp_path / "cache", "output": tmp_path / "changed"}
+    npbsrn.train(steps=steps, **again)
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "changed/checkpoint.npz"))
+    assert json.loads((tmp_path / "changed/config.json").read_text())["steps"] == steps
+    with pytest.raises(UsageError, match=f"the run is at step {steps} already"):
+        npbsrn.train(steps=steps - 1, **again)
+
+
+def test_the_schedule_of_a_resumed_run_follows_its_new_length(train, tmp_path):
+    train(warmup=0, rate=1.0e-3)
+    again = {"resume": True, "progress": False, "cache": tmp_path / "cache", "output": tmp_path / "run"}
+    npbsrn.train(steps=16, **again)
+    rates = {row["step"]: float(row["rate"]) for row in read_metrics(tmp_path / "run")}
+    assert rates["8"] == pytest.approx(1e-3 * 0.5 * (1 + np.cos(np.pi * 7 / 8)), rel=1e-3)
+    assert rates["12"] == pytest.approx(1e-3 * 0.5 * (1 + np.cos(np.pi * 11 / 16)), rel=1e-3)
 
 
 def test_a_resumed_run_remembers_its_validation_folder(train, photographs, tmp_path, monkeypatch):
@@ -175,7 +201,7 @@ def test_a_finished_run_resumes_to_itself(train, tmp_path):
     assert same(before, arrays(tmp_path / "run/weights.npz"))
 
 
-def test_a_run_keeps_its_options_its_length_and_its_first_weights(train, tmp_path):
+def test_a_run_keeps_its_options_and_its_first_weights(train, tmp_path):
     train(binarizer={"statistic": "none"})
     again = {"resume": True, "progress": False, "cache": tmp_path / "cache", "output": tmp_path / "run"}
     npbsrn.train(binarizer={"statistic": "none"}, **again)  # the same, said again
