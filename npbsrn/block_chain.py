@@ -44,7 +44,7 @@ class BlockChain:
         for g, group in enumerate(self.groups, 1):
             filters: Remembered = ()
             for n, block in enumerate(group.blocks, 1):
-                own, remembered, back_weights = _weights(block, params[str(g)][str(n)], filters)
+                own, remembered, back_weights = block_weights(block, params[str(g)][str(n)], filters)
                 filters, pull_filters = long_range(remembered)
                 weights.append(own)
                 # where a group ends, nothing comes back to its filters
@@ -92,7 +92,7 @@ def _kind(block: BinaryBlock) -> Any:
     return convs, block.activation, block.skip, block.residual
 
 
-def _weights(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[LBWeights, Remembered, BackWeights]:
+def block_weights(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[LBWeights, Remembered, BackWeights]:
     """A block's binarized filters and other weights; ``back`` maps (dweights, dfilters) to (dfilters, grads)."""
     scheme = block.convs[0].scheme
     assert isinstance(scheme, Bam)
@@ -109,7 +109,7 @@ def _weights(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[L
     for n, o in enumerate(own):
         beta[n, used[n]] = o.get("beta", 1)
     learned = isinstance(block.activation, PReLU)
-    slope = [params[f"act{n}"]["slope"] if learned else np.ones(CHANNELS, np.float32) for n in (1, 2)]
+    slope = [params[f"act{n}"]["slope"] if learned else np.ones_like(scales[0]) for n in (1, 2)]
     gain, shift = (np.stack([o[name] for o in own]) for name in ("gain", "shift"))
 
     def back(d: LBWeights, dfilters: RememberedGrad) -> tuple[RememberedGrad, Params]:

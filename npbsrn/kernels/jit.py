@@ -9,7 +9,9 @@ from numba import njit
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
 # changed.
-STAMP = blake2b(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+PLACES = ("kernels", "packed")  # of the package, where kernels are
+SOURCES = sorted(path for place in PLACES for path in (Path(__file__).parents[1] / place).glob("*.py"))
+STAMP = blake2b(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
 
 # Sums may be reordered, so that they can be done in vectors; everything else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}

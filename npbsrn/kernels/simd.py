@@ -4,7 +4,7 @@ Numba's own loops do not become good vector code where a loop is short or has se
 whether they overlap). Here a kernel says what the vectors do: ``store(out, at, load(x, at) * factor + shift)``.
 
 A vector holds 16 pixels (or 16 channels). Arrays are C-contiguous; places in them are counted in elements. Types:
-`f32x16`, `u16x16`, and `mask16`, what a comparison gives.
+`f32x16`, `u16x16`, `u32x16`, and `mask16`, what a comparison gives.
 """
 
 import operator
@@ -36,8 +36,9 @@ class Vector(types.Type):
 
 f32x16 = Vector("f32x16", ir.FloatType())
 u16x16 = Vector("u16x16", ir.IntType(16))
+u32x16 = Vector("u32x16", ir.IntType(32))
 mask16 = Vector("mask16", ir.IntType(1))
-VECTORS = {kind.name: kind for kind in (f32x16, u16x16, mask16)}
+VECTORS = {kind.name: kind for kind in (f32x16, u16x16, u32x16, mask16)}
 
 
 def _by_name(name: str) -> Vector:
@@ -195,6 +196,46 @@ def magnitude(typing: Any, x: Any) -> Any:
 def to_float(typing: Any, x: Any) -> Any:
     """Whole numbers as float32."""
     return f32x16(u16x16), lambda context, builder, signature, args: builder.uitofp(args[0], f32x16.vector)
+
+
+@intrinsic
+def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once, on every CPU."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vectors = [
+            value if given == f32x16 else broadcast(builder, context.cast(builder, value, given, types.float32), f32x16)
+            for value, given in zip(args, signature.args, strict=True)
+        ]
+        kind = ir.FunctionType(f32x16.vector, [f32x16.vector] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32"), vectors)
+
+    return f32x16(x, y, z), codegen
+
+
+@intrinsic
+def no_bits(typing: Any) -> Any:
+    """All lanes 0, to push bits into."""
+    return u32x16(), lambda context, builder, signature, args: ir.Constant(u32x16.vector, None)
+
+
+@intrinsic
+def push_sign(typing: Any, bits: Any, x: Any) -> Any:
+    """``2 * bits + (x < 0)``, lane by lane, of float32 that is not -0.0: its highest bit is moved over."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = u32x16.vector
+        kind = ir.FunctionType(vector, [vector] * 3)
+        shift = cgutils.get_or_insert_function(builder.module, kind, "llvm.fshl.v16i32")
+        return builder.call(shift, [args[0], builder.bitcast(args[1], vector), ir.Constant(vector, [1] * LANES)])
+
+    return u32x16(u32x16, f32x16), codegen
+
+
+@intrinsic
+def low_words(typing: Any, x: Any) -> Any:
+    """The low halves of whole numbers of 32 bits."""
+    return u16x16(u32x16), lambda context, builder, signature, args: builder.trunc(args[0], u16x16.vector)
 
 
 @intrinsic

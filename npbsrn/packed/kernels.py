@@ -1,0 +1,152 @@
+"""Popcount convolutions of one tile of 32 pixels: the inputs stay in registers while the output channels pass by."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from npbsrn.kernels.cpu import features
+from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.simd import I32, I64, at, data
+
+Array = np.ndarray[Any, Any]
+
+TILE = 32  # pixels
+PLANES = 3  # at once: with 3x3 filters 27 words, that AVX-512's 32 registers hold
+
+# Of vectors of 512 bits the popcount is one instruction with BITALG; without it, it is made of instructions on bytes.
+WIDE = "avx512bitalg" in features()
+LANES = 32 if WIDE else 16
+WORD, BYTE = ir.IntType(16), ir.IntType(8)
+WORDS, BYTES = ir.VectorType(WORD, LANES), ir.VectorType(BYTE, 2 * LANES)
+
+
+def _splat(builder: Any, word: Any) -> Any:
+    undefined = ir.Constant(WORDS, ir.Undefined)
+    first = builder.insert_element(undefined, word, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
+def _ones(builder: Any, x: Any) -> Any:
+    """Bits that are set, by word or by byte."""
+    lanes = WORDS if WIDE else BYTES
+    name = f"llvm.ctpop.v{lanes.count}i{lanes.element.width}"
+    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(lanes, [lanes]), name)
+    return builder.call(count, [builder.bitcast(x, lanes)])
+
+
+def _by_word(builder: Any, total: Any) -> Any:
+    """Sums of words from sums of bytes, of which 27 words make 216 at most."""
+    if WIDE:
+        return total
+    words, eight = builder.bitcast(total, WORDS), ir.Constant(WORDS, [8] * LANES)
+    return builder.add(builder.lshr(words, eight), builder.and_(words, ir.Constant(WORDS, [255] * LANES)))
+
+
+def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
+    @intrinsic
+    def count(
+        typing: Any, bits: Any, place: Any, row: Any, plane: Any, words: Any, first: Any, outputs: Any, out: Any
+    ) -> Any:
+        """``out[32 o :+32] (+)= popcount(bits ^ words[first + o * step ...])`` over `planes` and all taps."""
+        i = types.intp
+        signature = types.void(bits, i, i, i, words, i, i, out)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
+            place, row, plane, first, outputs = (args[k] for k in (1, 2, 3, 5, 6))
+            for half in range(0, TILE, LANES):
+                inputs = []
+                for p in range(planes):
+                    for ky in range(size):
+                        rows = builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky))
+                        line = builder.add(place, builder.add(*rows))
+                        for kx in range(size):
+                            source = at(builder, b, builder.add(line, ir.Constant(I64, half + kx)), WORDS)
+                            inputs.append(builder.load(source, align=2))
+                with cgutils.for_range(builder, outputs) as loop:
+                    start = builder.add(first, builder.mul(loop.index, ir.Constant(I64, len(inputs))))
+                    total = None
+                    for k, x in enumerate(inputs):
+                        word = builder.load(builder.gep(w, [builder.add(start, ir.Constant(I64, k))]))
+                        ones = _ones(builder, builder.xor(x, _splat(builder, word)))
+                        total = ones if total is None else builder.add(total, ones)
+                    total = _by_word(builder, total)
+                    where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, half))
+                    target = at(builder, r, where, WORDS)
+                    if more:
+                        total = builder.add(total, builder.load(target, align=2))
+                    builder.store(total, target, align=2)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return count
+
+
+# Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
+# have another one in each process.
+_begin31, _begin32, _begin33 = (_make_count(3, planes, False) for planes in (1, 2, 3))
+_add31, _add32, _add33 = (_make_count(3, planes, True) for planes in (1, 2, 3))
+_begin11, _begin12, _begin13 = (_make_count(1, planes, False) for planes in (1, 2, 3))
+_add11, _add12, _add13 = (_make_count(1, planes, True) for planes in (1, 2, 3))
+
+
+@kernel(forceinline=True)
+def count3(
+    bits: Array, place: int, row: int, plane: int, planes: int, words: Array, first: int, outputs: int, out: Array
+) -> None:
+    """Counts of a 3x3 convolution at 32 pixels.
+
+    Parameters
+    ----------
+    bits : array of uint16
+        Words of 16 channels, set where an activation is negative; three rows of them, each of `planes`.
+    place, row, plane : int
+        Of the word above and to the left of the first pixel; from there to the next row and to the next plane.
+    planes : int
+    words : array of uint16
+        Of the filters, see `npbsrn.packed.pack.pack_filters`, from `first` on.
+    first, outputs : int
+    out : (outputs * 32,) uint16
+        Products of -1, by output channel and pixel.
+    """
+    if planes == 1:
+        _begin31(bits, place, row, plane, words, first, outputs, out)
+    elif planes == 2:
+        _begin32(bits, place, row, plane, words, first, outputs, out)
+    else:
+        _begin33(bits, place, row, plane, words, first, outputs, out)
+    for p in range(PLANES, planes, PLANES):
+        at_bits, at_words = place + p * plane, first + outputs * 9 * p
+        if planes - p == 1:
+            _add31(bits, at_bits, row, plane, words, at_words, outputs, out)
+        elif planes - p == 2:
+            _add32(bits, at_bits, row, plane, words, at_words, outputs, out)
+        else:
+            _add33(bits, at_bits, row, plane, words, at_words, outputs, out)
+
+
+@kernel(forceinline=True)
+def count1(
+    bits: Array, place: int, plane: int, planes: int, words: Array, first: int, outputs: int, out: Array
+) -> None:
+    """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
+    if planes == 1:
+        _begin11(bits, place, 0, plane, words, first, outputs, out)
+    elif planes == 2:
+        _begin12(bits, place, 0, plane, words, first, outputs, out)
+    else:
+        _begin13(bits, place, 0, plane, words, first, outputs, out)
+    for p in range(PLANES, planes, PLANES):
+        at_bits, at_words = place + p * plane, first + outputs * p
+        if planes - p == 1:
+            _add11(bits, at_bits, 0, plane, words, at_words, outputs, out)
+        elif planes - p == 2:
+            _add12(bits, at_bits, 0, plane, words, at_words, outputs, out)
+        else:
+            _add13(bits, at_bits, 0, plane, words, at_words, outputs, out)
