@@ -40,10 +40,10 @@ def quiet_blas() -> Any:
     return threadpool_limits(1, "blas")
 
 
-def map_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def map_parallel(function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> list[Result]:
     """``[function(item) for item in items]`` by several threads; within such a call, by one."""
     work = list(items)
-    workers = min(thread_count(), len(work))
+    workers = min(threads or thread_count(), len(work))
     if workers <= 1 or getattr(_inside, "busy", False):
         return [function(item) for item in work]
     results: list[Any] = [None] * len(work)

@@ -14,7 +14,7 @@ HALF = np.float32(0.5)
 
 
 def blocked(w: Array) -> Array:
-    """Filters (O, C, k, k) as `npbsrn.kernels.direct_conv.correlate` reads them, output channels filled up with zeros."""
+    """Filters (O, C, k, k) as `npbsrn.kernels.direct_conv.correlate` reads them, with zeros for further outputs."""
     o, c, k, _ = w.shape
     blocks = -(-o // OUTPUTS)
     whole = np.zeros((blocks * OUTPUTS, c, k * k), np.float32)
@@ -24,7 +24,7 @@ def blocked(w: Array) -> Array:
 
 @kernel()
 def to_stream(y: Array, bias: Array, x: Array, first: int) -> None:
-    """Rows of the head's result (C or more, R, 16 n), and its bias, to the stream (H, T, C * 32) from row `first` on."""
+    """The head's result (C or more, R, 16 n) and its bias to the stream (H, T, C * 32), from row `first` on."""
     channels, rows, tiles = len(bias), y.shape[1], x.shape[1]
     for r in range(rows):
         for t in range(tiles):
@@ -58,7 +58,7 @@ def from_stream(x: Array, first: int, width: int, padded: Array) -> None:
 def add_head(
     trunk: Array, trunk_bias: Array, head: Array, head_bias: Array, width: int, above: int, below: int, padded: Array
 ) -> None:
-    """The sum of trunk and head as the tail takes it in: (C, above + R + below, W + 4 or more), with zeros around it."""
+    """The sum of trunk and head as the tail sees it: (C, above + R + below, W + 4 or more), with zeros around it."""
     rows = trunk.shape[1]
     line = padded.shape[2]
     for c in range(len(trunk_bias)):

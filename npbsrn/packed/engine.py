@@ -14,17 +14,25 @@ from npbsrn.packed.fold import Convolution, Folded
 from npbsrn.packed.kernels import TILE
 from npbsrn.packed.pack import pack_filters, planes_of
 from npbsrn.packed.tail import BOTH, FIRST, INSIDE, LAST, Place, Tail
-from npbsrn.threads import map_parallel, run_parallel
+from npbsrn.threads import map_parallel, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
+Rows = tuple[int, int]  # from, to
 
 LANES = 16
 PEAKS = {"uint8": 255.0, "uint16": 65535.0}
 BAND = 32  # rows whose float ends are computed at once
+TILE_SIDE = 1024  # pixels: about 0.4 GB with 48 channels
 
 
 class Engine:
-    """A packed network.
+    """A packed network, ready to run.
+
+    A picture's way: the head's float convolution begins the stream; the blocks pass it on bits, in place; trunk and
+    tail are float convolutions again, band by band, and what they give is written as pixels.
+
+    The same picture gives the same bytes whatever the threads, the tiles and the bands: each number is computed by
+    the same operations in the same order, and a tile's margin is as wide as the network can look.
 
     Parameters
     ----------
@@ -41,109 +49,140 @@ class Engine:
         self.words3, self.words1 = np.stack(w3), np.stack(w1, axis=1)
         self.head, self.trunk = ((blocked(w), b) for w, b in (folded.head, folded.trunk))
         self.tail = Tail(folded.tail, FACTORS[self.scale], self.base)
+        self.margin = len(w3) + 4  # a pixel for each 3x3 convolution, and two for the tail
 
-    def run(self, picture: Array, threads: int = 1) -> Array:
+    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """Enlarge a picture.
 
         Parameters
         ----------
         picture : (H, W, 3) uint8, uint16, or float32 in [0, 1]
-        threads : int
+        threads : int, optional
+            By default `npbsrn.threads.thread_count()`.
+        tile : int, optional
+            Side of the tiles in which a large picture passes, in pixels of `picture`.
 
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`; float32 is clipped to [0, 1]
         """
         height, width, _ = picture.shape
-        peak = PEAKS.get(picture.dtype.name, 0.0)
-        values = picture.astype(np.float32) / np.float32(peak or 1)
+        side, threads = tile or TILE_SIDE, threads or thread_count()
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
-        self._whole(np.ascontiguousarray(values.transpose(2, 0, 1)), peak, out, threads)
+        for top in range(0, height, side):
+            for left in range(0, width, side):
+                self._tile(picture, (top, min(top + side, height)), (left, min(left + side, width)), out, threads)
         return out
 
-    def _whole(self, x: Array, peak: float, out: Array, threads: int) -> None:
-        _, height, width = x.shape
-        full = -(-width // LANES) * LANES
-        tiles = -(-width // TILE)
-        head_in = np.zeros((3, height + 2, full + 2), np.float32)
-        head_in[:, 1:-1, 1 : width + 1] = (x - np.float32(MIDDLE)) * self.gain
-        base_in = np.pad(x, ((0, 0), (2, 2), (2, 2)), mode="symmetric") if self.base else None
-        stream = empty((height, tiles, self.channels * TILE), np.float32)
-        bands = [(y, min(y + BAND, height)) for y in range(0, height, BAND)]
+    def _tile(self, picture: Array, rows: Rows, columns: Rows, out: Array, threads: int) -> None:
+        """Fill one tile of `out`."""
+        outer = [(max(a - self.margin, 0), b + self.margin) for a, b in (rows, columns)]
+        inner = [(a - begin, b - begin) for (a, b), (begin, _) in zip((rows, columns), outer, strict=True)]
+        peak = PEAKS.get(picture.dtype.name, 0.0)
+        pixels = picture[slice(*outer[0]), slice(*outer[1])].transpose(2, 0, 1)
+        pass_ = _Pass(self, pixels.astype(np.float32) / np.float32(peak or 1), threads)
+        s = self.scale
+        pass_.run(inner[0], inner[1], peak, out[rows[0] * s : rows[1] * s, columns[0] * s : columns[1] * s])
 
-        def begin(band: tuple[int, int]) -> None:
-            to_stream(self._head(head_in, *band), self.head[1], stream, band[0])
+    @lru_cache(maxsize=64)  # noqa: B019
+    def tail_filters(self, row: Place, column: Place, turned: bool) -> Convolution:
+        """Of the pixels at such places, as `correlate` reads them; with rows and columns exchanged if `turned`."""
+        w, bias = self.tail.filters(row, column)
+        return blocked(w.transpose(0, 1, 3, 2) if turned else w), bias
 
-        map_parallel(begin, bands)
-        bits = empty((2, height + 2, planes_of(self.channels), tiles * TILE + 2 + TILE), np.uint16)
+
+class _Pass:
+    """One tile's way through the network."""
+
+    def __init__(self, engine: Engine, x: Array, threads: int) -> None:
+        self.engine, self.threads = engine, threads
+        _, self.height, self.width = x.shape
+        self.full = -(-self.width // LANES) * LANES
+        self.head_in = np.zeros((3, self.height + 2, self.full + 2), np.float32)
+        self.head_in[:, 1:-1, 1 : self.width + 1] = (x - np.float32(MIDDLE)) * engine.gain
+        self.base_in = np.pad(x, ((0, 0), (2, 2), (2, 2)), mode="symmetric") if engine.base else None
+        tiles = -(-self.width // TILE)
+        self.stream = empty((self.height, tiles, engine.channels * TILE), np.float32)
+
+    def run(self, rows: Rows, columns: Rows, peak: float, out: Array) -> None:
+        """Head, blocks, and the float end of the rows and columns that are wanted."""
+        map_parallel(self._begin, _bands(0, self.height), self.threads)
+        self._blocks()
+
+        def end(band: Rows) -> None:
+            s, (low, high) = self.engine.scale, band
+            write_pixels(self._end(band), s, peak, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
+
+        map_parallel(end, _bands(*rows), self.threads)
+
+    def _begin(self, band: Rows) -> None:
+        to_stream(self._head(band), self.engine.head[1], self.stream, band[0])
+
+    def _blocks(self) -> None:
+        engine = self.engine
+        line = self.stream.shape[1] * TILE + 2
+        bits = empty((2, self.height + 2, planes_of(engine.channels), line), np.uint16)
         bits[...] = 0
-        run_parallel(blocks_rows, threads, stream, width, bits, self.words3, self.words1, self.coefficients)
+        workers = min(self.threads, self.height)
+        run_parallel(
+            blocks_rows, workers, self.stream, self.width, bits, engine.words3, engine.words1, engine.coefficients
+        )
 
-        def end(band: tuple[int, int]) -> None:
-            self._end(stream, head_in, base_in, width, peak, band, out)
-
-        map_parallel(end, bands)
-
-    def _head(self, head_in: Array, begin: int, end: int) -> Array:
-        w, bias = self.head
-        padded = np.ascontiguousarray(head_in[None, :, begin : end + 2])
-        y = empty((1, w.shape[0] * w.shape[3], end - begin, padded.shape[3] - 2), np.float32)
-        correlate(padded, w, y, 3, 0, end - begin)
-        return y[0]
-
-    def _end(
-        self, stream: Array, head_in: Array, base_in: Array | None, width: int, peak: float, band: tuple[int, int],
-        out: Array,
-    ) -> None:  # fmt: skip
+    def _head(self, band: Rows) -> Array:
+        """The head's convolution, without its bias."""
         begin, end = band
-        height, full = len(stream), head_in.shape[2] - 2
-        low, high = max(begin - 2, 0), min(end + 2, height)
-        padded = empty((1, self.channels, high - low + 2, full + 2), np.float32)
-        from_stream(stream, low - 1, width, padded[0])
-        w, bias = self.trunk
-        trunk = empty((1, w.shape[0] * w.shape[3], high - low, full), np.float32)
-        correlate(padded, w, trunk, 3, 0, high - low)
-        inputs = self.channels + (3 if self.base else 0)
-        features = empty((1, inputs, end - begin + 4, full + 4), np.float32)
-        above, below = low - (begin - 2), end + 2 - high
-        head = self._head(head_in, low, high)
-        add_head(trunk[0], bias, head, self.head[1], width, above, below, features[0])
-        if base_in is not None:
-            features[0, self.channels :, :, : width + 4] = base_in[:, begin : end + 4]
-            features[0, self.channels :, :, width + 4 :] = 0
-        phases = self._tail(features, width, begin == 0, end == height)
-        write_pixels(phases, self.scale, peak, 0, out[begin * self.scale : end * self.scale])
+        return _convolve(np.ascontiguousarray(self.head_in[:, begin : end + 2]), self.engine.head[0], 3)
 
-    def _tail(self, features: Array, width: int, first: bool, last: bool) -> Array:
+    def _end(self, band: Rows) -> Array:
+        """The phases of some rows, from the stream."""
+        engine, (begin, end) = self.engine, band
+        low, high = max(begin - 2, 0), min(end + 2, self.height)  # of what the tail looks at
+        padded = empty((engine.channels, high - low + 2, self.full + 2), np.float32)
+        from_stream(self.stream, low - 1, self.width, padded)
+        (w, bias), head = engine.trunk, self._head((low, high))
+        inputs = engine.channels + (3 if engine.base else 0)
+        features = empty((inputs, end - begin + 4, self.full + 4), np.float32)
+        above, below = low - (begin - 2), end + 2 - high
+        add_head(_convolve(padded, w, 3), bias, head, engine.head[1], self.width, above, below, features)
+        if self.base_in is not None:
+            features[engine.channels :, :, : self.width + 4] = self.base_in[:, begin : end + 4]
+            features[engine.channels :, :, self.width + 4 :] = 0
+        return self._tail(features, begin == 0, end == self.height)
+
+    def _tail(self, features: Array, first: bool, last: bool) -> Array:
         """The tail's phases of a band; `first` and `last` say whether it has the picture's first and last row."""
         y = self._composed(features, INSIDE, INSIDE)
-        end = features.shape[2] - 4
-        rows: list[tuple[int, Place]] = [(0, BOTH)] if first and last and end == 1 else []
+        end = features.shape[1] - 4
+        rows: list[tuple[int, Place]] = [(0, BOTH)] if self.height == 1 else []
         rows = rows or [(0, FIRST)] * first + [(end - 1, LAST)] * last
-        columns: list[tuple[int, Place]] = [(0, BOTH)] if width == 1 else [(0, FIRST), (width - 1, LAST)]
+        columns: list[tuple[int, Place]] = [(0, BOTH)] if self.width == 1 else [(0, FIRST), (self.width - 1, LAST)]
         for r, row in rows:
-            y[:, r] = self._composed(features[:, :, r : r + 5], row, INSIDE)[:, 0]
+            y[:, r] = self._composed(features[:, r : r + 5], row, INSIDE)[:, 0]
         for v, column in columns:
-            strip = self._composed(features[:, :, :, v : v + 5], INSIDE, column, turned=True)
-            y[:, :, v] = strip[:, 0, :end]
+            y[:, :, v] = self._composed(features[:, :, v : v + 5], INSIDE, column, turned=True)[:, 0, :end]
             for r, row in rows:
-                y[:, r, v] = self._composed(features[:, :, r : r + 5, v : v + 5], row, column)[:, 0, 0]
+                y[:, r, v] = self._composed(features[:, r : r + 5, v : v + 5], row, column)[:, 0, 0]
         return y
 
     def _composed(self, features: Array, row: Place, column: Place, turned: bool = False) -> Array:
-        """(1, C, R + 4, W + 4) to (3 * s * s or more, R, W or more), at such places; or rows and columns exchanged."""
-        w, bias = self._tail_filters(row, column, turned)
+        """(C, R + 4, W + 4) to (3 * s * s or more, R, W or more), at such places; or rows and columns exchanged."""
+        w, bias = self.engine.tail_filters(row, column, turned)
         if turned:  # vectors run along the row, and there would be one pixel to each
-            features = features.transpose(0, 1, 3, 2)
-        rows, width = features.shape[2] - 4, features.shape[3] - 4
-        if spare := -width % LANES:
-            features = np.pad(features, ((0, 0), (0, 0), (0, 0), (0, spare)))
-        y = empty((1, w.shape[0] * w.shape[3], rows, width + spare), np.float32)
-        correlate(np.ascontiguousarray(features), w, y, 5, 0, rows)
-        y[0, : len(bias)] += bias[:, None, None]
-        return y[0]
+            features = features.transpose(0, 2, 1)
+        if spare := -(features.shape[2] - 4) % LANES:
+            features = np.pad(features, ((0, 0), (0, 0), (0, spare)))
+        y = _convolve(np.ascontiguousarray(features), w, 5)
+        y[: len(bias)] += bias[:, None, None]
+        return y
 
-    @lru_cache(maxsize=32)  # noqa: B019
-    def _tail_filters(self, row: Place, column: Place, turned: bool) -> Convolution:
-        w, bias = self.tail.filters(row, column)
-        return blocked(w.transpose(0, 1, 3, 2) if turned else w), bias
+
+def _bands(begin: int, end: int) -> list[Rows]:
+    return [(y, min(y + BAND, end)) for y in range(begin, end, BAND)]
+
+
+def _convolve(padded: Array, w: Array, size: int) -> Array:
+    """Valid convolution of (C, R + k - 1, W + k - 1), W a multiple of 16, by blocked filters."""
+    rows, width = (extent - size + 1 for extent in padded.shape[1:])
+    y = empty((w.shape[0] * w.shape[3], rows, width), np.float32)
+    correlate(padded[None], w, y[None], size, 0, rows)
+    return y

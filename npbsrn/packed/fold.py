@@ -30,7 +30,7 @@ class Coefficients(NamedTuple):
     shift : (B, 3, C) float32
         Added to that. Never -0.0.
     factors : (B, 2, 2, C) float32, or None
-        ``factors[k]``: of sums of signs above 0, and below, of which A_{k+1} is made. None if they are part of `weight`.
+        ``factors[k]``: of sums of signs above 0, and below, that A_{k+1} is made of. None if they are part of `weight`.
     last : (B, C) float32
         Factor of the sums of signs that the third convolution adds to the block's input.
     statistic : int, or None
@@ -92,7 +92,9 @@ def fold(model: Model) -> Folded:
                 to.append(w.astype(np.int8))
     stacked = [None if values[0] is None else np.stack(values) for values in zip(*(p[:4] for p in parts), strict=True)]
     weight, shift, factors, last = stacked
-    assert weight is not None and shift is not None and last is not None
+    assert weight is not None
+    assert shift is not None
+    assert last is not None
     names = [f"conv{n}" for n in range(1, len(FACTORS[model.scale]) + 1)] + ["last"]
     return Folded(
         model.network.config,
@@ -134,9 +136,12 @@ def _fold_block(
     else:
         factors = np.stack([own.scale[:2], own.scale[:2] * own.slope], axis=1)
     last = own.scale[2] * np.float64(block.residual)
-    real = [None if a is None else np.ascontiguousarray(a, np.float32) for a in (weight, shift, factors, last)]
+    real = None if factors is None else factors.astype(np.float32)
+    coefficients = Coefficients(
+        *(a.astype(np.float32) for a in (weight, shift)), real, last.astype(np.float32), statistic
+    )
     kept, _ = long_range(remembered)
-    return list(own.filters), Coefficients(*real, statistic), kept  # type: ignore[arg-type]
+    return list(own.filters), coefficients, kept
 
 
 def _body(model: Model) -> BlockChain:

@@ -9,7 +9,7 @@ from npbsrn.resize import bicubic_matrix
 
 Array = np.ndarray[Any, Any]
 
-# Where a pixel lies along one axis: whether it is the first, and whether it is the last. A picture of one pixel is both.
+# Where a pixel lies along one axis: whether it is the first, and whether it is the last. A single one is both.
 Place = tuple[bool, bool]
 INSIDE, FIRST, LAST, BOTH = (False, False), (True, False), (False, True), (True, True)
 
