@@ -82,6 +82,8 @@ def evaluate(
     folder: str | PathLike[str],
     scale: int = 4,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    engine: str = "auto",
 ) -> Report:
     """Judge a model on the pictures of a folder.
 
@@ -98,6 +100,8 @@ def evaluate(
     scale : {2, 3, 4}
     progress : callable, optional
         Called as ``progress(done, total)`` behind each picture.
+    engine : {"auto", "packed", "reference"}
+        As for `npbsrn.upscale`.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def evaluate(
     UsageError, DataError, PictureError, WeightsError
         If the scale, the folder, a picture or the weights cannot be used.
     """
-    chosen = choose_model(model, scale)
+    chosen = choose_model(model, scale, engine)
     pairs = find_pairs(folder, scale, "valid")
     scores = []
     for done, pair in enumerate(pairs, 1):
@@ -118,5 +122,5 @@ def evaluate(
         scores.append(Score(pair.name, *compare(run_uint8(chosen, lr, scale), hr, scale)))
         if progress:
             progress(done, len(pairs))
-    name = chosen if isinstance(chosen, str) else str(chosen.network.config["name"])
+    name = chosen if isinstance(chosen, str) else chosen.name
     return Report(name, Path(folder).name or str(folder), scale, tuple(scores))

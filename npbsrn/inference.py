@@ -1,40 +1,68 @@
 """Run a network on one picture of any size."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from npbsrn.models import Model
-from npbsrn.resize import resize, to_uint8
+from npbsrn.resize import resize
 from npbsrn.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
 
 TILE = 256  # pixels of a tile's side: about 1 GiB of memory with 48 channels at x4
+PEAKS = {"uint8": 255.0, "uint16": 65535.0}
 
 
-def run(model: Model | str, picture: Array, scale: int, tile: int = TILE) -> Array:
+@runtime_checkable
+class Engine(Protocol):
+    """What runs a network in a form of its own, as `npbsrn.packed.engine.Engine`."""
+
+    scale: int
+    name: str
+
+    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+        """Enlarge (H, W, 3) uint8, uint16, or float32 in [0, 1], to the same dtype."""
+        ...
+
+
+Runnable = Engine | Model | str
+
+
+def run(model: Runnable, picture: Array, scale: int, threads: int | None = None, tile: int | None = None) -> Array:
     """Enlarge a picture.
 
-    Large pictures pass in tiles with so wide a margin that each pixel sees all that the network can look at;
-    tiles change a result no more than the rounding of float sums does.
+    Large pictures pass in tiles with so wide a margin that each pixel sees all that the network can look at. With a
+    `Model`, whose float operations are run, tiles change a result no more than the rounding of float sums does; with an
+    engine, nothing changes a result.
 
     Parameters
     ----------
-    model : Model or "bicubic"
-    picture : (H, W, 3) float32, in [0, 1]
+    model : Engine, Model or "bicubic"
+    picture : (H, W, 3) uint8, uint16, or float32 in [0, 1]
     scale : int
-    tile : int
+    threads : int, optional
+        By default `npbsrn.threads.thread_count()`.
+    tile : int, optional
         Side of the tiles, in pixels of `picture`.
 
     Returns
     -------
-    enlarged : (H * scale, W * scale, 3) float32, clipped to [0, 1]
+    enlarged : (H * scale, W * scale, 3), dtype of `picture`
+        Whole numbers are rounded halves up; floats are clipped to [0, 1].
     """
-    if isinstance(model, str):
-        return np.clip(resize(picture, scale), 0, 1)
+    if not isinstance(model, Model | str):
+        return model.run(picture, threads, tile)
+    peak = PEAKS.get(picture.dtype.name, 1.0)
+    values = picture.astype(np.float32) / np.float32(peak)
+    exact = resize(values, scale) if isinstance(model, str) else _run_float(model, values, threads, tile or TILE)
+    clipped = np.clip(exact, 0, 1)
+    return clipped if peak == 1 else np.floor(clipped * np.float32(peak) + np.float32(0.5)).astype(picture.dtype)
+
+
+def _run_float(model: Model, picture: Array, threads: int | None, tile: int) -> Array:
     height, width, _ = picture.shape
-    margin = int(np.ceil(model.network.trace(1, 1).reach))
+    scale, margin = model.scale, int(np.ceil(model.network.trace(1, 1).reach))
     result = np.empty((height * scale, width * scale, 3), np.float32)
 
     def run_tile(corner: tuple[int, int]) -> None:
@@ -49,8 +77,8 @@ def run(model: Model | str, picture: Array, scale: int, tile: int = TILE) -> Arr
 
     corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
     with quiet_blas():
-        map_parallel(run_tile, corners)
-    return np.clip(result, 0, 1)
+        map_parallel(run_tile, corners, threads)
+    return result
 
 
 def _run_whole(model: Model, picture: Array) -> Array:
@@ -59,11 +87,9 @@ def _run_whole(model: Model, picture: Array) -> Array:
     return y[0].transpose(1, 2, 0)
 
 
-def run_uint8(model: Model | str, picture: Array, scale: int) -> Array:
+def run_uint8(model: Runnable, picture: Array, scale: int) -> Array:
     """Enlarge an 8-bit picture to an 8-bit picture: (H, W, 3) uint8 in and out.
 
     "bicubic" rounds after each axis, as `npbsrn.resize.resize` does.
     """
-    if isinstance(model, str):
-        return resize(picture, scale)
-    return to_uint8(run(model, picture.astype(np.float32) / 255, scale) * 255)
+    return resize(picture, scale) if isinstance(model, str) else run(model, picture, scale)

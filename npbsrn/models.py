@@ -36,6 +36,11 @@ class Model:
         """Factor of enlargement."""
         return self.network.scale
 
+    @property
+    def name(self) -> str:
+        """The network's."""
+        return str(self.network.config["name"])
+
     def __repr__(self) -> str:
         config = self.network.config
         return f"<Model {config['name']} x{self.scale}, {count_parameters(self.params)['total']:,} parameters>"

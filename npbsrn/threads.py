@@ -41,7 +41,10 @@ def quiet_blas() -> Any:
 
 
 def map_parallel(function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> list[Result]:
-    """``[function(item) for item in items]`` by several threads; within such a call, by one."""
+    """``[function(item) for item in items]`` by several threads; within such a call, by one.
+
+    `threads` is by default `thread_count()`.
+    """
     work = list(items)
     workers = min(threads or thread_count(), len(work))
     if workers <= 1 or getattr(_inside, "busy", False):

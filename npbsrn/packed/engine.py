@@ -41,7 +41,7 @@ class Engine:
 
     def __init__(self, folded: Folded) -> None:
         config = folded.config
-        self.scale, self.channels = int(config["scale"]), int(config["width"])
+        self.name, self.scale, self.channels = str(config["name"]), folded.scale, int(config["width"])
         self.gain = np.float32(config["input_gain"])
         self.base = config["base"] == "bicubic"
         self.coefficients = folded.coefficients

@@ -1,6 +1,6 @@
 """From a trained network to what is left of it when nothing more is to be learned."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ class Coefficients(NamedTuple):
 
 
 ABS, MEAN = 0, 1
+STATISTICS = {"abs": ABS, "mean": MEAN, "none": None}
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Folded:
     signs : list of 3 arrays (B, C, C, k, k) int8
         The filters of each block's convolutions, +-1.
     coefficients : Coefficients
+    card : dict
+        The model's.
     """
 
     config: dict[str, Any]
@@ -69,6 +72,12 @@ class Folded:
     tail: list[Convolution]
     signs: list[Array]
     coefficients: Coefficients
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> int:
+        """Factor of enlargement."""
+        return int(self.config["scale"])
 
 
 def fold(model: Model) -> Folded:
@@ -103,6 +112,7 @@ def fold(model: Model) -> Folded:
         [_convolution(params["tail"][name]) for name in names],
         [np.stack(own) for own in signs],
         Coefficients(weight, shift, factors, last, parts[0].statistic),
+        model.card,
     )
 
 
@@ -129,17 +139,16 @@ def _fold_block(
     weight = gain[:, None] * own.beta[:, :, None]
     scheme = block.convs[0].scheme
     assert isinstance(scheme, Bam)
-    statistic = {"abs": ABS, "mean": MEAN, "none": None}[scheme.statistic]
+    statistic = STATISTICS[scheme.statistic]
     factors = None
     if statistic is None and not isinstance(block.activation, PReLU):
         weight[:, 1:] *= own.scale[:2]
     else:
         factors = np.stack([own.scale[:2], own.scale[:2] * own.slope], axis=1)
     last = own.scale[2] * np.float64(block.residual)
+    weight32, shift32, last32 = (a.astype(np.float32) for a in (weight, shift, last))
     real = None if factors is None else factors.astype(np.float32)
-    coefficients = Coefficients(
-        *(a.astype(np.float32) for a in (weight, shift)), real, last.astype(np.float32), statistic
-    )
+    coefficients = Coefficients(weight_, shift_, real, last_, statistic)
     kept, _ = long_range(remembered)
     return list(own.filters), coefficients, kept
 

@@ -1,0 +1,113 @@
+"""Packed weight files: one bit for each binary weight."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.errors import UsageError, WeightsError
+from npbsrn.models import package_version
+from npbsrn.networks import FACTORS, make_network
+from npbsrn.packed.fold import STATISTICS, Coefficients, Convolution, Folded
+from npbsrn.params import load_arrays, save_arrays
+
+Array = np.ndarray[Any, Any]
+
+KIND = "packed"
+COEFFICIENTS = ("weight", "shift", "factors", "last")
+
+
+def save_packed(path: Path | str, folded: Folded) -> None:
+    """Write a packed weight file, whole or not at all.
+
+    Signs take a bit each. Floats that half precision holds exactly, as those of the weights that come with the package
+    (see docs/models.md), take two bytes, others four: nothing is rounded.
+    """
+    arrays = {f"signs.{n}": np.packbits(signs < 0) for n, signs in enumerate(folded.signs, 1)}
+    floats = {name: value for name in COEFFICIENTS if (value := getattr(folded.coefficients, name)) is not None}
+    ends = {"head": folded.head, "trunk": folded.trunk} | {f"tail.{n}": c for n, c in enumerate(folded.tail, 1)}
+    for name, (w, bias) in ends.items():
+        floats |= {f"{name}.weight": w, f"{name}.bias": bias}
+    arrays |= {name: _narrow(value) for name, value in floats.items()}
+    card = {**folded.card, "kind": KIND, "config": folded.config, "npbsrn": package_version()}
+    save_arrays(path, arrays, card, compress=True)
+
+
+def _narrow(value: Array) -> Array:
+    with np.errstate(over="ignore"):
+        half = value.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), value) else value
+
+
+def load_packed(path: Path | str) -> Folded:
+    """Read a packed weight file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, foreign, not a packed one, or does not fit the network that it names.
+    """
+    arrays, card = load_arrays(path)
+    return unpack(path, arrays, card)
+
+
+def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> Folded:
+    """A network from what a packed weight file holds; see `load_packed`."""
+    try:
+        config = make_network(card["config"]).config
+    except (KeyError, TypeError, UsageError) as error:
+        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+    if card.get("kind") != KIND:
+        raise WeightsError(f"{path} is no packed weight file")
+    blocks, width, stages = 2 * config["blocks"], config["width"], len(FACTORS[config["scale"]]) + 1
+
+    def real(name: str) -> Array:
+        value = arrays[name].astype(np.float32)
+        if not np.all(np.isfinite(value)):
+            raise ValueError(name)
+        return value
+
+    def convolution(name: str) -> Convolution:
+        return real(f"{name}.weight"), real(f"{name}.bias")
+
+    def signs(n: int, size: int) -> Array:
+        shape = blocks, width, width, size, size
+        bits = np.unpackbits(arrays[f"signs.{n}"], count=int(np.prod(shape)))
+        return (1 - 2 * bits.astype(np.int8)).reshape(shape)
+
+    try:
+        statistic = STATISTICS[config["binarizer"]["statistic"]]
+        factors = real("factors") if "factors" in arrays else None
+        folded = Folded(
+            config,
+            convolution("head"),
+            convolution("trunk"),
+            [convolution(f"tail.{n}") for n in range(1, stages + 1)],
+            [signs(1, 3), signs(2, 1), signs(3, 1)],
+            Coefficients(real("weight"), real("shift"), factors, real("last"), statistic),
+            card,
+        )
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path} does not fit its network: {error} is missing or of another shape") from None
+    _check_shapes(path, folded, blocks, width)
+    return folded
+
+
+def _check_shapes(path: Path | str, folded: Folded, blocks: int, width: int) -> None:
+    """Kernels look at memory without asking whether it is there."""
+    c = folded.coefficients
+    wanted = {
+        "weight": (c.weight, (blocks, 3, 3, width)),
+        "shift": (c.shift, (blocks, 3, width)),
+        "last": (c.last, (blocks, width)),
+    }
+    if c.factors is not None:
+        wanted["factors"] = c.factors, (blocks, 2, 2, width)
+    shuffles = FACTORS[folded.scale]
+    outputs = [width, width, *(width * r * r for r in shuffles), 3]
+    inputs = [3, width, *[width] * len(shuffles), width]
+    for n, ((w, bias), o, i) in enumerate(zip([folded.head, folded.trunk, *folded.tail], outputs, inputs, strict=True)):
+        wanted |= {f"convolution {n}": (w, (o, i, 3, 3)), f"bias {n}": (bias, (o,))}
+    for name, (array, shape) in wanted.items():
+        if array.shape != shape:
+            raise WeightsError(f"{path} does not fit its network: {name} is missing or of another shape")
