@@ -146,9 +146,9 @@ def _fold_block(
     else:
         factors = np.stack([own.scale[:2], own.scale[:2] * own.slope], axis=1)
     last = own.scale[2] * np.float64(block.residual)
-    weight32, shift32, last32 = (a.astype(np.float32) for a in (weight, shift, last))
+    weight, shift = weight.astype(np.float32), shift.astype(np.float32)
     real = None if factors is None else factors.astype(np.float32)
-    coefficients = Coefficients(weight_, shift_, real, last_, statistic)
+    coefficients = Coefficients(weight, shift, real, last.astype(np.float32), statistic)
     kept, _ = long_range(remembered)
     return list(own.filters), coefficients, kept
 
