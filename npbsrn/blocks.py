@@ -13,7 +13,7 @@ import numpy as np
 from npbsrn.binarizers.scheme import Binarizer, Remembered, RememberedGrad
 from npbsrn.layers import Back, Layer, Rng, Trace, uniform_filters
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.pointwise import scale_channels
+from npbsrn.ops.pointwise import multiply_add, scale_channels
 from npbsrn.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -157,7 +157,7 @@ class BinaryBlock:
             if train:
                 backs.append((n, back_conv, back_act))
         if self.skip == "block":
-            y = x + y * x.dtype.type(self.residual)
+            y = multiply_add(y, self.residual, x)
 
         def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             grads: Params = {}

@@ -8,9 +8,9 @@ import numpy as np
 from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad, add_at
 from npbsrn.errors import UsageError
 from npbsrn.ops.filters import binary_filters
-from npbsrn.ops.norm import batch_norm
-from npbsrn.ops.pointwise import STATISTICS, weight_by_statistic, weighted_sum
-from npbsrn.ops.sign import STES, binarize
+from npbsrn.ops.norm import EPS, batch_norm
+from npbsrn.ops.pointwise import STATISTICS, multiply_add, weight_by_statistic, weighted_sum
+from npbsrn.ops.sign import STES, binarize, sign
 from npbsrn.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -82,16 +82,23 @@ class Bam:
     ) -> tuple[Array, Remembered, PullActivations]:
         """Eq. 9 and 10: ``sign(BN(sum_k beta_k * E(A_k) * A_k))``.
 
-        What is remembered of an activation is ``E(A_k) * A_k``, of which every later sum is made.
+        What is remembered of an activation is ``E(A_k) * A_k``, of which every later sum is made. Outside of training
+        BN and beta are one weight a term, see `folded`, and nothing is recorded for `pull`.
         """
         weighted, pull_weighted = weight_by_statistic(x, self.statistic)
         remembered = (*memory, weighted)
         own = len(memory)
         used = range(own + 1) if self.accumulate_activations else [own]
-        beta = params["beta"] if self.beta == "learned" else np.ones(len(used), x.dtype)
+        if not train:
+            weights, shift = self.folded(params, len(used))
+            z = shift[:, None, None]
+            for k, weight in zip(used, weights, strict=True):
+                z = multiply_add(remembered[k], weight[:, None, None], z)
+            return sign(z), remembered, _nothing_recorded
+        beta = self._beta(params, len(used), x.dtype)
         total, pull_total = weighted_sum([remembered[k] for k in used], beta)
         running = (params["running_mean"], params["running_variance"])
-        normal, pull_normal = batch_norm(total, params["gain"], params["shift"], running, train)
+        normal, pull_normal = batch_norm(total, params["gain"], params["shift"], running, train=True)
         bits, pull_bits = binarize(normal, self.activation_ste)
 
         def pull(dbits: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
@@ -102,6 +109,33 @@ class Bam:
             return pull_weighted(dweighted), tuple(dbefore), grads
 
         return bits, remembered, pull
+
+    def _beta(self, params: Params, used: int, dtype: Any) -> Array:
+        return params["beta"] if self.beta == "learned" else np.ones(used, dtype)
+
+    def folded(self, params: Params, used: int) -> tuple[Array, Array]:
+        """What is binarized outside of training, as ``sum_k weights[k] * E(A_k) A_k + shift``.
+
+        With BN's running mean m and variance v and ``g = gain / sqrt(v + eps)``,
+        ``BN(sum_k beta_k S_k) = sum_k (g beta_k) S_k + (shift - g m)`` in each channel.
+
+        Parameters
+        ----------
+        params : dict
+        used : int
+            Terms of the sum.
+
+        Returns
+        -------
+        weights : (used, C)
+        shift : (C,)
+            Never -0.0.
+        """
+        dtype = params["gain"].dtype
+        gain = params["gain"] / np.sqrt(params["running_variance"].astype(np.float64) + EPS)
+        weights = gain * self._beta(params, used, dtype)[:, None]
+        shift = params["shift"] - gain * params["running_mean"]
+        return weights.astype(dtype), shift.astype(dtype) + dtype.type(0)
 
     def filters(self, params: Params, w: Array, memory: Remembered) -> tuple[Array, Array, Remembered, PullFilters]:
         """Eq. 3: ``sign(BN(sum_k alpha_k * W_k)) * E(|W_n|)``, k over the filters of one shape.
@@ -120,3 +154,7 @@ class Bam:
             return dw, tuple(dbefore), {"alpha": dalpha} if self.alpha == "learned" else {}
 
         return bits, scale, remembered, pull
+
+
+def _nothing_recorded(dbits: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
+    raise RuntimeError("there is no backward pass outside of training")

@@ -214,6 +214,16 @@ def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 @intrinsic
+def divide(typing: Any, x: Any, divisor: Any) -> Any:
+    """``x / divisor``, by a float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fdiv(args[0], broadcast(builder, args[1], f32x16))
+
+    return f32x16(f32x16, types.float32), codegen
+
+
+@intrinsic
 def no_bits(typing: Any) -> Any:
     """All lanes 0, to push bits into."""
     return u32x16(), lambda context, builder, signature, args: ir.Constant(u32x16.vector, None)

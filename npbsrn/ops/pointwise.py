@@ -32,6 +32,26 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
     return y, pull
 
 
+def multiply_add(x: Array, factor: Any, y: Array) -> Array:
+    """``x * factor + y``; of float32 rounded once, as a processor's fused operation does it.
+
+    The product of two float32 is exact in float64. What the sum loses there can matter only where it lies as near to
+    the middle of two float32 as one part in 2**29.
+
+    Parameters
+    ----------
+    x, y : arrays of one shape and dtype, or of shapes that broadcast
+    factor : scalar or array
+
+    Returns
+    -------
+    sum : dtype of `x`
+    """
+    if x.dtype != np.float32:
+        return x * factor + y
+    return (x.astype(np.float64) * np.asarray(factor, np.float32) + y).astype(np.float32)
+
+
 def scale_channels(x: Array, scale: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
     """Multiply each channel by its scale.
 

@@ -14,7 +14,7 @@ from npbsrn.params import load_arrays, save_arrays
 Array = np.ndarray[Any, Any]
 
 KIND = "packed"
-COEFFICIENTS = ("weight", "shift", "factors", "last")
+COEFFICIENTS = ("weight", "shift", "scale", "slope")
 
 
 def save_packed(path: Path | str, folded: Folded) -> None:
@@ -77,14 +77,15 @@ def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> 
 
     try:
         statistic = STATISTICS[config["binarizer"]["statistic"]]
-        factors = real("factors") if "factors" in arrays else None
+        slope = real("slope") if config["activation"] == "prelu" else None
+        residual = np.float32(config["residual"])
         folded = Folded(
             config,
             convolution("head"),
             convolution("trunk"),
             [convolution(f"tail.{n}") for n in range(1, stages + 1)],
             [signs(1, 3), signs(2, 1), signs(3, 1)],
-            Coefficients(real("weight"), real("shift"), factors, real("last"), statistic),
+            Coefficients(real("weight"), real("shift"), real("scale"), slope, residual, statistic),
             card,
         )
     except (KeyError, ValueError) as error:
@@ -99,10 +100,10 @@ def _check_shapes(path: Path | str, folded: Folded, blocks: int, width: int) -> 
     wanted = {
         "weight": (c.weight, (blocks, 3, 3, width)),
         "shift": (c.shift, (blocks, 3, width)),
-        "last": (c.last, (blocks, width)),
+        "scale": (c.scale, (blocks, 3, width)),
     }
-    if c.factors is not None:
-        wanted["factors"] = c.factors, (blocks, 2, 2, width)
+    if c.slope is not None:
+        wanted["slope"] = c.slope, (blocks, 2, width)
     shuffles = FACTORS[folded.scale]
     outputs = [width, width, *(width * r * r for r in shuffles), 3]
     inputs = [3, width, *[width] * len(shuffles), width]

@@ -1,5 +1,6 @@
 """From a trained network to what is left of it when nothing more is to be learned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,7 +14,6 @@ from npbsrn.errors import UsageError
 from npbsrn.layers import PReLU
 from npbsrn.models import Model
 from npbsrn.networks import FACTORS
-from npbsrn.ops.norm import EPS
 from npbsrn.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -26,21 +26,24 @@ class Coefficients(NamedTuple):
     Parameters
     ----------
     weight : (B, 3, 3, C) float32
-        ``weight[n, k]``: of A_k in what convolution n binarizes.
+        ``weight[n, k]``: of E(A_k) A_k in what convolution n binarizes.
     shift : (B, 3, C) float32
         Added to that. Never -0.0.
-    factors : (B, 2, 2, C) float32, or None
-        ``factors[k]``: of sums of signs above 0, and below, that A_{k+1} is made of. None if they are part of `weight`.
-    last : (B, C) float32
-        Factor of the sums of signs that the third convolution adds to the block's input.
+    scale : (B, 3, C) float32
+        Factor of each convolution's sums of signs.
+    slope : (B, 2, C) float32, or None
+        PReLU's behind the first two convolutions.
+    residual : float32
+        Factor of what a block adds to its input.
     statistic : int, or None
         E of eq. 9: `ABS` or `MEAN`; None if activations are not weighted by a statistic.
     """
 
     weight: Array
     shift: Array
-    factors: Any
-    last: Array
+    scale: Array
+    slope: Any
+    residual: np.float32
     statistic: Any
 
 
@@ -90,67 +93,54 @@ def fold(model: Model) -> Folded:
         around the activations, or a shortcut around every convolution.
     """
     chain, params = _body(model), model.params
-    signs: list[list[Array]] = [[], [], []]
     parts = []
     for g, group in enumerate(chain.groups, 1):
         filters: Remembered = ()
         for n, block in enumerate(group.blocks, 1):
-            own, coefficients, filters = _fold_block(block, params["body"]["hpb"][str(g)][str(n)], filters)
-            parts.append(coefficients)
-            for to, w in zip(signs, own, strict=True):
-                to.append(w.astype(np.int8))
-    stacked = [None if values[0] is None else np.stack(values) for values in zip(*(p[:4] for p in parts), strict=True)]
-    weight, shift, factors, last = stacked
-    assert weight is not None
-    assert shift is not None
-    assert last is not None
+            own, filters = _fold_block(block, params["body"]["hpb"][str(g)][str(n)], filters)
+            parts.append(own)
+    signs, weight, shift, scale, slope = zip(*parts, strict=True)
+    first = chain.groups[0].blocks[0]
+    scheme = first.convs[0].scheme
+    assert isinstance(scheme, Bam)
     names = [f"conv{n}" for n in range(1, len(FACTORS[model.scale]) + 1)] + ["last"]
     return Folded(
         model.network.config,
         _convolution(params["head"]),
         _convolution(params["body"]["trunk"]),
         [_convolution(params["tail"][name]) for name in names],
-        [np.stack(own) for own in signs],
-        Coefficients(weight, shift, factors, last, parts[0].statistic),
+        [np.stack(own).astype(np.int8) for own in zip(*signs, strict=True)],
+        Coefficients(
+            np.stack(weight),
+            np.stack(shift),
+            np.stack(scale),
+            np.stack(slope) if isinstance(first.activation, PReLU) else None,
+            np.float32(first.residual),
+            STATISTICS[scheme.statistic],
+        ),
         model.card,
     )
 
 
-def _fold_block(
-    block: BinaryBlock, params: Params, filters: Remembered
-) -> tuple[list[Array], Coefficients, Remembered]:
+BlockParts = tuple[Sequence[Array], Array, Array, Array, Array]  # signs, weight, shift, scale, slope
+
+
+def _fold_block(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[BlockParts, Remembered]:
     """An LB-block's signs and coefficients.
 
-    Convolution n = 1, 2, 3 binarizes ``BN(sum_k beta[n, k] E(A_k) A_k)``. With BN's running mean m and variance v and
-    ``g = gain / sqrt(v + eps)`` that is
-
-        sum_k (g beta[n, k]) E(A_k) A_k  +  (shift - g m)
-
-    for each channel, and its sign is all that is wanted. A_1 is the block's input. A later A_k is an activation of
-    ``scale * S``, where S is a sum of signs, a whole number, and scale, a mean of magnitudes, is not negative. So PReLU
-    is a factor of S that depends on its sign: ``scale`` above 0, ``scale * slope`` below. Where there is neither PReLU
-    nor E, the factor goes into the weight of A_k. alpha has done its work when the filters' signs are known.
+    Convolution n binarizes ``BN(sum_k beta[n, k] E(A_k) A_k)``, of which `Bam.folded` makes a weight for each term and
+    a shift; where a term is not accumulated its weight is 0. alpha has done its work when the filters' signs are known.
+    A_0 is the block's input; a later A_k is an activation of ``scale * S``, where S is a sum of signs, a whole number.
     """
     own, remembered, _ = block_weights(block, params, filters)
-    running = [params[f"conv{n}"]["binarizer"] for n in (1, 2, 3)]
-    mean, variance = (np.stack([r[f"running_{name}"] for r in running]) for name in ("mean", "variance"))
-    gain = own.gain / np.sqrt(variance.astype(np.float64) + EPS)
-    shift = own.shift - gain * mean + 0.0  # no -0.0
-    weight = gain[:, None] * own.beta[:, :, None]
-    scheme = block.convs[0].scheme
-    assert isinstance(scheme, Bam)
-    statistic = STATISTICS[scheme.statistic]
-    factors = None
-    if statistic is None and not isinstance(block.activation, PReLU):
-        weight[:, 1:] *= own.scale[:2]
-    else:
-        factors = np.stack([own.scale[:2], own.scale[:2] * own.slope], axis=1)
-    last = own.scale[2] * np.float64(block.residual)
-    weight, shift = weight.astype(np.float32), shift.astype(np.float32)
-    real = None if factors is None else factors.astype(np.float32)
-    coefficients = Coefficients(weight, shift, real, last.astype(np.float32), statistic)
+    weight, shift = np.zeros((3, 3, own.scale.shape[1]), np.float32), np.empty_like(own.shift)
+    for n, conv in enumerate(block.convs):
+        scheme = conv.scheme
+        assert isinstance(scheme, Bam)
+        used = range(n + 1) if scheme.accumulate_activations else range(n, n + 1)
+        weight[n, used], shift[n] = scheme.folded(params[f"conv{n + 1}"]["binarizer"], len(used))
     kept, _ = long_range(remembered)
-    return list(own.filters), coefficients, kept
+    return (own.filters, weight, shift, own.scale, own.slope), kept
 
 
 def _body(model: Model) -> BlockChain:
