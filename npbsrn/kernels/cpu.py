@@ -1,9 +1,12 @@
 """What the CPU can do that kernels are compiled for."""
 
+import os
 from typing import Any
 
 from llvmlite import binding
 from numba.core import config as _config
+
+from npbsrn.errors import UsageError
 
 config: Any = _config  # whose names are made at run time
 
@@ -20,3 +23,26 @@ def features() -> set[str]:
 def has_avx512() -> bool:
     """32 registers of 512 bits."""
     return "avx512f" in features()
+
+
+KERNELS = ("avx512", "portable", "numpy")  # of the packed engine
+
+
+def chosen_kernel() -> str:
+    """How the packed engine counts: ``$NPBSRN_KERNEL``, or the quickest that this CPU has.
+
+    "avx512" counts words by instructions of AVX-512 BITALG, "portable" bytes by what any CPU has, and "numpy" is plain
+    NumPy without a compiler.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kernel, or the CPU lacks its instructions.
+    """
+    there = "avx512bitalg" in features()
+    wanted = os.environ.get("NPBSRN_KERNEL") or ("avx512" if there else "portable")
+    if wanted not in KERNELS:
+        raise UsageError(f"NPBSRN_KERNEL must be one of {', '.join(KERNELS)}, not {wanted!r}")
+    if wanted == "avx512" and not there:
+        raise UsageError("NPBSRN_KERNEL=avx512 needs a CPU with AVX-512 BITALG; leave it out, or take portable")
+    return wanted

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.arrays import empty
+from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import correlate
 from npbsrn.networks import FACTORS, MIDDLE
 from npbsrn.packed.block import blocks_rows
@@ -13,6 +14,7 @@ from npbsrn.packed.ends import add_head, blocked, from_stream, to_stream, write_
 from npbsrn.packed.fold import Convolution, Folded
 from npbsrn.packed.kernels import TILE
 from npbsrn.packed.pack import pack_filters, planes_of
+from npbsrn.packed.plain import blocks_ref
 from npbsrn.packed.tail import BOTH, FIRST, INSIDE, LAST, Place, Tail
 from npbsrn.threads import map_parallel, run_parallel, thread_count
 
@@ -45,10 +47,12 @@ class Engine:
         self.gain = np.float32(config["input_gain"])
         self.base = config["base"] == "bicubic"
         self.coefficients = folded.coefficients
+        self.signs, self.plain = folded.signs, chosen_kernel() == "numpy"
         w3, *w1 = ([pack_filters(w) for w in signs] for signs in folded.signs)
         self.words3, self.words1 = np.stack(w3), np.stack(w1, axis=1)
         self.head, self.trunk = ((blocked(w), b) for w, b in (folded.head, folded.trunk))
         self.tail = Tail(folded.tail, FACTORS[self.scale], self.base)
+        self.zeros = np.zeros(self.channels, np.float32)
         self.margin = len(w3) + 4  # a pixel for each 3x3 convolution, and two for the tail
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
@@ -120,6 +124,11 @@ class _Pass:
 
     def _blocks(self) -> None:
         engine = self.engine
+        if engine.plain:
+            x = np.empty((engine.channels, self.height, self.width + 2), np.float32)
+            from_stream(self.stream, 0, self.width, x)
+            to_stream(blocks_ref(x[:, :, 1:-1], engine.signs, engine.coefficients), engine.zeros, self.stream, 0)
+            return
         line = self.stream.shape[1] * TILE + 2
         bits = empty((2, self.height + 2, planes_of(engine.channels), line), np.uint16)
         bits[...] = 0

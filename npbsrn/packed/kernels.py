@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from npbsrn.kernels.cpu import features
+from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import I32, I64, at, data
 
@@ -19,7 +19,7 @@ TILE = 32  # pixels
 PLANES = 3  # at once: with 3x3 filters 27 words, that AVX-512's 32 registers hold
 
 # Of vectors of 512 bits the popcount is one instruction with BITALG; without it, it is made of instructions on bytes.
-WIDE = "avx512bitalg" in features()
+WIDE = chosen_kernel() == "avx512"
 LANES = 32 if WIDE else 16
 WORD, BYTE = ir.IntType(16), ir.IntType(8)
 WORDS, BYTES = ir.VectorType(WORD, LANES), ir.VectorType(BYTE, 2 * LANES)
