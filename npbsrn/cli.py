@@ -1,4 +1,4 @@
-"""The command line: ``npbsrn upscale | train | compact | eval | info``.
+"""The command line: ``npbsrn upscale | train | compact | eval | info | pack | warmup | bench``.
 
 Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 130, interrupted.
 """
@@ -94,6 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
+    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
+    command.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
+    command.add_argument("--threads", type=int, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
 
     add_train_options(add("train", run_train, "Train a network on a folder of photographs."))
 
@@ -107,6 +110,17 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
     )
+
+    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
+
+    command = add("pack", run_pack, "Write a packed weight file: a bit for each binary weight.", False)
+    command.add_argument("model", type=Path, metavar="FILE", help="weight file or run folder")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
+
+    add("warmup", run_warmup, "Compile all kernels now, so that nothing has to be compiled later.", False)
+
+    command = add("bench", run_bench, "Time the enlargement of a picture on this machine.")
+    command.add_argument("-m", "--model", help="weight file or run folder; default: the package's weights")
 
     command = add("info", run_info, "Print a network's parameters and cost, and a weight file's card.")
     command.add_argument("-m", "--model", default=None, help=f"{', '.join(NETWORKS)}, or a weight file")
@@ -154,7 +168,8 @@ def run_upscale(arguments: argparse.Namespace) -> int:
         check_output(target)
         if target.exists() and source.exists() and target.samefile(source):
             raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
-    model = choose_model(arguments.model, arguments.scale)
+    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
+    model = choose_model(arguments.model, arguments.scale, arguments.engine)
     jobs = [(p, target / p.relative_to(source)) for p in pictures_in(source)] if folder else [(source, target)]
     if folder:
         make_folder(target)
@@ -165,7 +180,9 @@ def run_upscale(arguments: argparse.Namespace) -> int:
             if folder:
                 make_folder(result.parent)
             check_output(result, image)
-            enlarged = upscale(image, arguments.scale, model)
+            enlarged = upscale(
+                image, arguments.scale, model, engine=arguments.engine, tile=tile, threads=arguments.threads
+            )
             write_picture(enlarged, result)
             if not folder:
                 print(f"{result}: {enlarged.width}x{enlarged.height} pixels")
@@ -246,7 +263,7 @@ def run_eval(arguments: argparse.Namespace) -> None:
             bar.total = total
             bar.update()
 
-        report = evaluate(arguments.model, arguments.folder, arguments.scale, progress)
+        report = evaluate(arguments.model, arguments.folder, arguments.scale, progress, engine=arguments.engine)
     if str(arguments.json) == "-":
         print(report.to_json())
         return
@@ -257,6 +274,33 @@ def run_eval(arguments: argparse.Namespace) -> None:
                 file.write(report.to_json().encode() + b"\n")
         except OSError as error:
             raise UsageError(f"cannot write {arguments.json}: {error.strerror}; choose another place") from None
+
+
+def run_pack(arguments: argparse.Namespace) -> None:
+    """``npbsrn pack``."""
+    from npbsrn.packed.file import save_packed
+    from npbsrn.packed.fold import fold
+
+    if arguments.output.suffix != ".npz":
+        raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
+    save_packed(arguments.output, fold(load(arguments.model)))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+
+
+def run_warmup(arguments: argparse.Namespace) -> None:
+    """``npbsrn warmup``."""
+    from npbsrn.warmup import warmup
+
+    for words in warmup():
+        print(words, flush=True)
+
+
+def run_bench(arguments: argparse.Namespace) -> None:
+    """``npbsrn bench``."""
+    from npbsrn.bench import bench
+
+    for words in bench(arguments.model, arguments.scale):
+        print(words, flush=True)
 
 
 def run_info(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
     ["errors"],
-    ["files", "threads", "arrays"],
+    ["files", "threads", "arrays", "memory"],
     ["pictures", "resize", "params", "kernels"],
     ["metrics", "ops"],
     ["binarizers"],
@@ -26,7 +26,7 @@ FLOORS = [
     ["datasets", "inference"],
     ["engines"],
     ["training", "upscaling"],
-    ["evaluation"],
+    ["evaluation", "bench", "warmup"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,6 +1,8 @@
 """How kernels are compiled and kept."""
 
+import warnings
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,23 @@ STAMP = blake2b(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
 SUMS = {"reassoc", "nsz", "contract"}
 
 
+@cache
+def _warn_once() -> None:
+    warnings.warn(
+        "neither the package's folder nor the user's cache can be written, so kernels are compiled in each process; set "
+        "NUMBA_CACHE_DIR to a folder that can be written",
+        stacklevel=4,
+    )
+
+
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function by Numba, without the GIL, and keep the result on the disk."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
             dispatcher = njit(nogil=True, cache=True, **options)(function)
-        except (
-            RuntimeError
-        ):  # neither the package's folder nor the user's cache can be written: compile in each process
+        except RuntimeError:
+            _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if kept is not None:  # Numba's own business; without it, only a developer's changes would go unnoticed

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from npbsrn.arrays import empty
+from npbsrn.errors import UsageError
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.direct_conv import correlate
+from npbsrn.kernels.direct_conv import OUTPUTS, correlate
+from npbsrn.memory import available_bytes
 from npbsrn.networks import FACTORS, MIDDLE
 from npbsrn.packed.block import blocks_rows
 from npbsrn.packed.ends import add_head, blocked, from_stream, to_stream, write_pixels
@@ -69,14 +71,39 @@ class Engine:
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`; float32 is clipped to [0, 1]
+
+        Raises
+        ------
+        UsageError
+            If the system says that there is not enough memory for it.
         """
         height, width, _ = picture.shape
         side, threads = tile or TILE_SIDE, threads or thread_count()
+        self._refuse_too_large(picture, side, threads)
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
         for top in range(0, height, side):
             for left in range(0, width, side):
                 self._tile(picture, (top, min(top + side, height)), (left, min(left + side, width)), out, threads)
         return out
+
+    def working_bytes(self, height: int, width: int, side: int, threads: int) -> int:
+        """Memory for the work on a picture in such tiles, beyond that of the result."""
+        rows, columns = (min(extent, side + 2 * self.margin) for extent in (height, width))
+        tiles, planes = -(-columns // TILE), planes_of(self.channels)
+        stream = rows * tiles * TILE * (4 * self.channels + 2 * 2 * planes)
+        inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
+        values = 3 * self.channels + max(3 * self.scale**2, self.channels) + 3 + 2 * OUTPUTS
+        return stream + inputs + min(threads, -(-rows // BAND)) * (BAND + 6) * (columns + LANES) * values * 4
+
+    def _refuse_too_large(self, picture: Array, side: int, threads: int) -> None:
+        height, width, _ = picture.shape
+        result, available = picture.nbytes * self.scale**2, available_bytes()
+        need = result + self.working_bytes(height, width, side, threads)
+        if available is not None and need > available:
+            raise UsageError(
+                f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} GB of it for the result, "
+                f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
+            )
 
     def _tile(self, picture: Array, rows: Rows, columns: Rows, out: Array, threads: int) -> None:
         """Fill one tile of `out`."""

@@ -1,13 +1,10 @@
 """Whether a step fits into memory: said before the run begins, where the system would end it without a word."""
 
-from pathlib import Path
-
 from npbsrn.errors import UsageError
+from npbsrn.memory import available_bytes
 from npbsrn.networks import Network
 from npbsrn.params import leaves
 from npbsrn.training.config import TrainConfig
-
-MEMINFO = Path("/proc/meminfo")
 
 # What the fast step holds for each value that a convolution gives: 7.7 to 9.1 bytes were measured at x2, x3 and x4,
 # with 5 and 20 HPBs and 8 and 16 patches of 48x48. Networks and patches that need the readable operations take three
@@ -26,16 +23,6 @@ def step_bytes(network: Network, batch: int, patch: int) -> int:
     """
     filters = (array for name, array in leaves(network.init(0)) if name.endswith("weight") and array.ndim == 4)
     return BYTES * batch * patch**2 * sum(array.shape[0] for array in filters)
-
-
-def available_bytes() -> int | None:
-    """Memory that can be had without swapping, or None where the system does not say (only Linux does)."""
-    try:
-        lines = MEMINFO.read_text().splitlines()
-    except OSError:
-        return None
-    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return sizes[0] if sizes else None
 
 
 def refuse_too_large(network: Network, config: TrainConfig) -> None:

@@ -13,17 +13,6 @@ def test_the_estimate_is_that_of_the_papers_batch():
     assert memory.step_bytes(make_network({"scale": 4, "blocks": 5}), 16, 48) == pytest.approx(0.64e9, rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("MemTotal: 9 kB\nMemAvailable:   2 kB\nSwapFree: 8 kB\n", 2048), ("MemTotal: 9 kB\n", None), (None, None)],
-)
-def test_available_memory_is_read_where_it_is_said(tmp_path, monkeypatch, text, size):
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    if text is not None:
-        memory.MEMINFO.write_text(text)
-    assert memory.available_bytes() == size
-
-
 @pytest.mark.parametrize("options", [{"batch": 16, "patch": 48}, {"batch": 16, "patch": 16, "late_patch": 48}])
 def test_a_batch_that_cannot_fit_is_refused(monkeypatch, options):
     config = make_config(4, options=options)
