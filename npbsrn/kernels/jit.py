@@ -9,11 +9,13 @@ from typing import Any
 
 from numba import njit
 
+from npbsrn.kernels.cpu import chosen_kernel
+
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
-# changed.
+# changed, or that was compiled for another choice.
 PLACES = ("kernels", "packed")  # of the package, where kernels are
 SOURCES = sorted(path for place in PLACES for path in (Path(__file__).parents[1] / place).glob("*.py"))
-STAMP = blake2b(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
+STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path in SOURCES)])).hexdigest()
 
 # Sums may be reordered, so that they can be done in vectors; everything else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
@@ -22,8 +24,8 @@ SUMS = {"reassoc", "nsz", "contract"}
 @cache
 def _warn_once() -> None:
     warnings.warn(
-        "neither the package's folder nor the user's cache can be written, so kernels are compiled in each process; set "
-        "NUMBA_CACHE_DIR to a folder that can be written",
+        "neither the package's folder nor the user's cache can be written, so kernels are compiled in each process; "
+        "set NUMBA_CACHE_DIR to a folder that can be written",
         stacklevel=4,
     )
 

@@ -101,7 +101,7 @@ class Engine:
         need = result + self.working_bytes(height, width, side, threads)
         if available is not None and need > available:
             raise UsageError(
-                f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} GB of it for the result, "
+                f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} for the result alone, "
                 f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
             )
 

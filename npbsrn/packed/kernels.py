@@ -1,7 +1,7 @@
 """Popcount convolutions of one tile of 32 pixels: the inputs stay in registers while the output channels pass by."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -18,33 +18,104 @@ Array = np.ndarray[Any, Any]
 TILE = 32  # pixels
 PLANES = 3  # at once: with 3x3 filters 27 words, that AVX-512's 32 registers hold
 
-# Of vectors of 512 bits the popcount is one instruction with BITALG; without it, it is made of instructions on bytes.
-WIDE = chosen_kernel() == "avx512"
-LANES = 32 if WIDE else 16
 WORD, BYTE = ir.IntType(16), ir.IntType(8)
-WORDS, BYTES = ir.VectorType(WORD, LANES), ir.VectorType(BYTE, 2 * LANES)
 
 
-def _splat(builder: Any, word: Any) -> Any:
-    undefined = ir.Constant(WORDS, ir.Undefined)
+class Vectors(NamedTuple):
+    """What the counting is done on: words where a CPU counts their bits by one instruction, else bytes.
+
+    Most CPUs count the bits of bytes only, or by a few instructions on bytes; 27 words make 216 at most, so that the
+    sums of bytes fit a byte, too.
+    """
+
+    lanes: int
+    by_word: bool
+
+    @property
+    def words(self) -> Any:
+        """As the arrays have it."""
+        return ir.VectorType(WORD, self.lanes)
+
+    @property
+    def counted(self) -> Any:
+        """As the bits are counted."""
+        return self.words if self.by_word else ir.VectorType(BYTE, 2 * self.lanes)
+
+
+VECTORS = {"avx512": Vectors(32, True), "portable": Vectors(16, False)}
+CHOSEN = VECTORS.get(chosen_kernel(), VECTORS["portable"])  # "numpy" never comes here
+
+
+def _constant(kind: Any, value: int) -> Any:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _splat(builder: Any, word: Any, kind: Any) -> Any:
+    undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, word, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(first, undefined, _constant(ir.VectorType(I32, kind.count), 0))
 
 
-def _ones(builder: Any, x: Any) -> Any:
-    """Bits that are set, by word or by byte."""
-    lanes = WORDS if WIDE else BYTES
-    name = f"llvm.ctpop.v{lanes.count}i{lanes.element.width}"
-    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(lanes, [lanes]), name)
-    return builder.call(count, [builder.bitcast(x, lanes)])
+def _ones(builder: Any, x: Any, kind: Any) -> Any:
+    """Bits that are set."""
+    name = f"llvm.ctpop.v{kind.count}i{kind.element.width}"
+    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+    return builder.call(count, [builder.bitcast(x, kind)])
 
 
-def _by_word(builder: Any, total: Any) -> Any:
-    """Sums of words from sums of bytes, of which 27 words make 216 at most."""
-    if WIDE:
+def _by_word(builder: Any, total: Any, vectors: Vectors) -> Any:
+    """Sums of words from those of their bytes."""
+    if vectors.by_word:
         return total
-    words, eight = builder.bitcast(total, WORDS), ir.Constant(WORDS, [8] * LANES)
-    return builder.add(builder.lshr(words, eight), builder.and_(words, ir.Constant(WORDS, [255] * LANES)))
+    kind = vectors.words
+    words = builder.bitcast(total, kind)
+    return builder.add(builder.lshr(words, _constant(kind, 8)), builder.and_(words, _constant(kind, 255)))
+
+
+def emit_count(
+    builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any,
+    shape: tuple[int, int], more: bool, vectors: Vectors,
+) -> None:  # fmt: skip
+    """Write ``out[32 o :+32] (+)= popcount(bits ^ words[o])``, over planes and taps, for all o.
+
+    The inputs of some pixels stay in registers while the output channels pass by.
+
+    Parameters
+    ----------
+    builder : llvmlite's
+    bits, words, out : pointers to words of 16 bits
+    steps : two 64-bit numbers
+        From row to row of `bits`, and from plane to plane.
+    outputs : 64-bit number
+    shape : (k, planes)
+    more : bool
+        Add to what stands in `out`.
+    vectors : Vectors
+    """
+    size, planes = shape
+    row, plane = steps
+    lanes, kind = vectors.lanes, vectors.words
+    for part in range(0, TILE, lanes):
+        inputs = []
+        for p in range(planes):
+            for ky in range(size):
+                line = builder.add(builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky)))
+                for kx in range(size):
+                    source = at(builder, bits, builder.add(line, ir.Constant(I64, part + kx)), kind)
+                    inputs.append(builder.load(source, align=2))
+        with cgutils.for_range(builder, outputs) as loop:
+            start = builder.mul(loop.index, ir.Constant(I64, len(inputs)))
+            total = None
+            for k, x in enumerate(inputs):
+                word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
+                ones = _ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
+                total = ones if total is None else builder.add(total, ones)
+            total = _by_word(builder, total, vectors)
+            where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
+            target = at(builder, out, where, kind)
+            if more:
+                total = builder.add(total, builder.load(target, align=2))
+            builder.store(total, target, align=2)
 
 
 def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
@@ -52,35 +123,14 @@ def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
     def count(
         typing: Any, bits: Any, place: Any, row: Any, plane: Any, words: Any, first: Any, outputs: Any, out: Any
     ) -> Any:
-        """``out[32 o :+32] (+)= popcount(bits ^ words[first + o * step ...])`` over `planes` and all taps."""
+        """See `emit_count`; bits from `place` on, words from `first` on."""
         i = types.intp
         signature = types.void(bits, i, i, i, words, i, i, out)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
-            place, row, plane, first, outputs = (args[k] for k in (1, 2, 3, 5, 6))
-            for half in range(0, TILE, LANES):
-                inputs = []
-                for p in range(planes):
-                    for ky in range(size):
-                        rows = builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky))
-                        line = builder.add(place, builder.add(*rows))
-                        for kx in range(size):
-                            source = at(builder, b, builder.add(line, ir.Constant(I64, half + kx)), WORDS)
-                            inputs.append(builder.load(source, align=2))
-                with cgutils.for_range(builder, outputs) as loop:
-                    start = builder.add(first, builder.mul(loop.index, ir.Constant(I64, len(inputs))))
-                    total = None
-                    for k, x in enumerate(inputs):
-                        word = builder.load(builder.gep(w, [builder.add(start, ir.Constant(I64, k))]))
-                        ones = _ones(builder, builder.xor(x, _splat(builder, word)))
-                        total = ones if total is None else builder.add(total, ones)
-                    total = _by_word(builder, total)
-                    where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, half))
-                    target = at(builder, r, where, WORDS)
-                    if more:
-                        total = builder.add(total, builder.load(target, align=2))
-                    builder.store(total, target, align=2)
+            b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[5]])
+            emit_count(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), more, CHOSEN)
             return context.get_dummy_value()
 
         return signature, codegen

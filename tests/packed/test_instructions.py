@@ -1,0 +1,43 @@
+"""The kernel's source, compiled for CPUs that are not at hand."""
+
+import re
+
+import pytest
+from llvmlite import binding, ir
+
+from npbsrn.packed.kernels import VECTORS, emit_count
+
+I64, WORDS = ir.IntType(64), ir.IntType(16).as_pointer()
+
+TARGETS = [
+    ("avx512", "x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512bitalg", "vpopcntw", "zmm"),
+    ("portable", "x86_64-unknown-linux-gnu", "x86-64-v3", "", "vpshufb", "ymm"),
+    ("portable", "x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512bitalg", "vpopcntb", "ymm"),
+    ("portable", "aarch64-unknown-linux-gnu", "generic", "", "cnt", r"v\d+\.16b"),
+]
+
+
+def source(name, size, planes, more):
+    module = ir.Module()
+    kind = ir.FunctionType(ir.VoidType(), [WORDS, WORDS, WORDS, I64, I64, I64])
+    function = ir.Function(module, kind, "count")
+    builder = ir.IRBuilder(function.append_basic_block())
+    bits, words, out, row, plane, outputs = function.args
+    emit_count(builder, bits, words, out, (row, plane), outputs, (size, planes), more, VECTORS[name])
+    builder.ret_void()
+    return str(module)
+
+
+@pytest.mark.parametrize(("name", "triple", "cpu", "features", "instruction", "registers"), TARGETS)
+@pytest.mark.parametrize(("size", "planes", "more"), [(3, 3, False), (1, 2, True)])
+def test_the_bits_are_counted_by_vectors(name, triple, cpu, features, instruction, registers, size, planes, more):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module = binding.parse_assembly(source(name, size, planes, more))
+    module.triple = triple
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
+    module.data_layout = str(machine.target_data)
+    assembly = machine.emit_assembly(module)
+    found = re.findall(rf"^\s*{instruction}\s.*{registers}", assembly, re.MULTILINE)
+    assert len(found) >= size * size * planes
+    assert not re.findall(r"^\s*popcnt", assembly, re.MULTILINE)  # one word after another
