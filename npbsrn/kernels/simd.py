@@ -165,6 +165,16 @@ def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), codegen
 
 
+@intrinsic
+def scalar(typing: Any, array: Any, place: Any) -> Any:
+    """``array.ravel()[place]``. Numba's own ``array[i]`` asks each time whether i counts from the end."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.gep(data(context, builder, signature, args, 0), [args[1]]))
+
+    return array.dtype(array, types.intp), codegen
+
+
 # --- the rest ---
 
 

@@ -23,6 +23,7 @@ from npbsrn.kernels.simd import (
     magnitude,
     no_bits,
     push_sign,
+    scalar,
     select,
     splat,
     store,
@@ -55,72 +56,87 @@ def make_room(channels: int, planes: int) -> Room:
 
 
 @kernel(forceinline=True)
-def _weight_by_statistic(a: Array, source: int, out: Array, target: int, channels: int, statistic: int) -> None:
-    """``E(A) * A`` at 16 pixels, E the mean over the channels."""
+def _mean(a: Array, source: int, channels: int, statistic: int) -> Any:
+    """E(A) at 16 pixels."""
     total = splat(ZERO)
     for c in range(channels):
         value = load(a, source + c * TILE)
         total = total + (magnitude(value) if statistic == ABS else value)
-    e = divide(total, np.float32(channels))
-    for c in range(channels):
-        store(out, target + c * TILE, load(a, source + c * TILE) * e)
+    return divide(total, np.float32(channels))
 
 
 @kernel(forceinline=True)
-def _activate(k: int, half: int, taps: int, b: int, own: Coefficients, slope: Any, statistic: Any, room: Room) -> None:
-    """``E(A_k) A_k`` at 16 pixels, where A_k is PReLU of the scaled sums that convolution k has counted."""
-    channels = own.scale.shape[2]
-    first = k * channels * TILE + half
+def _weight_by_statistic(a: Array, source: int, out: Array, target: int, channels: int, statistic: int) -> None:
+    """``E(A) * A`` at 32 pixels."""
+    left, right = _mean(a, source, channels, statistic), _mean(a, source + LANES, channels, statistic)
     for c in range(channels):
-        n = fused(to_float(load(room.counts, c * TILE + half)), MINUS_TWO, np.float32(taps))
-        y = n * own.scale[b, k - 1, c]
-        if slope is not None:
-            y = select(y > ZERO, y, y * slope[b, k - 1, c])
-        store(room.terms, first + c * TILE, y)
+        at = c * TILE
+        store(out, target + at, load(a, source + at) * left)
+        store(out, target + at + LANES, load(a, source + at + LANES) * right)
+
+
+@kernel(forceinline=True)
+def _sums(counts: Array, at: int, taps: Any) -> Any:
+    """Sums of 16 products of signs each, from how many are -1."""
+    return fused(to_float(load(counts, at)), MINUS_TWO, taps)
+
+
+@kernel(forceinline=True)
+def _prelu(y: Any, slope: Any, at: int) -> Any:
+    if slope is None:
+        return y
+    return select(y > ZERO, y, y * scalar(slope, at))
+
+
+@kernel(forceinline=True)
+def _activate(k: int, taps: int, b: int, own: Coefficients, slope: Any, statistic: Any, room: Room) -> None:
+    """``E(A_k) A_k`` at a tile, where A_k is PReLU of the scaled sums that convolution k has counted."""
+    channels, products = own.scale.shape[2], np.float32(taps)
+    first, scales, slopes = k * channels * TILE, (3 * b + k - 1) * channels, (2 * b + k - 1) * channels
+    for c in range(channels):
+        at, scale = c * TILE, scalar(own.scale, scales + c)
+        left, right = _sums(room.counts, at, products) * scale, _sums(room.counts, at + LANES, products) * scale
+        store(room.terms, first + at, _prelu(left, slope, slopes + c))
+        store(room.terms, first + at + LANES, _prelu(right, slope, slopes + c))
     if statistic is not None:
         _weight_by_statistic(room.terms, first, room.terms, first, channels, statistic)
 
 
 @kernel(forceinline=True)
 def _binarize(
-    n: int,
-    half: int,
-    x: Array,
-    place: int,
-    b: int,
-    own: Coefficients,
-    terms: Array,
-    bits: Array,
-    where: int,
-    plane: int,
+    n: int, x: Array, place: int, b: int, own: Coefficients, terms: Array, bits: Array, where: int, plane: int
 ) -> None:
-    """Words of what convolution n takes in, at 16 pixels: ``shift[n] + sum_k weight[n, k] E(A_k) A_k < 0``.
+    """Words of what convolution n takes in, at a tile: ``shift[n] + sum_k weight[n, k] E(A_k) A_k < 0``.
 
-    E(A_0) A_0 is at `place` of x, which may be `terms`.
+    E(A_0) A_0 is at `place` of x, which may be `terms`; the others are in `terms`.
     """
     channels = own.scale.shape[2]
-    size = channels * TILE
+    size, shifts, weights = channels * TILE, (3 * b + n) * channels, 3 * (3 * b + n) * channels
     for g in range(0, channels, 16):
-        word = no_bits()
+        left, right = no_bits(), no_bits()
         for c in range(min(g + 16, channels) - 1, g - 1, -1):
-            at = c * TILE + half
-            z = fused(load(x, place + at), own.weight[b, n, 0, c], splat(own.shift[b, n, c]))
-            if n > 0:
-                z = fused(load(terms, size + at), own.weight[b, n, 1, c], z)
-            if n > 1:
-                z = fused(load(terms, 2 * size + at), own.weight[b, n, 2, c], z)
-            word = push_sign(word, z)
-        store(bits, where + (g // 16) * plane + half, low_words(word))
+            at, shift, weight = c * TILE, splat(scalar(own.shift, shifts + c)), scalar(own.weight, weights + c)
+            z = fused(load(x, place + at), weight, shift)
+            other = fused(load(x, place + at + LANES), weight, shift)
+            for k in range(1, n + 1):
+                weight = scalar(own.weight, weights + k * channels + c)
+                z = fused(load(terms, k * size + at), weight, z)
+                other = fused(load(terms, k * size + at + LANES), weight, other)
+            left, right = push_sign(left, z), push_sign(right, other)
+        store(bits, where + (g // 16) * plane, low_words(left))
+        store(bits, where + (g // 16) * plane + LANES, low_words(right))
 
 
 @kernel(forceinline=True)
-def _add_output(half: int, x: Array, place: int, b: int, own: Coefficients, counts: Array) -> None:
+def _add_output(x: Array, place: int, b: int, own: Coefficients, counts: Array) -> None:
     """The block's end: ``x += residual * (scale * C_3)``."""
-    channels = own.scale.shape[2]
+    channels, scales = own.scale.shape[2], (3 * b + 2) * own.scale.shape[2]
+    products = np.float32(channels)
     for c in range(channels):
-        at = place + c * TILE + half
-        n = fused(to_float(load(counts, c * TILE + half)), MINUS_TWO, np.float32(channels))
-        store(x, at, fused(n * own.scale[b, 2, c], own.residual, load(x, at)))
+        at, scale = c * TILE, scalar(own.scale, scales + c)
+        left, right = _sums(counts, at, products) * scale, _sums(counts, at + LANES, products) * scale
+        store(x, place + at, fused(left, own.residual, load(x, place + at)))
+        store(x, place + at + LANES, fused(right, own.residual, load(x, place + at + LANES)))
 
 
 @kernel()
@@ -128,12 +144,11 @@ def first_bits(
     x: Array, place: int, b: int, own: Coefficients, statistic: Any, room: Room, bits: Array, where: int, plane: int
 ) -> None:
     """Words of a tile of the stream, for block b's first convolution."""
-    for half in (0, LANES):
-        if statistic is None:
-            _binarize(0, half, x, place, b, own, room.terms, bits, where, plane)
-        else:
-            _weight_by_statistic(x, place + half, room.terms, half, own.scale.shape[2], statistic)
-            _binarize(0, half, room.terms, 0, b, own, room.terms, bits, where, plane)
+    if statistic is None:
+        _binarize(0, x, place, b, own, room.terms, bits, where, plane)
+    else:
+        _weight_by_statistic(x, place, room.terms, 0, own.scale.shape[2], statistic)
+        _binarize(0, room.terms, 0, b, own, room.terms, bits, where, plane)
 
 
 @kernel(forceinline=True)
@@ -141,14 +156,13 @@ def _local_bits(
     n: int, taps: int, x: Array, place: int, b: int, own: Coefficients, slope: Any, statistic: Any, room: Room
 ) -> None:
     """From the counts of convolution n to the words that the next one takes in, at a tile."""
-    for half in (0, LANES):
-        _activate(n, half, taps, b, own, slope, statistic, room)
-        if statistic is None:
-            _binarize(n, half, x, place, b, own, room.terms, room.bits, 0, TILE)
-        else:
-            if n == 1:
-                _weight_by_statistic(x, place + half, room.terms, half, own.scale.shape[2], statistic)
-            _binarize(n, half, room.terms, 0, b, own, room.terms, room.bits, 0, TILE)
+    _activate(n, taps, b, own, slope, statistic, room)
+    if statistic is None:
+        _binarize(n, x, place, b, own, room.terms, room.bits, 0, TILE)
+    else:
+        if n == 1:
+            _weight_by_statistic(x, place, room.terms, 0, own.scale.shape[2], statistic)
+        _binarize(n, room.terms, 0, b, own, room.terms, room.bits, 0, TILE)
 
 
 @kernel()
@@ -178,8 +192,7 @@ def block_tile(
     count1(room.bits, 0, TILE, planes, words1[0], 0, channels, room.counts)
     _local_bits(2, channels, x, place, b, own, slope, statistic, room)
     count1(room.bits, 0, TILE, planes, words1[1], 0, channels, room.counts)
-    for half in (0, LANES):
-        _add_output(half, x, place, b, own, room.counts)
+    _add_output(x, place, b, own, room.counts)
 
 
 @kernel(forceinline=True)
@@ -191,43 +204,75 @@ def _pad_row(bits: Array, y: int, width: int) -> None:
 
 
 @kernel()
+def _bits_row(x: Array, width: int, b: int, y: int, bits: Array, own: Coefficients, room: Room) -> None:
+    """Words of a row of the stream, for block b."""
+    _, tiles, size = x.shape
+    _, planes, plane = bits.shape[1:]
+    stream, words = x.ravel(), bits[b % len(bits)]
+    for t in range(tiles):
+        where = ((y + 1) * planes * plane) + t * TILE + 1
+        first_bits(stream, (y * tiles + t) * size, b, own, own.statistic, room, words.ravel(), where, plane)
+    _pad_row(words, y, width)
+
+
+@kernel()
+def _block_row(
+    x: Array, width: int, b: int, y: int, bits: Array, words3: Array, words1: Array, own: Coefficients, room: Room
+) -> None:
+    """Block b at one row, and the words that the next block takes in there."""
+    _, tiles, size = x.shape
+    _, planes, plane = bits.shape[1:]
+    stream, row = x.ravel(), planes * plane
+    before, after = bits[b % len(bits)].ravel(), bits[(b + 1) % len(bits)]
+    for t in range(tiles):
+        place, at = (y * tiles + t) * size, y * row + t * TILE
+        block_tile(stream, place, before, at, row, plane, words3[b], words1[b], b, own, own.slope, own.statistic, room)
+        if b + 1 < len(own.scale):
+            first_bits(stream, place, b + 1, own, own.statistic, room, after.ravel(), at + row + 1, plane)
+    _pad_row(after, y, width)
+
+
+@kernel()
 def blocks_rows(
     worker: int, workers: int, barrier: Array, x: Array, width: int, bits: Array, words3: Array, words1: Array,
     own: Coefficients,
 ) -> None:  # fmt: skip
-    """One worker's rows of all blocks; the workers meet before each block, whose 3x3 filters look at other rows.
+    """One worker's rows of all blocks.
+
+    Some blocks pass over the rows together, each one row behind the one before it, so that the stream's rows stay in
+    the second cache from block to block. Where a worker's rows end, a block can go one row less far than the one
+    before it: what is left there, a triangle of rows and blocks, is done when both sides have come so far.
 
     Parameters
     ----------
     worker, workers, barrier
-        See `npbsrn.threads.run_parallel`.
+        See `npbsrn.threads.run_parallel`. Each worker has at least twice as many rows as blocks go together.
     x : (H, T, C * 32) float32
         The stream, in place.
     width : int
         Pixels of a row; those of the last tile beyond it may be anything.
-    bits : (2, H + 2, P, 32 * T + 2) uint16
-        Room for bits: of one block and of the next. What lies around the picture is 0, that is +1.
+    bits : (depth + 1, H + 2, P, 32 * T + 2) uint16
+        Room for the words that blocks take in; `depth` is how many blocks go together. What lies around the picture is
+        0, that is +1.
     words3, words1 : (B, C * 9 * P), (B, 2, C * P) uint16
     own : Coefficients
     """
-    height, tiles, size = x.shape
-    _, _, planes, plane = bits.shape
-    blocks, _, channels = own.scale.shape
-    stream, row, room = x.ravel(), planes * plane, make_room(channels, planes)
+    height, (blocks, _, channels), depth = len(x), own.scale.shape, len(bits) - 1
+    room = make_room(channels, bits.shape[2])
     begin, end = height * worker // workers, height * (worker + 1) // workers
-    for b in range(blocks + 1):
-        before, after = bits[(b + 1) % 2].ravel(), bits[b % 2].ravel()
-        if b > 0:
-            wait(barrier, workers)
-        for y in range(begin, end):
-            for t in range(tiles):
-                place, at = (y * tiles + t) * size, y * row + t * TILE
-                if b > 0:
-                    block_tile(
-                        stream, place, before, at, row, plane, words3[b - 1], words1[b - 1], b - 1, own, own.slope,
-                        own.statistic, room,
-                    )  # fmt: skip
-                if b < blocks:
-                    first_bits(stream, place, b, own, own.statistic, room, after, at + row + 1, plane)
-            if b < blocks:
-                _pad_row(bits[b % 2], y, width)
+    above, below = int(worker > 0), int(worker < workers - 1)
+    for y in range(begin, end):
+        _bits_row(x, width, 0, y, bits, own, room)
+    for first in range(0, blocks, depth):
+        levels = min(depth, blocks - first)
+        wait(barrier, workers)
+        for step in range(begin, end + levels - 1):
+            for level in range(levels):
+                y = step - level
+                if begin + above * level <= y < end - below * level:
+                    _block_row(x, width, first + level, y, bits, words3, words1, own, room)
+        wait(barrier, workers)
+        for level in range(1, levels):
+            for y in range(begin - level, begin + level):
+                if above:
+                    _block_row(x, width, first + level, y, bits, words3, words1, own, room)

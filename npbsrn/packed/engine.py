@@ -25,6 +25,7 @@ Rows = tuple[int, int]  # from, to
 
 LANES = 16
 PEAKS = {"uint8": 255.0, "uint16": 65535.0}
+DEPTH, CACHE = 8, 1 << 19  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
 BAND = 32  # rows whose float ends are computed at once
 TILE_SIDE = 1024  # pixels: about 0.4 GB with 48 channels
 
@@ -90,7 +91,7 @@ class Engine:
         """Memory for the work on a picture in such tiles, beyond that of the result."""
         rows, columns = (min(extent, side + 2 * self.margin) for extent in (height, width))
         tiles, planes = -(-columns // TILE), planes_of(self.channels)
-        stream = rows * tiles * TILE * (4 * self.channels + 2 * 2 * planes)
+        stream = rows * tiles * TILE * (4 * self.channels + 2 * (DEPTH + 1) * planes)
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
         values = 3 * self.channels + max(3 * self.scale**2, self.channels) + 3 + 2 * OUTPUTS
         return stream + inputs + min(threads, -(-rows // BAND)) * (BAND + 6) * (columns + LANES) * values * 4
@@ -156,10 +157,12 @@ class _Pass:
             from_stream(self.stream, 0, self.width, x)
             to_stream(blocks_ref(x[:, :, 1:-1], engine.signs, engine.coefficients), engine.zeros, self.stream, 0)
             return
+        workers = min(self.threads, -(-self.height // 2))
+        row = self.stream[0].nbytes
+        depth = max(1, min(DEPTH, CACHE // row, self.height // workers // 2))
         line = self.stream.shape[1] * TILE + 2
-        bits = empty((2, self.height + 2, planes_of(engine.channels), line), np.uint16)
+        bits = empty((depth + 1, self.height + 2, planes_of(engine.channels), line), np.uint16)
         bits[...] = 0
-        workers = min(self.threads, self.height)
         run_parallel(
             blocks_rows, workers, self.stream, self.width, bits, engine.words3, engine.words1, engine.coefficients
         )
