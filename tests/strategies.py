@@ -46,3 +46,31 @@ flat_params = st.dictionaries(
     min_size=1,
     max_size=6,
 ).filter(lambda flat: not any(b.startswith(a + ".") for a in flat for b in flat))
+
+seeds = st.integers(0, 2**32 - 1)
+
+# Around the ends of words of 16 channels, and of the three words that a kernel holds at once.
+PLANE_CHANNELS = (1, 4, 15, 16, 17, 47, 48, 63, 64, 65, 130)
+plane_channels = st.sampled_from(PLANE_CHANNELS)
+tile_widths = st.sampled_from([1, 31, 32, 33, 63, 64, 65, 96, 128, 129, 130]) | st.integers(1, 130)
+
+bam_options = st.fixed_dictionaries(
+    {
+        "alpha": st.sampled_from(["learned", "one"]),
+        "beta": st.sampled_from(["learned", "one"]),
+        "accumulate_filters": st.booleans(),
+        "accumulate_activations": st.booleans(),
+        "statistic": st.sampled_from(["abs", "mean", "none"]),
+    }
+)
+packable_networks = st.fixed_dictionaries(
+    {
+        "scale": st.sampled_from([2, 3, 4]),
+        "blocks": st.integers(1, 2),
+        "width": st.sampled_from([4, 16, 20]),
+        "activation": st.sampled_from(["prelu", "none"]),
+        "residual": st.sampled_from([0.03, 1.0]),
+        "input_gain": st.sampled_from([1.0, 2.5]),
+        "binarizer": bam_options,
+    }
+)

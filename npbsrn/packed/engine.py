@@ -25,7 +25,7 @@ Rows = tuple[int, int]  # from, to
 
 LANES = 16
 PEAKS = {"uint8": 255.0, "uint16": 65535.0}
-DEPTH, CACHE = 8, 1 << 19  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
+DEPTH, CACHE = 8, 1 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
 BAND = 32  # rows whose float ends are computed at once
 TILE_SIDE = 1024  # pixels: about 0.4 GB with 48 channels
 
@@ -120,6 +120,7 @@ class Engine:
     def tail_filters(self, row: Place, column: Place, turned: bool) -> Convolution:
         """Of the pixels at such places, as `correlate` reads them; with rows and columns exchanged if `turned`."""
         w, bias = self.tail.filters(row, column)
+        bias = bias if self.base else bias + np.float32(MIDDLE)
         return blocked(w.transpose(0, 1, 3, 2) if turned else w), bias
 
 

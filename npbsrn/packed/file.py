@@ -72,7 +72,10 @@ def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> 
 
     def signs(n: int, size: int) -> Array:
         shape = blocks, width, width, size, size
-        bits = np.unpackbits(arrays[f"signs.{n}"], count=int(np.prod(shape)))
+        packed, count = arrays[f"signs.{n}"], int(np.prod(shape))
+        if packed.shape != (-(-count // 8),):  # what is missing would count as +1
+            raise ValueError(f"signs.{n}")
+        bits = np.unpackbits(packed, count=count)
         return (1 - 2 * bits.astype(np.int8)).reshape(shape)
 
     try:
@@ -89,7 +92,7 @@ def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> 
             card,
         )
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path} does not fit its network: {error} is missing or of another shape") from None
+        raise WeightsError(f"{path} does not fit its network: {error.args[0]} is missing or of another shape") from None
     _check_shapes(path, folded, blocks, width)
     return folded
 

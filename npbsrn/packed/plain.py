@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.pointwise import multiply_add, prelu, weight_by_statistic
+from npbsrn.ops.pointwise import multiply_add, prelu
 from npbsrn.packed.fold import ABS, Coefficients
 from npbsrn.packed.pack import counts_ref, pack_filters, pack_picture
 
@@ -40,8 +40,13 @@ def blocks_ref(x: Array, signs: Sequence[Array], own: Coefficients) -> Array:
 
 
 def _weighted(a: Array, statistic: int | None) -> Array:
-    name = "none" if statistic is None else "abs" if statistic == ABS else "mean"
-    return weight_by_statistic(a[None], name)[0][0]
+    """``E(A) * A``; the channels are added one after another, as the layers and the kernel do it."""
+    if statistic is None:
+        return a
+    total = np.zeros_like(a[0])
+    for channel in a:
+        total += np.abs(channel) if statistic == ABS else channel
+    return total / a.dtype.type(len(a)) * a
 
 
 def _convolve(negative: Array, signs: Array) -> Array:

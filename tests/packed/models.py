@@ -1,0 +1,45 @@
+"""Small networks with parameters as a training could leave them, and pictures for them."""
+
+import numpy as np
+
+from npbsrn.models import Model
+from npbsrn.networks import make_network
+from npbsrn.params import leaves, nest
+from npbsrn.resize import resize
+
+
+def random_model(seed, **config):
+    """Gains of both signs and zero, averages, slopes, weights of sums and biases: all that folding must look at."""
+    rng = np.random.default_rng(seed)
+    network = make_network(config)
+    params = dict(leaves(network.init(seed % 2**31)))
+    for name, value in params.items():
+        shape = value.shape
+        match name.rsplit(".", 1)[1]:
+            case "gain":
+                new = rng.standard_normal(shape) * (rng.random(shape) < 0.9)
+            case "shift":
+                new = 0.3 * rng.standard_normal(shape) * (rng.random(shape) < 0.9)
+            case "running_mean":
+                new = 0.3 * rng.standard_normal(shape)
+            case "running_variance":
+                new = rng.uniform(0.02, 2, shape)
+            case "slope":
+                new = rng.uniform(-0.5, 1.2, shape) * (rng.random(shape) < 0.9)
+            case "alpha" | "beta":
+                new = 1 + 0.5 * rng.standard_normal(shape)
+            case "bias":
+                new = 0.1 * rng.standard_normal(shape)
+            case _:
+                continue
+        params[name] = new.astype(np.float32)
+    return Model(network, nest(params))
+
+
+def smooth_picture(rng, height, width):
+    """8 bits; noise of several finenesses, as nature has it."""
+    total = np.zeros((height, width, 3), np.float32)
+    for step in (2, 4, 8, 16):
+        noise = rng.random((height // step + 2, width // step + 2, 3), dtype=np.float32) - np.float32(0.5)
+        total += resize(noise, step)[:height, :width] * np.float32(step / 16)
+    return (np.clip(0.5 + total, 0, 1) * 255).astype(np.uint8)

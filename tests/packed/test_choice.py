@@ -1,0 +1,45 @@
+"""The kernel that ``$NPBSRN_KERNEL`` names, in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from npbsrn.kernels.cpu import KERNELS, features
+
+PROGRAM = """
+import hashlib
+import numpy as np
+from npbsrn.packed.engine import Engine
+from npbsrn.packed.fold import fold
+from tests.packed.models import random_model, smooth_picture
+for options in ({"activation": "none", "binarizer": {"statistic": "none"}}, {}):
+    engine = Engine(fold(random_model(1, scale=2, blocks=2, width=20, **options)))
+    picture = smooth_picture(np.random.default_rng(0), 19, 45)
+    print(hashlib.sha256(engine.run(picture, threads=2)).hexdigest())
+"""
+
+
+def run(kernel, folder):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=os.environ | {"NPBSRN_KERNEL": kernel, "NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_all_kernels_give_the_same(tmp_path):
+    results = {kernel: run(kernel, tmp_path / kernel) for kernel in KERNELS}
+    if "avx512bitalg" not in features():
+        refused = results.pop("avx512")
+        assert "needs a CPU with AVX-512 BITALG; leave it out, or take portable" in refused.stderr
+    digests = {kernel: done.stdout for kernel, done in results.items()}
+    assert digests["numpy"].count("\n") == 2, results["numpy"].stderr
+    assert len(set(digests.values())) == 1, digests
+
+
+@pytest.mark.parametrize("kernel", ["fast"])
+def test_unknown_kernels_are_refused(kernel, tmp_path):
+    done = run(kernel, tmp_path)
+    assert "NPBSRN_KERNEL must be one of avx512, portable, numpy, not 'fast'" in done.stderr

@@ -1,0 +1,245 @@
+"""Whole networks on bits against the float operations, and one result whatever the way to it."""
+
+import dataclasses
+import os
+import signal
+import threading
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import npbsrn
+from npbsrn.inference import run, run_uint8
+from npbsrn.packed import engine as module
+from npbsrn.packed.engine import Engine
+from npbsrn.packed.fold import Coefficients, fold
+from tests.packed.models import random_model, smooth_picture
+from tests.strategies import packable_networks, seeds
+
+SMALL = {"scale": 4, "blocks": 2, "width": 20}
+VARIANTS = {
+    "x4": {},
+    "x2": {"scale": 2},
+    "x3 without activation": {"scale": 3, "activation": "none"},
+    "x4 without base": {"base": "none"},
+    "x3 of 65 channels": {"scale": 3, "width": 65, "blocks": 1, "binarizer": {"statistic": "mean"}},
+    "x4 without anything": {"activation": "none", "binarizer": {"statistic": "none"}},
+}
+AWKWARD = [(1, 1), (1, 23), (29, 1), (2, 2), (7, 5), (2, 17), (16, 32), (33, 31), (13, 37)]  # the margin is 8 pixels
+
+
+@lru_cache
+def small_engine(variant="x2"):
+    return Engine(fold(random_model(5, **SMALL | VARIANTS[variant])))
+
+
+@lru_cache
+def packaged_engine(scale):
+    return Engine(fold(npbsrn.load(None, scale)))
+
+
+@pytest.mark.parametrize("base", ["bicubic", "none"])
+@settings(max_examples=30)
+@given(packable_networks, st.integers(1, 12), st.integers(1, 40), seeds)
+def test_random_networks(base, config, height, width, seed):
+    """All signs are the same, and all that differs is the order of sums in the tail."""
+    model = random_model(seed, base=base, **config)
+    picture = smooth_picture(np.random.default_rng(seed), height, width) / np.float32(255)
+    difference = abs(Engine(fold(model)).run(picture) - run(model, picture, model.scale))
+    assert difference.max() < 2e-5
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_packages_weights(rng, scale):
+    """Forty blocks make much of any sign that rounding decides, so none may."""
+    model = npbsrn.load(None, scale)
+    for height, width in [(12, 16), (7, 33), (15, 13), (1, 40), (11, 11), (40, 3), (64, 57)]:
+        picture = smooth_picture(rng, height, width)
+        packed = packaged_engine(scale).run(picture).astype(np.int64)
+        difference = abs(packed - run_uint8(model, picture, scale))
+        assert difference.max() <= 1
+        assert np.mean(difference == 0) >= 0.999
+
+
+def ways(engine, picture):
+    """The picture by several tiles, threads and bands."""
+    for tile in (1, 8, 16, 50):
+        if tile > 1 or picture.size < 1000:
+            yield f"tiles of {tile}", engine.run(picture, 1, tile)
+    for threads in (2, 3):
+        yield f"{threads} threads", engine.run(picture, threads)
+    yield "tiles and threads", engine.run(picture, 2, 9)
+    for band in (1, 5, 32):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "BAND", band)
+            yield f"bands of {band}", engine.run(picture, 1)
+            yield f"bands of {band}, threads and tiles", engine.run(picture, 3, 16)
+
+
+@pytest.mark.parametrize("extents", AWKWARD)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_one_result(rng, variant, extents):
+    engine, picture = small_engine(variant), smooth_picture(rng, *extents)
+    whole = engine.run(picture)
+    for way, result in ways(engine, picture):
+        assert result.tobytes() == whole.tobytes(), way
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from(list(VARIANTS)), st.integers(1, 40), st.integers(1, 70), st.integers(2, 80), st.integers(1, 4),
+    st.sampled_from([np.uint8, np.uint16, np.float32]), seeds,
+)  # fmt: skip
+def test_one_result_of_any_picture(variant, height, width, tile, threads, dtype, seed):
+    rng = np.random.default_rng(seed)
+    picture = rng.random((height, width, 3), np.float32)
+    if dtype is not np.float32:
+        picture = (picture * np.iinfo(dtype).max).astype(dtype)
+    engine = small_engine(variant)
+    assert engine.run(picture, threads, tile).tobytes() == engine.run(picture, 1).tobytes()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_one_result_with_the_packages_weights(rng, scale):
+    engine, picture = packaged_engine(scale), smooth_picture(rng, 53, 67)
+    whole = engine.run(picture, 1)
+    assert engine.run(picture, 2).tobytes() == whole.tobytes()
+    assert engine.run(picture, 2, 29).tobytes() == whole.tobytes()
+
+
+def dilating_engine():
+    """A network that passes the sign of one dark pixel on as far as it can look: by one pixel in each 3x3 convolution.
+
+    On a picture of middle grey the stream begins with 0, that is +1. The 3x3 filters of a block are +1 in all taps, and
+    the next binarization gives -1 wherever one of them has met a -1. Each block adds more than there is in the stream.
+    """
+    width, blocks = 4, 2
+    folded = fold(random_model(1, scale=2, blocks=1, width=width))
+    weight, shift = np.zeros((blocks, 3, 3, width), np.float32), np.zeros((blocks, 3, width), np.float32)
+    weight[:, range(3), range(3)] = 1
+    shift[:, 1] = 1 - 9 * width
+    scale = np.ones((blocks, 3, width), np.float32)
+    scale[:, 2] = [[100 / width], [400 / width]]
+    fill = lambda total, o, i: (np.full((o, i, 3, 3), total / (9 * i), np.float32), np.zeros(o, np.float32))  # noqa: E731
+    return Engine(
+        dataclasses.replace(
+            folded,
+            head=fill(1, width, 3),
+            trunk=fill(1 / 500, width, width),
+            tail=[fill(1, 4 * width, width), fill(0.3, 3, width)],
+            signs=[np.ones_like(w) for w in folded.signs],
+            coefficients=Coefficients(weight, shift, scale, None, np.float32(1), None),
+        )
+    )
+
+
+GREY = np.full((27, 30, 3), 0.5, np.float32)
+
+
+def dark_at(h, v):
+    picture = GREY.copy()
+    picture[h, v] = 0
+    return picture
+
+
+def test_the_margin_is_as_wide_as_the_network_looks():
+    engine = dilating_engine()
+    seen = np.any(engine.run(dark_at(13, 14)) != engine.run(GREY), axis=2)
+    rows, columns = np.nonzero(seen)
+    assert engine.margin == 6  # head, two blocks, trunk, and two of the tail
+    assert (rows.min() // 2, rows.max() // 2) == (13 - 6, 13 + 6)
+    assert (columns.min() // 2, columns.max() // 2) == (14 - 6, 14 + 6)
+    for h in range(27):
+        picture = dark_at(h, h)
+        assert engine.run(picture, tile=8).tobytes() == engine.run(picture).tobytes(), h
+
+
+def test_a_margin_too_narrow_would_be_seen():
+    engine = dilating_engine()
+    engine.margin -= 1
+    same = [np.array_equal(engine.run(dark_at(h, h), tile=8), engine.run(dark_at(h, h))) for h in range(27)]
+    assert not all(same)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_kinds_of_pictures_agree(rng, variant):
+    """Equal fractions are equal float32, and all that differs is the rounding at the end."""
+    engine, picture = small_engine(variant), smooth_picture(rng, 9, 35)
+    eight, sixteen = engine.run(picture), engine.run(picture * np.uint16(257))
+    real = engine.run(picture / np.float32(255))
+    assert (eight.dtype, sixteen.dtype, real.dtype) == (np.uint8, np.uint16, np.float32)
+    assert real.min() >= 0
+    assert real.max() <= 1
+    half = np.float32(0.5)
+    np.testing.assert_array_equal(eight, np.floor(real * np.float32(255) + half))
+    np.testing.assert_array_equal(sixteen, np.floor(real * np.float32(65535) + half))
+
+
+def test_numbers_are_clipped():
+    """Beyond the range there is no telling, but that nothing wraps around."""
+    engine = small_engine()
+    picture = np.zeros((6, 40, 3), np.uint8)
+    picture[:, 20:] = 255
+    real = engine.run(picture / np.float32(255))
+    assert real.min() == 0
+    assert real.max() == 1
+    assert np.all(abs(engine.run(picture) / 255 - real) <= 0.5001 / 255)
+
+
+def test_pictures_of_any_layout(rng):
+    engine, picture = small_engine(), smooth_picture(rng, 12, 37)
+    whole = engine.run(picture)
+    wide = np.zeros((24, 74, 4), np.uint8)
+    wide[::2, ::2, :3] = picture
+    fortran = np.asfortranarray(picture)
+    for other in (wide[::2, ::2, :3], fortran, picture[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(engine.run(other), whole)
+    picture.flags.writeable = False
+    np.testing.assert_array_equal(engine.run(picture, tile=16), whole)
+
+
+def test_a_call_leaves_nothing_behind(rng):
+    """What was in the rooms of the call before does not matter, whatever its extents."""
+    engine = small_engine()
+    pictures = [smooth_picture(rng, *extents) for extents in ((9, 70), (9, 33), (4, 70), (9, 70))]
+    fresh = [Engine(fold(random_model(5, **SMALL | VARIANTS["x2"]))).run(picture) for picture in pictures]
+    for _ in range(2):
+        for picture, expected in zip(pictures, fresh, strict=True):
+            np.testing.assert_array_equal(engine.run(picture, 2), expected)
+
+
+def test_eight_threads_call_at_once(rng):
+    engine = Engine(fold(random_model(5, **SMALL)))  # whose filters of the tail none has asked for
+    picture = smooth_picture(rng, 33, 31)
+    meeting, results = threading.Barrier(8, timeout=30), [None] * 8
+
+    def call(n):
+        meeting.wait()
+        results[n] = engine.run(picture, 1 + n % 3, (None, 16)[n % 2])
+
+    callers = [threading.Thread(target=call, args=(n,)) for n in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    expected = small_engine("x4").run(picture)
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_forked_child_gets_the_same(rng, threads):
+    engine, picture = small_engine(), smooth_picture(rng, 33, 31)
+    expected = engine.run(picture, 2).tobytes()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # one that hangs is ended
+        same = engine.run(picture, threads).tobytes() == expected
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert engine.run(picture, 2).tobytes() == expected

@@ -1,0 +1,86 @@
+"""The compiled counts against the readable ones, exactly."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from npbsrn.packed.kernels import TILE, count1, count3
+from npbsrn.packed.pack import counts_ref, pack_filters, pack_picture, planes_of
+from tests.strategies import PLANE_CHANNELS, plane_channels, seeds, tile_widths
+
+
+@njit
+def count(rows, planes, words, first, size, outputs, out):
+    """`out` (H, T, more than outputs * 32), tile by tile as `npbsrn.packed.block.blocks_rows` walks."""
+    height, tiles, _ = out.shape
+    bits, plane = rows.ravel(), rows.shape[2]
+    row = planes * plane
+    for y in range(height):
+        for t in range(tiles):
+            if size == 3:
+                count3(bits, y * row + t * TILE, row, plane, planes, words, first, outputs, out[y, t])
+            else:
+                count1(bits, (y + 1) * row + t * TILE + 1, plane, planes, words, first, outputs, out[y, t])
+
+
+def check_counts(channels, size, outputs, height, width, seed, first=0):
+    rng = np.random.default_rng(seed)
+    tiles = -(-width // TILE)
+    rows = pack_picture(rng.random((channels, height, width)) < 0.5, tiles * TILE + 2)
+    words = pack_filters(rng.choice([-1, 1], (outputs, channels, size, size)))
+    out = np.full((height, tiles, outputs * TILE + 8), 54321, np.uint16)
+    before = rng.integers(0, 65536, first).astype(np.uint16)
+    count(rows, planes_of(channels), np.concatenate([before, words]), first, size, outputs, out)
+    assert np.all(out[:, :, outputs * TILE :] == 54321)
+    counts = out[:, :, : outputs * TILE].reshape(height, tiles, outputs, TILE).transpose(2, 0, 1, 3)
+    counts = counts.reshape(outputs, height, tiles * TILE)[:, :, :width]
+    np.testing.assert_array_equal(counts, counts_ref(rows, words, size, height, width))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("channels", PLANE_CHANNELS)
+@settings(max_examples=8)
+@given(plane_channels, st.integers(1, 4), tile_widths, seeds, st.integers(0, 70))
+def test_counts(channels, size, outputs, height, width, seed, first):
+    check_counts(channels, size, outputs, height, width, seed, first)
+
+
+def check_extreme_counts(channels, size, same):
+    """All products -1, or none: the largest numbers that bytes and words must hold."""
+    x, w = np.full((channels, 3, TILE), not same), np.ones((3, channels, size, size))
+    rows, out = pack_picture(x, TILE + 2), np.empty((3, 1, 3 * TILE), np.uint16)
+    count(rows, planes_of(channels), pack_filters(w), 0, size, 3, out)
+    counts = out.reshape(3, 3, TILE).transpose(1, 0, 2)
+    np.testing.assert_array_equal(counts, counts_ref(rows, pack_filters(w), size, 3, TILE))
+    assert np.all(counts[:, 1, 1:-1] == (0 if same else channels * size * size))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("channels", PLANE_CHANNELS)
+@pytest.mark.parametrize("same", [True, False])
+def test_extreme_counts(channels, size, same):
+    check_extreme_counts(channels, size, same)
+
+
+@pytest.mark.parametrize("features", ["+sse4.2", "+avx2,+fma,+bmi,+bmi2,+popcnt"])
+def test_lesser_cpus_count_the_same(tmp_path, features):
+    """Without BITALG, bits are counted by byte."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("these features are of x86-64")
+    program = (
+        "from npbsrn.packed.kernels import CHOSEN; from tests.packed.test_kernels import *; assert not CHOSEN.by_word\n"
+        "for channels in PLANE_CHANNELS:\n"
+        "    for size in (1, 3):\n"
+        "        check_counts(channels, size, 5, 3, 45, channels); check_extreme_counts(channels, size, False)"
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
