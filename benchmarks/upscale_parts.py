@@ -32,7 +32,7 @@ from npbsrn.packed import engine as engine_module
 from npbsrn.packed import kernels
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.fold import Folded
-from npbsrn.packed.kernels import BYTES, TILE, WIDE, WORDS, count1, count3
+from npbsrn.packed.kernels import CHOSEN, TILE, count1, count3
 from npbsrn.packed.pack import pack_filters, pack_picture, planes_of
 
 Array = np.ndarray[Any, Any]
@@ -40,13 +40,13 @@ Array = np.ndarray[Any, Any]
 WIDTH = 48  # channels
 PLANES = 3
 MACS3 = 9 * WIDTH * WIDTH  # of a 3x3 convolution, a pixel
-KERNEL = "popcount, 512 bits" if WIDE else "popcount by bytes, 256 bits"
+KERNEL = "popcount, 512 bits" if CHOSEN.by_word else "popcount by bytes, 256 bits"
 
 
 # --- the most that xor, popcount and addition give, in the vectors that the engine's kernels have ---
 
-COUNTED, ELEMENT = (WORDS, np.uint16) if WIDE else (BYTES, np.uint8)
-INPUTS, SUMS = (12, 12) if WIDE else (24, 4)  # vectors: of those that were tried, what gives most
+COUNTED, ELEMENT = CHOSEN.counted, np.uint16 if CHOSEN.by_word else np.uint8
+INPUTS, SUMS = (12, 12) if CHOSEN.by_word else (24, 4)  # vectors: of those that were tried, what gives most
 
 
 @intrinsic
@@ -62,7 +62,7 @@ def _popcount_sums(typing: Any, values: Any, turns: Any) -> Any:
         with cgutils.for_range(builder, args[1]):
             builder.store(builder.add(builder.load(other), step), other)
             for k, value in enumerate(inputs):
-                ones = kernels._ones(builder, builder.xor(value, builder.load(other)))
+                ones = kernels.ones(builder, builder.xor(value, builder.load(other)), COUNTED)
                 builder.store(builder.add(builder.load(sums[k % SUMS]), ones), sums[k % SUMS])
         for place, slot in zip(places, sums, strict=False):  # what nobody reads LLVM would leave out
             builder.store(builder.load(slot), place, align=64)

@@ -56,7 +56,7 @@ def _splat(builder: Any, word: Any, kind: Any) -> Any:
     return builder.shuffle_vector(first, undefined, _constant(ir.VectorType(I32, kind.count), 0))
 
 
-def _ones(builder: Any, x: Any, kind: Any) -> Any:
+def ones(builder: Any, x: Any, kind: Any) -> Any:
     """Bits that are set."""
     name = f"llvm.ctpop.v{kind.count}i{kind.element.width}"
     count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
@@ -108,8 +108,8 @@ def emit_count(
             total = None
             for k, x in enumerate(inputs):
                 word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
-                ones = _ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
-                total = ones if total is None else builder.add(total, ones)
+                counted = ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
+                total = counted if total is None else builder.add(total, counted)
             total = _by_word(builder, total, vectors)
             where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
             target = at(builder, out, where, kind)
