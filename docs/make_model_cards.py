@@ -7,6 +7,7 @@ Run it from the repository's root, with NPBSRN_DATA naming the folder that holds
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import npbsrn
 from npbsrn.models import Model
@@ -14,6 +15,9 @@ from npbsrn.networks import count_parameters
 
 DOCS = Path(__file__).parent
 HEAD = """# The shipped models
+
+Of each there are two files that say the same: `NAME.npz` has the latent weights, to train on from, and `NAME-packed.npz` one
+bit for each binary weight, which `npbsrn.upscale` reads. `python docs/ship_weights.py RUN` made them.
 
 Written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files and judges the
 models by the package's default path. The test sets are for judging; what was seen of them on the
@@ -28,6 +32,12 @@ def cpu() -> str:
     return names[0] if names else platform.processor()
 
 
+def late_steps(train: dict[str, Any]) -> str:
+    """In what the last part of the run differs."""
+    late = train.get("late_patch")
+    return f"patches of {late}x{late} from {train['late_from']:.0%} on" if late else "as the others"
+
+
 def card(model: Model) -> str:
     """One model's table."""
     facts, train = model.card, model.card["train"]
@@ -37,10 +47,12 @@ def card(model: Model) -> str:
         "parameters": f"{counts['total']:,}, of them {counts['binary']:,} of 1 bit",
         "data": f"{facts['pictures']} pictures of the folder `{facts['data']}` (BSDS500 train and test; Yang et al.)",
         "steps": f"{facts['steps']} of {train['batch']} patches of {train['patch']}x{train['patch']} LR pixels",
+        "last steps": late_steps(train),
         "first weights": f"those of `{facts['init']}`" if facts.get("init") else "drawn from the seed",
         "minutes": facts["minutes"],
         "seed": facts["seed"],
         "rate": f"{train['rate']:g}, {train['warmup']} steps of warm-up, {train['schedule']}",
+        "rounded": facts.get("rounded", "nothing"),
         "validation PSNR": f"{facts['validation_psnr']} dB on {train['holdout']} held-out training pictures",
     }
     return "| | |\n|---|---|\n" + "".join(f"| {key} | {value} |\n" for key, value in rows.items())
@@ -59,7 +71,7 @@ def main() -> None:
     """Write the page."""
     data = Path(os.environ["NPBSRN_DATA"])
     parts = [HEAD, f"\nJudged on: {cpu()}.\n"]
-    for path in sorted((Path(npbsrn.__file__).parent / "weights").glob("*.npz")):
+    for path in sorted((Path(npbsrn.__file__).parent / "weights").glob("*[0-9].npz")):
         model = npbsrn.load(path)
         parts += [f"\n## {path.stem}\n\n", card(model)]
         parts += [figures(data / name, model.scale) for name in ("Set5", "Set14")]

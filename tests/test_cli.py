@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -25,6 +26,39 @@ def test_upscale_a_picture(tmp_path, photographs, weights):
     assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(out), "-s", "4", "-m", weights]) == 0
     with Image.open(out) as image:
         assert image.size == (63 * 4, 54 * 4)
+
+
+def test_upscale_by_either_engine_in_tiles_and_by_threads(tmp_path, photographs, weights):
+    results = []
+    for options in ([], ["--engine", "reference"], ["--tile", "16"], ["--threads", "3", "--engine", "packed"]):
+        out = tmp_path / f"{len(results)}.png"
+        assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(out), "-m", weights, *options]) == 0
+        with Image.open(out) as image:
+            results.append(np.asarray(image).astype(int))
+    for result in results[2:]:
+        np.testing.assert_array_equal(result, results[0])
+    assert np.abs(results[1] - results[0]).max() <= 1
+
+
+def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
+    packed, out = str(tmp_path / "packed.npz"), str(tmp_path / "out.png")
+    assert main(["pack", weights, "-o", packed]) == 0
+    assert "packed.npz: 0.0" in capsys.readouterr().out
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", out, "-m", packed]) == 0
+    assert main(["eval", str(photographs), "-m", packed]) == 0
+    assert "bsrn on" in capsys.readouterr().out
+    assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 2
+    assert "which only the packed engine runs" in capsys.readouterr().err
+    assert main(["pack", weights, "-o", str(tmp_path / "packed.txt")]) == 2
+    assert "a packed weight file ends in .npz" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench_and_warmup_print_what_they_did(weights, capsys):
+    assert main(["bench", "-m", weights]) == 0
+    assert "320x180" in capsys.readouterr().out
+    assert main(["warmup"]) == 0
+    assert "training: " in capsys.readouterr().out
 
 
 def test_upscale_replaces_an_output(photographs, tmp_path, capsys):
