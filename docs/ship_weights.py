@@ -1,7 +1,7 @@
 """Make of a training run the two files that come with the package: float weights, and the packed ones.
 
-From the repository's root: ``python docs/ship_weights.py RUN``. The filters and biases of head, trunk and tail are rounded
-to half precision in both, so that the packed file is smaller and says the same; what that costs is printed by
+From the repository's root: ``python docs/ship_weights.py RUN``. The filters and biases of head, trunk and tail are
+rounded to half precision in both, so that the packed file is smaller and says the same; what that costs is printed by
 ``npbsrn eval``.
 """
 
