@@ -17,7 +17,8 @@ DOCS = Path(__file__).parent
 HEAD = """# The shipped models
 
 Of each there are two files that say the same: `NAME.npz` has the latent weights, to train on from, and
-`NAME-packed.npz` one bit for each binary weight, which `npbsrn.upscale` reads. `python docs/ship_weights.py RUN` made them.
+`NAME-packed.npz` one bit for each binary weight, which `npbsrn.upscale` reads. `python docs/ship_weights.py RUN` made
+them.
 
 Written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files and judges the
 models by the package's default path. The test sets are for judging; what was seen of them on the

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from npbsrn.engines import engine_of
 from npbsrn.errors import TrainingDivergedError
-from npbsrn.inference import run_uint8
+from npbsrn.inference import Runnable, run_uint8
 from npbsrn.metrics import compare
 from npbsrn.models import Model
 from npbsrn.networks import Network
@@ -137,7 +138,7 @@ class Run:
 
     def _validate(self, state: State, loss: float) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
-        model = self.model(state)
+        model = engine_of(self.model(state), "auto")  # as `npbsrn.upscale` will run it
         scores = [self._judge(model, held) for held in self.valid]
         psnr = scores[0][0] if scores else None
         state = dataclasses.replace(state, psnr=psnr)
@@ -147,7 +148,7 @@ class Run:
             self.records.weights("best.npz", self.model(state))
         return state
 
-    def _judge(self, model: Model, held: ValidationSet) -> tuple[float, float]:
+    def _judge(self, model: Runnable, held: ValidationSet) -> tuple[float, float]:
         """Mean PSNR and SSIM of a model on a set; some of the pictures are kept."""
         scores, scale = [], self.config.scale
         for number, (name, lr, hr) in enumerate(held.pictures):
