@@ -1,7 +1,7 @@
 """Time the packed engine: BSRN x4 from 320x180 to 1280x720, against float networks of its shape, in one run.
 
-``python -m benchmarks.bench_upscale [--quick] [--threads 1 2] [--no-peers] [--model RUN]``, after ``pip install
-'.[peers]' onnx onnxruntime openvino``; a peer that is missing is left out. The picture is noise: what it shows does not
+``python -m benchmarks.bench_upscale [--quick] [--threads 1 2] [--no-peers] [--model RUN]``, after
+``pip install '.[peers]'``; a peer that is missing is left out. The picture is noise: what it shows does not
 matter to speed. What is compared runs in turn, and figures are medians. First the binary 3x3 convolution by itself, by
 one thread; then whole pictures; then where the engine's time goes; then what a picture costs by its size. The last
 line is JSON: its figures are for all threads; those whose names end in `_1`, of the 3x3 and of the parts, for one.
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+import npbsrn
 from benchmarks.bench_train import cpu_name, in_turn
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import Row
@@ -40,7 +41,7 @@ from benchmarks.upscale_parts import (
 )
 from benchmarks.upscale_peers import PEERS, FloatNetwork, Run, check_alike, threads_of, torch_convolutions
 from npbsrn.inference import run_uint8
-from npbsrn.kernels.cpu import features
+from npbsrn.kernels.cpu import chosen_kernel, features
 from npbsrn.models import Model, load
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.fold import Folded, fold
@@ -112,7 +113,7 @@ def time_pictures(case: Case, threads: int, suffix: str, quick: bool, peers: boo
     """The engine and its peers in turn, and what is slow behind them."""
     found = case.float_network.peers(threads) if peers else {}
     outputs = {name: run() for name, run in found.items()}  # which also warms them up
-    ours = partial(case.engine.run, case.picture, threads=threads)
+    ours = partial(npbsrn.upscale, case.picture, SCALE, case.engine, threads=threads)
     ours()
     steps: dict[str, Run] = {OURS: ours}
     for name, run in found.items():
@@ -196,7 +197,7 @@ def main() -> None:
     args = parser.parse_args()
     case, most = Case(args.model), max(args.threads)
     print(f"npbsrn's kernels: {KERNEL}; compiled for {' '.join(sorted(features()))}")
-    figures: Figures = {"threads": most, "kernel": KERNEL, "cpu": cpu_name()}
+    figures: Figures = {"threads": most, "kernel": chosen_kernel(), "cpu": cpu_name()}
     figures |= time_convolution(args.quick, not args.no_peers)
     for threads in sorted(set(args.threads)):
         with threads_of(threads):

@@ -49,6 +49,10 @@ class _Pool:
         with self._lock:
             self._free.clear()
 
+    def held(self) -> int:
+        with self._lock:
+            return sum(size * len(stores) for size, stores in self._free.items())
+
     def after_fork(self) -> None:  # another thread of the parent may have held the lock
         self._lock = threading.RLock()
 
@@ -61,6 +65,11 @@ if hasattr(os, "register_at_fork"):
 def clear() -> None:
     """Give the memory that waits for the next array back to the system: when a run ends, nobody will ask for it."""
     _pool.clear()
+
+
+def held() -> int:
+    """Bytes that wait for the next array."""
+    return _pool.held()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

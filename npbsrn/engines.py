@@ -9,10 +9,10 @@ from typing import Any
 
 from npbsrn.errors import UsageError
 from npbsrn.inference import Engine
-from npbsrn.models import Model
-from npbsrn.packed.file import KIND, load_packed, unpack
+from npbsrn.models import KIND, Model
+from npbsrn.packed.file import load_packed
 from npbsrn.packed.fold import Folded, fold
-from npbsrn.params import load_arrays
+from npbsrn.params import peek_card
 
 _engines: dict[int, tuple[Any, Engine]] = {}  # by a model's id, with a reference that ends with the model
 
@@ -50,14 +50,13 @@ def engine_of_file(model: str | PathLike[str] | None, scale: int, engine: str) -
     if not isinstance(model, str | PathLike) or not Path(model).is_file():
         return None  # `npbsrn.models.load` knows what to say
     path = Path(model)
-    arrays, card = load_arrays(path)
-    if card.get("kind") != KIND:
+    if peek_card(path).get("kind") != KIND:
         return None
     if engine == "reference":
         raise UsageError(
             f"{model} holds a packed network, which only the packed engine runs; name the weights it is of"
         )
-    return _make(unpack(path, arrays, card))
+    return _make(load_packed(path))
 
 
 @lru_cache(maxsize=3)

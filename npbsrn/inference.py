@@ -6,12 +6,12 @@ import numpy as np
 
 from npbsrn.models import Model
 from npbsrn.resize import resize
+from npbsrn.samples import to_fractions, to_samples
 from npbsrn.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
 
 TILE = 256  # pixels of a tile's side: about 1 GiB of memory with 48 channels at x4
-PEAKS = {"uint8": 255.0, "uint16": 65535.0}
 
 
 @runtime_checkable
@@ -53,11 +53,9 @@ def run(model: Runnable, picture: Array, scale: int, threads: int | None = None,
     """
     if not isinstance(model, Model | str):
         return model.run(picture, threads, tile)
-    peak = PEAKS.get(picture.dtype.name, 1.0)
-    values = picture.astype(np.float32) / np.float32(peak)
+    values = to_fractions(picture)
     exact = resize(values, scale) if isinstance(model, str) else _run_float(model, values, threads, tile or TILE)
-    clipped = np.clip(exact, 0, 1)
-    return clipped if peak == 1 else np.floor(clipped * np.float32(peak) + np.float32(0.5)).astype(picture.dtype)
+    return to_samples(exact, picture.dtype)
 
 
 def _run_float(model: Model, picture: Array, threads: int | None, tile: int) -> Array:

@@ -17,7 +17,7 @@ from npbsrn.params import Params, leaves, load_arrays, nest, save_arrays
 
 @dataclass(frozen=True)
 class Model:
-    """What `upscale` and `evaluate` run.
+    """What `upscale` and `evaluate` run. Its arrays are not to be changed once it has been run.
 
     Parameters
     ----------
@@ -100,8 +100,13 @@ def check_scale(scale: Any) -> None:
         raise UsageError(f"the scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
 
 
+KIND = "packed"  # of a weight file without latent weights, as its card has it
+
+
 def _load_file(path: Path) -> Model:
     arrays, card = load_arrays(path)
+    if card.get("kind") == KIND:
+        raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
     try:
         network = make_network(card["config"])
     except (KeyError, TypeError, UsageError) as error:

@@ -7,6 +7,7 @@ A network's parameters are a nested dict whose leaves are arrays; a leaf's dotte
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,16 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
     if card.get("sha256") != digest(arrays):
         raise WeightsError(f"{path} is damaged: its arrays do not match its checksum; get a good copy of it")
     return arrays, card
+
+
+def peek_card(path: str | PathLike[str]) -> dict[str, Any]:
+    """A file's card, not verified; empty if the file is not what `save_arrays` writes."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            card = json.loads(str(archive[CARD]))
+    except Exception:  # of whatever kind, as in `load_arrays`, which will say what is wrong
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def _read_card(path: Path, text: Array | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from npbsrn.errors import UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+GIVEN_UP = 1 << 40  # in a barrier: one of the workers has failed, and the others are not to wait for it
 _inside = threading.local()  # of `map_parallel`: work that is given out there is done where it is
 
 
@@ -71,12 +72,26 @@ def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> Non
     ----------
     function : callable
         A kernel may wait for the others by its `barrier`, an array of one zero: each worker has a thread of its own.
+        When a worker fails, `GIVEN_UP` is put there, and the others' results do not matter.
     workers : int
     """
     barrier = np.zeros(1, np.int64)
-    others = [_helpers.start(function, worker, workers, barrier, *args) for worker in range(1, workers)]
+    others = []
+
+    def guarded(worker: int) -> None:
+        try:
+            function(worker, workers, barrier, *args)
+        except BaseException:
+            barrier[0] = GIVEN_UP
+            raise
+
     try:
-        function(0, workers, barrier, *args)
+        for worker in range(1, workers):
+            others.append(_helpers.start(guarded, worker))
+        guarded(0)
+    except BaseException:
+        barrier[0] = GIVEN_UP
+        raise
     finally:
         errors = [done.get() for done in others]
     for error in errors:

@@ -9,10 +9,11 @@ from PIL import Image
 
 from npbsrn.engines import engine_of, engine_of_file
 from npbsrn.errors import UsageError
-from npbsrn.inference import PEAKS, Engine, Runnable, run
+from npbsrn.inference import Engine, Runnable, run
 from npbsrn.models import Model, check_scale, load
 from npbsrn.pictures import from_pillow, open_picture, to_pillow
 from npbsrn.resize import resize
+from npbsrn.samples import PEAKS, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
 Picture = str | PathLike[str] | Image.Image | Array
@@ -41,7 +42,8 @@ def upscale(
         Factor for both axes.
     model : Model, path, "bicubic" or what `choose_model` gives, optional
         By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
-        protocol of `evaluate` rounds it after each axis.
+        protocol of `evaluate` rounds it after each axis. A `Model` is packed when it is first run and is not looked
+        at again: its arrays are not to be changed then.
     engine : {"auto", "packed", "reference"}
         The packed engine runs networks on bits; the reference runs the float operations that training is made of, and
         any network. "auto" takes the packed one where it can. Less than a thousandth of their 8-bit values differ.
@@ -99,6 +101,8 @@ def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:
         return "bicubic"
     chosen: Engine | Model | None
     if isinstance(model, Engine):
+        if engine == "reference":
+            raise UsageError("an engine is no model that the reference could run; name the model")
         chosen = model
     elif isinstance(model, Model):
         chosen = model if engine == "reference" else engine_of(model, engine)
@@ -128,23 +132,16 @@ def _tile(tile: int | str) -> int | None:
 
 def _upscale_array(array: Array, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Array:
     _check_array(array)
-    kind = array.dtype if array.dtype.name in PEAKS else np.dtype(np.float32)
     if array.ndim == 2:
-        peak = np.float32(PEAKS.get(array.dtype.name, 1.0))
-        colour = np.repeat((array.astype(np.float32) / peak)[:, :, None], 3, axis=2)
-        grey = np.mean(run(model, colour, scale, threads, tile), axis=2)
-        return (grey if peak == 1 else np.floor(grey * peak + np.float32(0.5))).astype(array.dtype)
+        colour = np.repeat(to_fractions(array)[:, :, None], 3, axis=2)
+        return to_samples(np.mean(run(model, colour, scale, threads, tile), axis=2), array.dtype)
+    kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
     colour = np.ascontiguousarray(array[:, :, :3], kind)
     enlarged = run(model, colour, scale, threads, tile).astype(array.dtype, copy=False)
     if array.shape[2] == 3:
         return enlarged
-    return np.concatenate([enlarged, _enlarge_alpha(array[:, :, 3], scale)[:, :, None]], axis=2)
-
-
-def _enlarge_alpha(alpha: Array, scale: int) -> Array:
-    peak = np.float32(PEAKS.get(alpha.dtype.name, 1.0))
-    enlarged = np.clip(resize(alpha.astype(np.float32) / peak, scale), 0, 1)
-    return (enlarged if peak == 1 else np.floor(enlarged * peak + np.float32(0.5))).astype(alpha.dtype)
+    alpha = to_samples(resize(to_fractions(array[:, :, 3]), scale), array.dtype)
+    return np.concatenate([enlarged, alpha[:, :, None]], axis=2)
 
 
 def _check_array(array: Array) -> None:

@@ -23,7 +23,8 @@ def warmup() -> Iterator[str]:
         network = make_network(options)
         engine = engine_of(Model(network, network.init(0)), "packed")
         for dtype in (np.uint8, np.uint16, np.float32):
-            run(engine, np.zeros((4, 4, 3), dtype), 4)
+            for tile in (None, 2):  # whole, and a part of the result
+                run(engine, np.zeros((4, 4, 3), dtype), 4, tile=tile)
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
     config = make_config(4, "default", {"blocks": 1, "batch": 1})

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cli import _set, main
+from npbsrn.cli import main
+from npbsrn.commands import _set
 from npbsrn.models import save_model
 
 
@@ -49,12 +50,28 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     assert "bsrn on" in capsys.readouterr().out
     assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 2
     assert "which only the packed engine runs" in capsys.readouterr().err
+    for command in (["info", "-m", packed], ["pack", packed, "-o", str(tmp_path / "again.npz")]):
+        assert main(command) == 2
+        assert "holds a packed network" in capsys.readouterr().err
+    assert main(["pack", weights, "-o", weights]) == 2
+    assert "holds the weights themselves; write to another file" in capsys.readouterr().err
     assert main(["pack", weights, "-o", str(tmp_path / "packed.txt")]) == 2
     assert "a packed weight file ends in .npz" in capsys.readouterr().err
 
 
+def test_a_picture_that_does_not_fit_into_memory_is_left_out(tmp_path, photographs, weights, capsys, monkeypatch):
+    (photographs / "deep").mkdir()
+    Image.new("RGB", (150, 150)).save(photographs / "deep/large.png")
+    monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 1_500_000)
+    assert main(["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", weights]) == 2
+    message = capsys.readouterr().err
+    assert "large.png: 150x150 pixels need" in message
+    assert "1 of 6 pictures could not be enlarged" in message
+
+
 @pytest.mark.slow
 def test_bench_and_warmup_print_what_they_did(weights, capsys):
+    assert main(["bench", "-m", "bicubic"]) == 2
     assert main(["bench", "-m", weights]) == 0
     assert "320x180" in capsys.readouterr().out
     assert main(["warmup"]) == 0
@@ -137,7 +154,7 @@ def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys
 
 def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 
-    monkeypatch.setattr("npbsrn.cli.load", lambda *_: 1 / 0)
+    monkeypatch.setattr("npbsrn.commands.load", lambda *_: 1 / 0)
     assert main(["info"]) == 1
     assert capsys.readouterr().err == "npbsrn: unexpected ZeroDivisionError: division by zero; --debug shows where\n"
     with pytest.raises(ZeroDivisionError):

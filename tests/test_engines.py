@@ -1,12 +1,14 @@
 """Which engine runs what."""
 
 import gc
+import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 
 import npbsrn
-from npbsrn import engines
+from npbsrn import arrays, engines
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.models import Model, save_model
 from npbsrn.networks import make_network
@@ -97,6 +99,8 @@ def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, pic
     need = 16 * picture.nbytes + engine.working_bytes(9, 11, 1024, 1)
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: need)
     npbsrn.upscale(picture, 4, tiny_model, threads=1)
+    gc.collect()
+    arrays.clear()
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: need - 1)
     with pytest.raises(UsageError, match=r"11x9 pixels need \d+\.\d\d GB of memory.* are available; take smaller"):
         npbsrn.upscale(picture, 4, tiny_model, threads=1)
@@ -104,5 +108,66 @@ def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, pic
 
 def test_smaller_tiles_need_less_memory(tiny_model):
     engine = choose_model(tiny_model, 4)
-    needs = [engine.working_bytes(4000, 6000, side, 2) for side in (128, 512, 1024, 6000)]
-    assert needs == sorted(needs)
+    small, medium, large = (engine.working_bytes(4000, 6000, side, 2) for side in (128, 512, 6000))
+    assert 2 * small < medium < large / 2
+
+
+@pytest.mark.parametrize(("extents", "tile"), [((150, 400), 1024), ((300, 220), 100)])
+def test_the_estimate_of_memory_is_what_is_taken(extents, tile):
+    network = make_network({"scale": 4, "blocks": 1})
+    engine = Engine(fold(Model(network, network.init(0))))
+    picture = np.zeros((*extents, 3), np.uint8)
+    engine.run(picture[:9, :9], 1)  # compiles
+    arrays.clear()
+    tracemalloc.start()
+    result = engine.run(picture, 1, tile)
+    peak = tracemalloc.get_traced_memory()[1] - result.nbytes
+    tracemalloc.stop()
+    assert 0.7 < peak / engine.working_bytes(*extents, tile, 1) < 1.1
+
+
+def test_what_waits_for_the_next_picture_counts_as_there(monkeypatch, tiny_model, picture):
+    engine = choose_model(tiny_model, 4)
+    need = 16 * picture.nbytes + engine.working_bytes(9, 11, 1024, 1)
+    left = arrays.empty((need,), np.uint8)
+    del left
+    gc.collect()
+    monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 0)
+    npbsrn.upscale(picture, 4, tiny_model, threads=1)
+
+
+def test_an_engine_goes_with_its_model(tiny_model):
+    model = Model(tiny_model.network, tiny_model.params)
+    engine = weakref.ref(choose_model(model, 4))
+    assert engine() is not None
+    del model
+    gc.collect()
+    assert engine() is None
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", "f8", "f2"])
+def test_numbers_of_any_order_and_size(tiny_model, picture, dtype):
+    given = (picture / 255).astype(dtype) if "f" in dtype else (picture * np.uint16(257)).astype(dtype)
+    result = npbsrn.upscale(given, 4, tiny_model)
+    assert result.dtype == given.dtype
+    peak = 1 if "f" in dtype else 65535
+    eight = npbsrn.upscale(picture, 4, tiny_model)
+    if dtype != "f2":  # whose input is rounded
+        np.testing.assert_allclose(result.astype(float) / peak * 255, eight, atol=0.51)
+
+
+def test_models_of_float64_run(picture):
+    network = make_network({"scale": 2, "blocks": 1, "width": 4})
+    model = Model(network, network.init(0, np.float64))
+    difference = npbsrn.upscale(picture, 2, model).astype(int) - npbsrn.upscale(picture, 2, model, engine="reference")
+    assert np.mean(np.abs(difference)) < 0.5
+
+
+def test_an_engine_is_no_model_for_the_reference(tiny_model, picture):
+    with pytest.raises(UsageError, match="an engine is no model that the reference could run"):
+        npbsrn.upscale(picture, 4, choose_model(tiny_model, 4), engine="reference")
+
+
+def test_packed_files_are_named_where_float_ones_are_needed(packed_file):
+    with pytest.raises(WeightsError, match="holds a packed network, which can only enlarge pictures"):
+        npbsrn.load(packed_file)

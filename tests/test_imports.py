@@ -14,7 +14,7 @@ ROOT = Path(npbsrn.__file__).parent
 FLOORS = [
     ["errors"],
     ["files", "threads", "arrays", "memory"],
-    ["pictures", "resize", "params", "kernels"],
+    ["pictures", "resize", "params", "kernels", "samples"],
     ["metrics", "ops"],
     ["binarizers"],
     ["layers"],
@@ -27,6 +27,7 @@ FLOORS = [
     ["engines"],
     ["training", "upscaling"],
     ["evaluation", "bench", "warmup"],
+    ["commands"],
     ["cli"],
     ["__main__"],
 ]

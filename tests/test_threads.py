@@ -1,10 +1,11 @@
 import os
 import threading
+import time
 
 import pytest
 
 from npbsrn.errors import UsageError
-from npbsrn.threads import map_parallel, run_parallel, thread_count
+from npbsrn.threads import GIVEN_UP, map_parallel, run_parallel, thread_count
 
 
 @pytest.fixture(params=["1", "2", "5"])
@@ -48,6 +49,17 @@ def test_every_worker_has_a_thread_of_its_own(threads):
     run_parallel(work, threads)
     assert {worker for worker, _ in seen} == set(range(threads))
     assert len({ident for _, ident in seen}) == threads
+
+
+def test_who_waits_for_one_that_fails_is_let_go(threads):
+    def work(worker, workers, barrier):
+        if worker == workers - 1:
+            raise ZeroDivisionError
+        while barrier[0] < GIVEN_UP:
+            time.sleep(0.001)
+
+    with pytest.raises(ZeroDivisionError):
+        run_parallel(work, threads)
 
 
 def test_errors_come_back(threads):

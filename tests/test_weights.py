@@ -44,7 +44,7 @@ def test_upscale_uses_them_by_default(scale, size):
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     enlarged = npbsrn.upscale(picture, scale)
     assert enlarged.shape == (size[0] * scale, size[1] * scale, 3)
-    by_float = npbsrn.upscale(picture, scale, npbsrn.load(scale=scale)).astype(int)
+    by_float = npbsrn.upscale(picture, scale, engine="reference").astype(int)
     # another CPU may round the filters' scales in another way than the one that packed them
     assert np.mean(np.abs(enlarged - by_float)) < 0.5
 

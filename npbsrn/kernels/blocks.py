@@ -13,6 +13,7 @@ from numba import types
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import LANES, atomic_add, load, magnitude, select, splat, store, to_float
 from npbsrn.kernels.tables import WIDTH
+from npbsrn.threads import GIVEN_UP
 
 Array = np.ndarray[Any, Any]
 
@@ -116,7 +117,7 @@ def wait(barrier: Array, workers: int) -> None:
         return
     ticket = atomic_add(barrier, 1)
     spins = 0
-    while atomic_add(barrier, 0) < (ticket // workers + 1) * workers:
+    while atomic_add(barrier, 0) < min((ticket // workers + 1) * workers, GIVEN_UP):
         spins += 1
         if spins > SPINS:
             _yield()

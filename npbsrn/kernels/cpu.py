@@ -31,8 +31,8 @@ KERNELS = ("avx512", "portable", "numpy")  # of the packed engine
 def chosen_kernel() -> str:
     """How the packed engine counts: ``$NPBSRN_KERNEL``, or the quickest that this CPU has.
 
-    "avx512" counts words by instructions of AVX-512 BITALG, "portable" bytes by what any CPU has, and "numpy" is plain
-    NumPy without a compiler.
+    "avx512" counts words by instructions of AVX-512 BITALG, "portable" bytes by what any CPU has; with "numpy" the
+    blocks are done in plain NumPy, and the float ends are compiled all the same.
 
     Raises
     ------

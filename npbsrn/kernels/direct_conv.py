@@ -88,6 +88,15 @@ def _make_tile(size: int, rows: int) -> Callable[..., Any]:
 _pair3, _single3, _pair5, _single5 = (_make_tile(size, rows) for size in (3, 5) for rows in (MOST_ROWS, 1))
 
 
+def blocked(w: Array) -> Array:
+    """Filters (O, C, k, k) as `correlate` reads them, with zeros for further outputs."""
+    o, c, k, _ = w.shape
+    blocks = -(-o // OUTPUTS)
+    whole = np.zeros((blocks * OUTPUTS, c, k * k), w.dtype)
+    whole[:o] = w.reshape(o, c, k * k)
+    return np.ascontiguousarray(whole.reshape(blocks, OUTPUTS, c, k * k).transpose(0, 2, 3, 1))
+
+
 @kernel()
 def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int) -> None:
     """Valid correlation, the inputs already padded.

@@ -107,14 +107,10 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     """Valid correlation by the compiled kernel, cut to `width`; `padded` is wide enough for whole vectors."""
     from npbsrn.kernels import direct_conv
 
-    outputs, channels, size, _ = w.shape
+    outputs, _, size, _ = w.shape
     n, _, full, line = padded.shape
-    height, blocks = full - size + 1, -(-outputs // direct_conv.OUTPUTS)
-    filters = np.zeros((blocks * direct_conv.OUTPUTS, channels, size * size), w.dtype)
-    filters[:outputs] = w.reshape(outputs, channels, size * size)
-    filters = filters.reshape(blocks, direct_conv.OUTPUTS, channels, -1).transpose(0, 2, 3, 1)
-    filters = np.ascontiguousarray(filters)
-    y = np.empty((n, blocks * direct_conv.OUTPUTS, height, line - size + 1), padded.dtype)
+    height, filters = full - size + 1, direct_conv.blocked(w)
+    y = np.empty((n, len(filters) * direct_conv.OUTPUTS, height, line - size + 1), padded.dtype)
     rows = height if n >= SHARES else max(2, -(-height // BANDS) // 2 * 2)  # even: rows are done in pairs
     samples = -(-n // SHARES)
 

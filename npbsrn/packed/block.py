@@ -245,7 +245,7 @@ def blocks_rows(
     Parameters
     ----------
     worker, workers, barrier
-        See `npbsrn.threads.run_parallel`. Each worker has at least twice as many rows as blocks go together.
+        See `npbsrn.threads.run_parallel`. Each worker has at least 2 (depth - 1) rows.
     x : (H, T, C * 32) float32
         The stream, in place.
     width : int

@@ -4,22 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.direct_conv import OUTPUTS
 from npbsrn.kernels.jit import kernel
 from npbsrn.packed.kernels import TILE
 
 Array = np.ndarray[Any, Any]
 
 HALF = np.float32(0.5)
-
-
-def blocked(w: Array) -> Array:
-    """Filters (O, C, k, k) as `npbsrn.kernels.direct_conv.correlate` reads them, with zeros for further outputs."""
-    o, c, k, _ = w.shape
-    blocks = -(-o // OUTPUTS)
-    whole = np.zeros((blocks * OUTPUTS, c, k * k), np.float32)
-    whole[:o] = w.reshape(o, c, k * k)
-    return np.ascontiguousarray(whole.reshape(blocks, OUTPUTS, c, k * k).transpose(0, 2, 3, 1))
 
 
 @kernel()

@@ -1,31 +1,32 @@
 """Run a packed network on a picture of any size."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from npbsrn import arrays
 from npbsrn.arrays import empty
 from npbsrn.errors import UsageError
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.direct_conv import OUTPUTS, correlate
+from npbsrn.kernels.direct_conv import OUTPUTS, blocked, correlate
+from npbsrn.kernels.simd import LANES
 from npbsrn.memory import available_bytes
 from npbsrn.networks import FACTORS, MIDDLE
 from npbsrn.packed.block import blocks_rows
-from npbsrn.packed.ends import add_head, blocked, from_stream, to_stream, write_pixels
+from npbsrn.packed.ends import add_head, from_stream, to_stream, write_pixels
 from npbsrn.packed.fold import Convolution, Folded
 from npbsrn.packed.kernels import TILE
 from npbsrn.packed.pack import pack_filters, planes_of
 from npbsrn.packed.plain import blocks_ref
 from npbsrn.packed.tail import BOTH, FIRST, INSIDE, LAST, Place, Tail
-from npbsrn.threads import map_parallel, run_parallel, thread_count
+from npbsrn.samples import PEAKS, to_fractions
+from npbsrn.threads import map_parallel, quiet_blas, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
 
-LANES = 16
-PEAKS = {"uint8": 255.0, "uint16": 65535.0}
-DEPTH, CACHE = 8, 1 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
+DEPTH, CACHE = 4, 1 << 19  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
+KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 32  # rows whose float ends are computed at once
 TILE_SIDE = 1024  # pixels: about 0.4 GB with 48 channels
 
@@ -55,6 +56,11 @@ class Engine:
         self.words3, self.words1 = np.stack(w3), np.stack(w1, axis=1)
         self.head, self.trunk = ((blocked(w), b) for w, b in (folded.head, folded.trunk))
         self.tail = Tail(folded.tail, FACTORS[self.scale], self.base)
+        self._filters: dict[tuple[Place, Place, bool], Convolution] = {}
+        with quiet_blas():  # which may sum in another order by more threads
+            for row in (INSIDE, FIRST, LAST):
+                for column in (INSIDE, FIRST, LAST):
+                    self.tail_filters(row, column, turned=row == INSIDE != column)
         self.zeros = np.zeros(self.channels, np.float32)
         self.margin = len(w3) + 4  # a pixel for each 3x3 convolution, and two for the tail
 
@@ -85,6 +91,8 @@ class Engine:
         for top in range(0, height, side):
             for left in range(0, width, side):
                 self._tile(picture, (top, min(top + side, height)), (left, min(left + side, width)), out, threads)
+        if arrays.held() > KEEP:
+            arrays.clear()
         return out
 
     def working_bytes(self, height: int, width: int, side: int, threads: int) -> int:
@@ -99,6 +107,7 @@ class Engine:
     def _refuse_too_large(self, picture: Array, side: int, threads: int) -> None:
         height, width, _ = picture.shape
         result, available = picture.nbytes * self.scale**2, available_bytes()
+        available = None if available is None else available + arrays.held()  # which is there for the asking
         need = result + self.working_bytes(height, width, side, threads)
         if available is not None and need > available:
             raise UsageError(
@@ -111,17 +120,18 @@ class Engine:
         outer = [(max(a - self.margin, 0), b + self.margin) for a, b in (rows, columns)]
         inner = [(a - begin, b - begin) for (a, b), (begin, _) in zip((rows, columns), outer, strict=True)]
         peak = PEAKS.get(picture.dtype.name, 0.0)
-        pixels = picture[slice(*outer[0]), slice(*outer[1])].transpose(2, 0, 1)
-        pass_ = _Pass(self, pixels.astype(np.float32) / np.float32(peak or 1), threads)
+        pass_ = _Pass(self, to_fractions(picture[slice(*outer[0]), slice(*outer[1])].transpose(2, 0, 1)), threads)
         s = self.scale
         pass_.run(inner[0], inner[1], peak, out[rows[0] * s : rows[1] * s, columns[0] * s : columns[1] * s])
 
-    @lru_cache(maxsize=64)  # noqa: B019
     def tail_filters(self, row: Place, column: Place, turned: bool) -> Convolution:
         """Of the pixels at such places, as `correlate` reads them; with rows and columns exchanged if `turned`."""
-        w, bias = self.tail.filters(row, column)
-        bias = bias if self.base else bias + np.float32(MIDDLE)
-        return blocked(w.transpose(0, 1, 3, 2) if turned else w), bias
+        key = row, column, turned
+        if key not in self._filters:
+            w, bias = self.tail.filters(row, column)
+            bias = bias if self.base else bias + np.float32(MIDDLE)
+            self._filters[key] = blocked(w.transpose(0, 1, 3, 2) if turned else w), bias
+        return self._filters[key]
 
 
 class _Pass:
@@ -164,9 +174,10 @@ class _Pass:
         line = self.stream.shape[1] * TILE + 2
         bits = empty((depth + 1, self.height + 2, planes_of(engine.channels), line), np.uint16)
         bits[...] = 0
-        run_parallel(
-            blocks_rows, workers, self.stream, self.width, bits, engine.words3, engine.words1, engine.coefficients
-        )
+        job = self.width, bits, engine.words3, engine.words1, engine.coefficients
+        # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
+        blocks_rows(0, 1, np.zeros(1, np.int64), self.stream[:0], *job)
+        run_parallel(blocks_rows, workers, self.stream, *job)
 
     def _head(self, band: Rows) -> Array:
         """The head's convolution, without its bias."""

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.models import package_version
+from npbsrn.models import KIND, package_version
 from npbsrn.networks import FACTORS, make_network
 from npbsrn.packed.fold import STATISTICS, Coefficients, Convolution, Folded
 from npbsrn.params import load_arrays, save_arrays
 
 Array = np.ndarray[Any, Any]
 
-KIND = "packed"
 COEFFICIENTS = ("weight", "shift", "scale", "slope")
 
 
@@ -48,21 +47,16 @@ def load_packed(path: Path | str) -> Folded:
         If the file is missing, damaged, foreign, not a packed one, or does not fit the network that it names.
     """
     arrays, card = load_arrays(path)
-    return unpack(path, arrays, card)
-
-
-def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> Folded:
-    """A network from what a packed weight file holds; see `load_packed`."""
     try:
         config = make_network(card["config"]).config
     except (KeyError, TypeError, UsageError) as error:
         raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
     if card.get("kind") != KIND:
-        raise WeightsError(f"{path} is no packed weight file")
+        raise WeightsError(f"{path} is no packed weight file; `npbsrn pack` makes one of it")
     blocks, width, stages = 2 * config["blocks"], config["width"], len(FACTORS[config["scale"]]) + 1
 
     def real(name: str) -> Array:
-        value = arrays[name].astype(np.float32)
+        value = np.ascontiguousarray(arrays[name], np.float32)  # kernels read memory in this order
         if not np.all(np.isfinite(value)):
             raise ValueError(name)
         return value
@@ -73,7 +67,7 @@ def unpack(path: Path | str, arrays: dict[str, Array], card: dict[str, Any]) -> 
     def signs(n: int, size: int) -> Array:
         shape = blocks, width, width, size, size
         packed, count = arrays[f"signs.{n}"], int(np.prod(shape))
-        if packed.shape != (-(-count // 8),):  # what is missing would count as +1
+        if packed.dtype != np.uint8 or packed.shape != (-(-count // 8),):  # what is missing would count as +1
             raise ValueError(f"signs.{n}")
         bits = np.unpackbits(packed, count=count)
         return (1 - 2 * bits.astype(np.int8)).reshape(shape)

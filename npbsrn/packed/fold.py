@@ -111,10 +111,10 @@ def fold(model: Model) -> Folded:
         [_convolution(params["tail"][name]) for name in names],
         [np.stack(own).astype(np.int8) for own in zip(*signs, strict=True)],
         Coefficients(
-            np.stack(weight),
-            np.stack(shift),
-            np.stack(scale),
-            np.stack(slope) if isinstance(first.activation, PReLU) else None,
+            np.stack(weight).astype(np.float32),
+            np.stack(shift).astype(np.float32),
+            np.stack(scale).astype(np.float32),
+            np.stack(slope).astype(np.float32) if isinstance(first.activation, PReLU) else None,
             np.float32(first.residual),
             STATISTICS[scheme.statistic],
         ),
@@ -160,4 +160,4 @@ def _body(model: Model) -> BlockChain:
 
 
 def _convolution(params: Params) -> Convolution:
-    return params["weight"], params["bias"]
+    return params["weight"].astype(np.float32), params["bias"].astype(np.float32)

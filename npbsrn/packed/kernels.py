@@ -12,11 +12,11 @@ from numba.extending import intrinsic
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import I32, I64, at, data
+from npbsrn.packed.pack import GROUP
 
 Array = np.ndarray[Any, Any]
 
 TILE = 32  # pixels
-PLANES = 3  # at once: with 3x3 filters 27 words, that AVX-512's 32 registers hold
 
 WORD, BYTE = ir.IntType(16), ir.IntType(8)
 
@@ -43,7 +43,7 @@ class Vectors(NamedTuple):
 
 
 VECTORS = {"avx512": Vectors(32, True), "portable": Vectors(16, False)}
-CHOSEN = VECTORS.get(chosen_kernel(), VECTORS["portable"])  # "numpy" never comes here
+CHOSEN = VECTORS.get(chosen_kernel(), VECTORS["portable"])  # of "numpy" there is nothing to count
 
 
 def _constant(kind: Any, value: int) -> Any:
@@ -171,7 +171,7 @@ def count3(
         _begin32(bits, place, row, plane, words, first, outputs, out)
     else:
         _begin33(bits, place, row, plane, words, first, outputs, out)
-    for p in range(PLANES, planes, PLANES):
+    for p in range(GROUP, planes, GROUP):
         at_bits, at_words = place + p * plane, first + outputs * 9 * p
         if planes - p == 1:
             _add31(bits, at_bits, row, plane, words, at_words, outputs, out)
@@ -192,7 +192,7 @@ def count1(
         _begin12(bits, place, 0, plane, words, first, outputs, out)
     else:
         _begin13(bits, place, 0, plane, words, first, outputs, out)
-    for p in range(PLANES, planes, PLANES):
+    for p in range(GROUP, planes, GROUP):
         at_bits, at_words = place + p * plane, first + outputs * p
         if planes - p == 1:
             _add11(bits, at_bits, 0, plane, words, at_words, outputs, out)

@@ -57,6 +57,7 @@ def test_half_precision_is_taken_where_it_is_exact(path, tmp_path):
     [
         (lambda a, c: a.pop("slope"), "slope is missing"),
         (lambda a, c: a.pop("signs.2"), "signs.2 is missing"),
+        (lambda a, c: a.update({"signs.2": a["signs.2"].astype(np.int16)}), "signs.2 is missing or of another shape"),
         (lambda a, c: a.update({"signs.1": a["signs.1"][:-1]}), "signs.1 is missing or of another shape"),
         (lambda a, c: a.update({"signs.1": np.append(a["signs.1"], np.uint8(0))}), "signs.1 is missing or of another"),
         (lambda a, c: a.update({"weight": a["weight"][:1]}), "weight is missing or of another shape"),
@@ -73,3 +74,13 @@ def test_what_does_not_fit_is_refused(path, change, message):
     save_arrays(path, arrays, card, compress=False)
     with pytest.raises(WeightsError, match=message):
         load_packed(path)
+
+
+def test_arrays_of_another_order_are_read_in_ours(path):
+    expected = load_packed(path).coefficients.weight
+    arrays, card = load_arrays(path)
+    arrays["weight"] = np.asfortranarray(arrays["weight"])
+    save_arrays(path, arrays, card, compress=False)
+    weight = load_packed(path).coefficients.weight
+    assert weight.flags.c_contiguous
+    np.testing.assert_array_equal(weight, expected)

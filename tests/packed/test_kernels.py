@@ -77,7 +77,10 @@ def test_lesser_cpus_count_the_same(tmp_path, features):
         "from npbsrn.packed.kernels import CHOSEN; from tests.packed.test_kernels import *; assert not CHOSEN.by_word\n"
         "for channels in PLANE_CHANNELS:\n"
         "    for size in (1, 3):\n"
-        "        check_counts(channels, size, 5, 3, 45, channels); check_extreme_counts(channels, size, False)"
+        "        check_counts(channels, size, 5, 3, 45, channels); check_extreme_counts(channels, size, False)\n"
+        "from tests.packed import test_block as blocks\n"
+        "case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)\n"
+        "assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))"
     )
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
     done = subprocess.run(

@@ -1,0 +1,208 @@
+"""What the commands do: each takes the parsed arguments, and prints."""
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from npbsrn.errors import PictureError, UsageError
+from npbsrn.files import atomic_write
+from npbsrn.models import load
+from npbsrn.networks import NETWORKS, count_parameters, make_network
+from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
+
+OWN_OPTIONS = {
+    "folder",
+    "scale",
+    "output",
+    "preset",
+    "resume",
+    "validation",
+    "init",
+    "teacher",
+    "minutes",
+    "cache",
+    "progress",
+}  # of `train`
+
+
+def say(message: object) -> None:
+    """Print a sentence to the error stream."""
+    print(f"npbsrn: {message}", file=sys.stderr)
+
+
+def run_upscale(arguments: argparse.Namespace) -> int:
+    """``npbsrn upscale``."""
+    from npbsrn.datasets import pictures_in
+    from npbsrn.upscaling import choose_model, upscale
+
+    source, target = arguments.input, arguments.output
+    folder = source.is_dir()
+    if folder and (target.suffix.lower() in FORMATS or target.is_file()):
+        raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
+    if folder and target.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{target} is {source} or lies in it; write to another folder, so that the originals stay")
+    if not folder:
+        check_output(target)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
+    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
+    model = choose_model(arguments.model, arguments.scale, arguments.engine)
+    jobs = [(p, target / p.relative_to(source)) for p in pictures_in(source)] if folder else [(source, target)]
+    if folder:
+        make_folder(target)
+    failed = 0
+    for picture, result in tqdm(jobs, unit="picture", disable=len(jobs) == 1 or None, leave=False):
+        try:
+            image = open_picture(picture)
+            if folder:
+                make_folder(result.parent)
+            check_output(result, image)
+            enlarged = upscale(
+                image, arguments.scale, model, engine=arguments.engine, tile=tile, threads=arguments.threads
+            )
+            write_picture(enlarged, result)
+            if not folder:
+                print(f"{result}: {enlarged.width}x{enlarged.height} pixels")
+        except (PictureError, UsageError) as error:  # the latter of one that is too large for the memory
+            if not folder:
+                raise
+            failed += 1
+            words = error if isinstance(error, PictureError) else f"{picture}: {error}"
+            tqdm.write(f"npbsrn: {words}", file=sys.stderr)
+    if failed:
+        say(f"{failed} of {len(jobs)} pictures could not be enlarged; the others are in {target}")
+    return 2 if failed else 0
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None
+
+
+def run_train(arguments: argparse.Namespace) -> None:
+    """``npbsrn train``."""
+    from npbsrn.training.train import train
+
+    options = {name: getattr(arguments, name) for name in ("steps", "batch", "patch", "rate", "seed")}
+    options = {name: value for name, value in options.items() if value is not None}
+    for setting in arguments.settings:
+        _set(options, setting)
+    model = train(
+        arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
+        validation=arguments.validation, init=arguments.init, teacher=arguments.teacher, minutes=arguments.minutes,
+        progress=not arguments.quiet,
+        **options,
+    )  # fmt: skip
+    psnr = model.card["validation_psnr"]
+    judged = "" if psnr is None else f", validation PSNR {psnr} dB"
+    print(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
+
+
+def _set(options: dict[str, Any], setting: str) -> None:
+    """Put ``a.b=value`` into nested options; the value is JSON where it can be, else a word."""
+    name, equals, text = setting.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
+    value: Any = text
+    for form in [f"[{text}]", text] if "," in text else [text]:  # a list needs no brackets
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(form)
+    *path, last = name.split(".")
+    if name.split(".")[0] in OWN_OPTIONS:
+        raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")
+    for key in path:
+        options = options.setdefault(key, {})
+        if not isinstance(options, dict):
+            raise UsageError(f"--set {setting}: {key} has no parts")
+    options[last] = value
+
+
+def run_compact(arguments: argparse.Namespace) -> None:
+    """``npbsrn compact``."""
+    from npbsrn.training.compact import compact_run
+
+    path, state = compact_run(arguments.run, arguments.output)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, step {state.step}")
+    print(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")
+
+
+def run_eval(arguments: argparse.Namespace) -> None:
+    """``npbsrn eval``."""
+    from npbsrn.evaluation import evaluate
+
+    if arguments.json and str(arguments.json) != "-" and not arguments.json.parent.is_dir():
+        raise UsageError(f"cannot write {arguments.json}: there is no folder {arguments.json.parent}; make it first")
+    with tqdm(unit="picture", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        report = evaluate(arguments.model, arguments.folder, arguments.scale, progress, engine=arguments.engine)
+    if str(arguments.json) == "-":
+        print(report.to_json())
+        return
+    print(report)
+    if arguments.json:
+        try:
+            with atomic_write(arguments.json) as file:
+                file.write(report.to_json().encode() + b"\n")
+        except OSError as error:
+            raise UsageError(f"cannot write {arguments.json}: {error.strerror}; choose another place") from None
+
+
+def run_pack(arguments: argparse.Namespace) -> None:
+    """``npbsrn pack``."""
+    from npbsrn.packed.file import save_packed
+    from npbsrn.packed.fold import fold
+
+    if arguments.output.suffix != ".npz":
+        raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
+    read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
+    if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
+        raise UsageError(f"{arguments.output} holds the weights themselves; write to another file, so that they stay")
+    save_packed(arguments.output, fold(load(arguments.model)))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+
+
+def run_warmup(arguments: argparse.Namespace) -> None:
+    """``npbsrn warmup``."""
+    from npbsrn.warmup import warmup
+
+    for words in warmup():
+        print(words, flush=True)
+
+
+def run_bench(arguments: argparse.Namespace) -> None:
+    """``npbsrn bench``."""
+    from npbsrn.bench import bench
+
+    for words in bench(arguments.model, arguments.scale):
+        print(words, flush=True)
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """``npbsrn info``."""
+    if arguments.model in NETWORKS:
+        network = make_network({"name": arguments.model, "scale": arguments.scale})
+        params, card = network.init(0), {}
+    else:
+        model = load(arguments.model, arguments.scale)
+        network, params, card = model.network, model.params, model.card
+    counts = count_parameters(params)
+    scale = network.scale
+    trace = network.trace(720 // scale, 1280 // scale)
+    print(f"network     {json.dumps(network.config)}")
+    print(f"parameters  {counts['total'] / 1e3:.1f} K ({counts['binary'] / 1e3:.1f} K of 1 bit)")
+    print(f"MACs        {trace.macs / 1e9:.1f} G for {trace.width}x{trace.height} pixels out")
+    for key, value in card.items():
+        if key != "config":
+            print(f"{key:11} {json.dumps(value) if isinstance(value, dict) else value}")
