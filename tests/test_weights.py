@@ -10,7 +10,7 @@ from npbsrn.networks import make_network
 from npbsrn.packed.file import load_packed
 from npbsrn.packed.fold import fold
 
-FLOORS = {2: 36.7, 3: 32.7, 4: 30.8}  # dB on Set5
+FLOORS = {2: 37.2, 3: 33.3, 4: 31.0}  # dB on Set5
 
 
 @pytest.mark.parametrize("scale", FLOORS)
@@ -23,7 +23,7 @@ def test_the_papers_size_ships_with_its_card(scale):
 @pytest.mark.parametrize("scale", FLOORS)
 def test_packed_weights_are_small_and_say_the_same(scale):
     path = Path(npbsrn.__file__).parent / "weights" / f"bsrn-x{scale}-packed.npz"
-    assert path.stat().st_size <= 600_000
+    assert path.stat().st_size <= (600_000 if scale == 4 else 620_000)
     packed, folded = load_packed(path), fold(npbsrn.load(scale=scale))
     for ours, theirs in zip(packed.signs, folded.signs, strict=True):
         np.testing.assert_array_equal(ours, theirs)
