@@ -25,14 +25,13 @@ import numpy as np
 import npbsrn
 from benchmarks.bench_train import cpu_name, in_turn
 from benchmarks.ceilings import measure_ceilings
+from benchmarks.look_up import LookUpConvolution, has_look_up
 from benchmarks.step_table import Row
 from benchmarks.upscale_parts import (
     KERNEL,
     MACS3,
     WIDTH,
     BinaryConvolution,
-    LookUpConvolution,
-    has_look_up,
     popcount_ceiling,
     rows_of,
     seconds_of_counts,
