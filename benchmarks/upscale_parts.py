@@ -1,4 +1,4 @@
-"""What the packed engine is made of, by one thread: its binary convolutions alone, and where a whole run's time goes."""
+"""What the packed engine is made of, by one thread: its binary convolutions alone, and where all of its time goes."""
 
 import time
 from collections import defaultdict

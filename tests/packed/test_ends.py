@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.kernels.direct_conv import OUTPUTS
+from npbsrn.kernels.direct_conv import OUTPUTS, blocked
 from npbsrn.ops.shuffle import pixel_shuffle
-from npbsrn.packed.ends import add_head, blocked, from_stream, to_stream, write_pixels
+from npbsrn.packed.ends import add_head, from_stream, to_stream, write_pixels
 from npbsrn.packed.kernels import TILE
 from tests.strategies import seeds, sides, tile_widths
 
