@@ -9,6 +9,7 @@ import npbsrn
 from npbsrn.networks import make_network
 from npbsrn.packed.file import load_packed
 from npbsrn.packed.fold import fold
+from npbsrn.training.config import make_config
 
 FLOORS = {2: 37.2, 3: 33.3, 4: 31.0}  # dB on Set5
 
@@ -16,7 +17,8 @@ FLOORS = {2: 37.2, 3: 33.3, 4: 31.0}  # dB on Set5
 @pytest.mark.parametrize("scale", FLOORS)
 def test_the_papers_size_ships_with_its_card(scale):
     model = npbsrn.load(scale=scale)
-    assert model.network.chain == make_network({"name": "bsrn", "scale": scale, "blocks": 20, "width": 48}).chain
+    assert model.network.chain == make_network(make_config(scale, "best").network).chain
+    assert (model.network.config["blocks"], model.network.config["width"]) == (20, 48)
     assert {"data", "steps", "minutes", "seed", "validation_psnr"} <= model.card.keys()
 
 
