@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 Picture = str | PathLike[str] | Image.Image | Array
 Source = Model | Engine | str | PathLike[str] | None
 
+SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
 ENGINES = ("auto", "packed", "reference")
 
 
@@ -48,8 +49,8 @@ def upscale(
         The packed engine runs networks on bits; the reference runs the float operations that training is made of, and
         any network. "auto" takes the packed one where it can. Less than a thousandth of their 8-bit values differ.
     tile : int or "auto"
-        Side of the tiles in which a large picture passes, in its own pixels: less memory, and more work at their
-        margins. With the packed engine the result is the same whatever the tiles.
+        Side of the tiles in which a large picture passes, in its own pixels, at least 16: less memory, and more work at
+        their margins. With the packed engine the result is the same whatever the tiles.
     threads : int, optional
         By default ``$NPBSRN_NUM_THREADS``, or all CPUs that the process may use. The result does not depend on it.
 
@@ -125,8 +126,8 @@ def _threads(threads: int | None) -> int | None:
 def _tile(tile: int | str) -> int | None:
     if tile == "auto":
         return None
-    if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < 1:
-        raise UsageError(f'tile must be "auto" or a whole number above 0, not {tile!r}')
+    if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < SMALLEST_TILE:
+        raise UsageError(f'tile must be "auto" or a whole number of at least {SMALLEST_TILE}, not {tile!r}')
     return int(tile)
 
 

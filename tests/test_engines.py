@@ -83,7 +83,7 @@ def test_missing_files_are_named(tmp_path):
     ("option", "message"),
     [
         ({"engine": "fast"}, "there is no engine 'fast'; choose among auto, packed, reference"),
-        ({"tile": 0}, 'tile must be "auto" or a whole number above 0, not 0'),
+        ({"tile": 15}, 'tile must be "auto" or a whole number of at least 16, not 15'),
         ({"tile": "large"}, "not 'large'"),
         ({"threads": 0}, "threads must be a whole number above 0, not 0"),
         ({"threads": True}, "threads must be a whole number above 0, not True"),
