@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from npbsrn.errors import PictureError, UsageError
+from npbsrn.errors import PictureError, TooLargeError, UsageError
 from npbsrn.files import atomic_write
 from npbsrn.models import load
 from npbsrn.networks import NETWORKS, count_parameters, make_network
@@ -45,7 +45,7 @@ def run_upscale(arguments: argparse.Namespace) -> int:
     if folder and (target.suffix.lower() in FORMATS or target.is_file()):
         raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
     if folder and target.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{target} is {source} or lies in it; write to another folder, so that the originals stay")
+        raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
     if not folder:
         check_output(target)
         if target.exists() and source.exists() and target.samefile(source):
@@ -68,14 +68,18 @@ def run_upscale(arguments: argparse.Namespace) -> int:
             write_picture(enlarged, result)
             if not folder:
                 print(f"{result}: {enlarged.width}x{enlarged.height} pixels")
-        except (PictureError, UsageError) as error:  # the latter of one that is too large for the memory
+        except (PictureError, TooLargeError) as error:
             if not folder:
                 raise
             failed += 1
             words = error if isinstance(error, PictureError) else f"{picture}: {error}"
             tqdm.write(f"npbsrn: {words}", file=sys.stderr)
-    if failed:
+    if folder and failed == len(jobs):
+        say(f"none of {failed} pictures could be enlarged")
+    elif failed:
         say(f"{failed} of {len(jobs)} pictures could not be enlarged; the others are in {target}")
+    elif folder:
+        print(f"{target}: {len(jobs)} pictures")
     return 2 if failed else 0
 
 
@@ -168,7 +172,7 @@ def run_pack(arguments: argparse.Namespace) -> None:
         raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
     read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
-        raise UsageError(f"{arguments.output} holds the weights themselves; write to another file, so that they stay")
+        raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
     save_packed(arguments.output, fold(load(arguments.model)))
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
 

@@ -56,7 +56,7 @@ def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") ->
         raise UsageError(f"a folder is named by a path, not by {folder!r}")
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}")
+        raise DataError(f"there is no folder {folder}; name one that holds pictures")
     div2k = folder / f"DIV2K_{split}_HR"
     if div2k.is_dir():
         folder = div2k

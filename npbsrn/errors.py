@@ -23,3 +23,7 @@ class WeightsError(NpbsrnError, ValueError):
 
 class TrainingDivergedError(NpbsrnError, ArithmeticError):
     """The loss is no longer a finite number."""
+
+
+class TooLargeError(UsageError):
+    """A picture does not fit into memory."""

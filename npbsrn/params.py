@@ -108,7 +108,7 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"there is no weight file {path}")
+        raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

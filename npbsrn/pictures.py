@@ -42,7 +42,7 @@ def open_picture(path: Path | str) -> Image.Image:
     except PictureError:
         raise
     except FileNotFoundError:
-        raise PictureError(f"there is no file {path}") from None
+        raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None
     except IsADirectoryError:
         raise PictureError(f"{path} is a folder; name a picture") from None
     except PermissionError:
@@ -122,12 +122,12 @@ def check_output(path: Path | str, image: Image.Image | None = None) -> str:
     """
     path = Path(path)
     form = FORMATS.get(path.suffix.lower())
+    if path.is_dir():
+        raise PictureError(f"cannot write {path}: it is a folder; name a file")
     if form is None:
         raise PictureError(f"cannot write {path}: choose a suffix among {', '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise PictureError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise PictureError(f"cannot write {path}: it is a folder; name a file")
     if not os.access(path.parent, os.W_OK):
         raise PictureError(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
     if image is not None and image.has_transparency_data and form not in HOLD_ALPHA:

@@ -54,7 +54,7 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
         assert main(command) == 2
         assert "holds a packed network" in capsys.readouterr().err
     assert main(["pack", weights, "-o", weights]) == 2
-    assert "holds the weights themselves; write to another file" in capsys.readouterr().err
+    assert "is what is to be packed; write to another file" in capsys.readouterr().err
     assert main(["pack", weights, "-o", str(tmp_path / "packed.txt")]) == 2
     assert "a packed weight file ends in .npz" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from npbsrn import arrays
 from npbsrn.arrays import empty
-from npbsrn.errors import UsageError
+from npbsrn.errors import TooLargeError
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked, correlate
 from npbsrn.kernels.simd import LANES
@@ -81,7 +81,7 @@ class Engine:
 
         Raises
         ------
-        UsageError
+        TooLargeError
             If the system says that there is not enough memory for it.
         """
         height, width, _ = picture.shape
@@ -110,7 +110,7 @@ class Engine:
         available = None if available is None else available + arrays.held()  # which is there for the asking
         need = result + self.working_bytes(height, width, side, threads)
         if available is not None and need > available:
-            raise UsageError(
+            raise TooLargeError(
                 f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} for the result alone, "
                 f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
             )
