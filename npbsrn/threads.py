@@ -88,7 +88,7 @@ def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> Non
     try:
         for worker in range(1, workers):
             others.append(_helpers.start(guarded, worker))
-        guarded(0)
+        function(0, workers, barrier, *args)
     except BaseException:
         barrier[0] = GIVEN_UP
         raise

@@ -132,8 +132,13 @@ def test_what_waits_for_the_next_picture_counts_as_there(monkeypatch, tiny_model
     left = arrays.empty((need,), np.uint8)
     del left
     gc.collect()
+    assert arrays.held() >= need
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 0)
-    npbsrn.upscale(picture, 4, tiny_model, threads=1)
+    assert npbsrn.upscale(picture, 4, tiny_model, threads=1).shape == (36, 44, 3)
+    gc.collect()
+    arrays.clear()
+    with pytest.raises(UsageError, match=r"and 0\.00 GB are available"):
+        npbsrn.upscale(picture, 4, tiny_model, threads=1)
 
 
 def test_an_engine_goes_with_its_model(tiny_model):

@@ -61,7 +61,6 @@ class Engine:
             for row in (INSIDE, FIRST, LAST):
                 for column in (INSIDE, FIRST, LAST):
                     self.tail_filters(row, column, turned=row == INSIDE != column)
-        self.zeros = np.zeros(self.channels, np.float32)
         self.margin = len(w3) + 4  # a pixel for each 3x3 convolution, and two for the tail
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
@@ -166,7 +165,8 @@ class _Pass:
         if engine.plain:
             x = np.empty((engine.channels, self.height, self.width + 2), np.float32)
             from_stream(self.stream, 0, self.width, x)
-            to_stream(blocks_ref(x[:, :, 1:-1], engine.signs, engine.coefficients), engine.zeros, self.stream, 0)
+            y = blocks_ref(x[:, :, 1:-1], engine.signs, engine.coefficients)
+            to_stream(y, np.zeros(engine.channels, np.float32), self.stream, 0)
             return
         workers = min(self.threads, -(-self.height // 2))
         row = self.stream[0].nbytes

@@ -6,7 +6,7 @@ import pytest
 from npbsrn.binarizers import make_binarizer
 from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.errors import UsageError
-from npbsrn.ops.norm import EPS
+from npbsrn.ops.norm import EPS, batch_norm
 from npbsrn.ops.sign import STES
 
 
@@ -52,6 +52,23 @@ def test_activations_follow_equations_9_and_10(rng, activations, options):
         normal = (total[n, c, h, w] - mean[c]) / np.sqrt(variance[c] + EPS) * last["gain"][c] + last["shift"][c]
         total[n, c, h, w] = 1 if normal >= 0 else -1
     np.testing.assert_array_equal(binarize_all(scheme, activations, params), total)
+
+
+@pytest.mark.parametrize("options", [{}, ABLATIONS["A1"], ABLATIONS["A2"]])
+def test_outside_of_training_bn_and_beta_are_one_weight_a_term(rng, activations, options):
+    scheme = bam(**options)
+    params = scheme.init(4, 3, 1, np.float64)
+    params["gain"], params["shift"] = np.array([1.5, -2.0, 0.0, 0.3]), np.array([0.2, -0.1, -0.4, 0.0])
+    params["running_mean"], params["running_variance"] = rng.standard_normal(4), rng.random(4) + 0.1
+    if "beta" in params:
+        params["beta"] = rng.standard_normal(len(params["beta"]))
+    terms = activations[-1:] if options == ABLATIONS["A2"] else activations
+    total = sum(b * t for b, t in zip(params.get("beta", np.ones(len(terms))), terms, strict=True))
+    running = params["running_mean"], params["running_variance"]
+    expected, _ = batch_norm(total, params["gain"], params["shift"], running, train=False)
+    weights, shift = scheme.folded(params, len(terms))
+    z = sum(w[:, None, None] * t for w, t in zip(weights, terms, strict=True)) + shift[:, None, None]
+    np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("options", [{}, ABLATIONS["W1"], ABLATIONS["W2"]])
