@@ -17,18 +17,13 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16
+from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, multiply_add
 
 Array = np.ndarray[Any, Any]
 
 # What the registers hold: 32 of 512 bits, or half as many of half the size.
 OUTPUTS, MOST_ROWS, MOST_TAPS = (12, 2, 24) if has_avx512() else (6, 1, 6)
 ZERO = ir.Constant(f32x16.vector, None)
-
-
-def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    kind = ir.FunctionType(f32x16.vector, [f32x16.vector] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fmuladd.v16f32"), [a, b, c])
 
 
 def _slots(builder: Any, count: int) -> list[Any]:
@@ -70,7 +65,7 @@ def _make_tile(size: int, rows: int) -> Callable[..., Any]:
                         value = broadcast(builder, builder.load(builder.gep(ws, [index])), f32x16)
                         for r in range(rows):
                             slot = sums[r * OUTPUTS + o]
-                            builder.store(_multiply_add(builder, pixels[r], value, builder.load(slot)), slot)
+                            builder.store(multiply_add(builder, pixels[r], value, builder.load(slot)), slot)
             for r in range(rows):
                 for o in range(OUTPUTS):
                     offset = builder.add(builder.mul(step, ir.Constant(I64, o)), builder.mul(row, ir.Constant(I64, r)))
@@ -168,7 +163,7 @@ def _make_taps(size: int, channels: int) -> Callable[..., Any]:
                         for kx in range(size):
                             value = builder.load(builder.gep(xs, [builder.add(pixel, ir.Constant(I64, kx))]))
                             slot = sums[c * size + kx]
-                            new = _multiply_add(builder, broadcast(builder, value, f32x16), d, builder.load(slot))
+                            new = multiply_add(builder, broadcast(builder, value, f32x16), d, builder.load(slot))
                             builder.store(new, slot)
             for c in range(channels):
                 for kx in range(size):

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked
-from npbsrn.ops.shuffle import pixel_shuffle
-from npbsrn.packed.ends import add_head, from_stream, to_stream, write_pixels
+from npbsrn.kernels.simd import load
+from npbsrn.packed.ends import from_stream, store_sample, surround, to_stream, transpose, write_pixels
 from npbsrn.packed.kernels import TILE
-from tests.strategies import seeds, sides, tile_widths
+from npbsrn.samples import to_samples
+from tests.strategies import plane_channels, seeds, sides, tile_widths
 
 
-def whole_vectors(width):
-    return -(-width // 16) * 16
+def whole(extent, step):
+    return -(-extent // step) * step
 
 
 @pytest.mark.parametrize("outputs", [1, OUTPUTS, OUTPUTS + 1, 48])
@@ -27,63 +29,100 @@ def test_blocked_filters(rng, outputs):
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 20), st.integers(1, 6), tile_widths, seeds)
+@given(plane_channels, st.integers(1, 6), tile_widths, seeds)
 def test_into_the_stream_and_out_of_it(channels, height, width, seed):
     rng = np.random.default_rng(seed)
-    full, tiles = whole_vectors(width), -(-width // TILE)
+    full, tiles = whole(width, 16), -(-width // TILE)
     y = rng.standard_normal((channels + 3, height, full)).astype(np.float32)
     bias = rng.standard_normal(channels).astype(np.float32)
+    image = rng.standard_normal((3, height + 2, width + 5)).astype(np.float32)
     stream = np.full((height, tiles, channels * TILE), np.nan, np.float32)
     cut = height // 2
     to_stream(np.ascontiguousarray(y[:, :cut]), bias, stream, 0)
     to_stream(np.ascontiguousarray(y[:, cut:]), bias, stream, cut)
     assert not np.isnan(stream).any()
-    padded = np.full((channels, height + 2, full + 2), np.nan, np.float32)
-    from_stream(stream, -1, width, padded)
-    expected = np.zeros_like(padded)
-    expected[:, 1:-1, 1 : width + 1] = (y[:channels] + bias[:, None, None])[:, :, :width]
-    np.testing.assert_array_equal(padded, expected)
-    first = height // 3
-    part = np.full((channels, 2, full + 2), np.nan, np.float32)
-    from_stream(stream, first, width, part)
-    np.testing.assert_array_equal(part, expected[:, first + 1 : first + 3])
+
+    padded = whole(channels, 16)
+    expected = np.zeros((height + 2, whole(width, TILE) + 4, padded + 3), np.float32)
+    expected[1:-1, 1 : width + 1, :channels] = (y[:channels] + bias[:, None, None])[:, :, :width].transpose(1, 2, 0)
+    expected[1:-1, 1 : width + 1, padded:] = image[:, 1 : height + 1, 1 : width + 1].transpose(1, 2, 0)
+    kept = [*range(channels), *range(padded, padded + 3)]
+    for first, rows in ((-1, height + 2), (height // 3, 2)):
+        pixels = np.full((rows, *expected.shape[1:]), np.nan, np.float32)
+        from_stream(stream, channels, first, width, image, pixels)
+        np.testing.assert_array_equal(pixels[:, :, kept], expected[first + 1 : first + 1 + rows][:, :, kept])
+        assert not np.isnan(pixels).any()  # which weights of zero would not make zero
 
 
-@given(st.integers(1, 5), sides, tile_widths, st.integers(0, 2), st.integers(0, 2), seeds)
-def test_the_sum_of_trunk_and_head(channels, height, width, above, below, seed):
+@given(st.integers(1, 5), sides, st.integers(0, 2), st.integers(0, 2), st.booleans(), seeds)
+def test_what_surrounds_the_features(rows, width, above, below, base, seed):
     rng = np.random.default_rng(seed)
-    full = whole_vectors(width)
-    trunk, head = rng.integers(-9, 10, (2, channels + 1, height, full)).astype(np.float32)
-    trunk_bias, head_bias = rng.integers(-9, 10, (2, channels)).astype(np.float32)
-    padded = np.full((channels + 3, above + height + below, full + 4), np.nan, np.float32)
-    add_head(trunk, trunk_bias, head, head_bias, width, above, below, padded)
-    expected = np.zeros((channels, above + height + below, full + 4), np.float32)
-    total = (trunk + head)[:channels] + (trunk_bias + head_bias)[:, None, None]
-    expected[:, above : above + height, 2 : width + 2] = total[:, :, :width]
-    np.testing.assert_array_equal(padded[:channels], expected)
-    assert np.isnan(padded[channels:]).all()
+    shape = above + rows + below, width + 9, 16 + 3
+    trunk = rng.standard_normal(shape).astype(np.float32)
+    first = int(rng.integers(0, 3))
+    picture = rng.random((3 if base else 0, first + shape[0] + 1, width + 4), np.float32)
+    features = trunk.copy()
+    features[:, :, 16:] = np.nan
+    surround(features, above, below, width, picture, first)
+    expected = np.zeros(shape, np.float32)
+    inside = slice(above, above + rows), slice(2, 2 + width)
+    expected[inside] = trunk[inside]
+    expected[:, :, 16:] = 0
+    if base:
+        expected[:, : width + 4, 16:] = picture[:, first : first + shape[0]].transpose(1, 2, 0)
+    np.testing.assert_array_equal(features, expected)
 
 
-@pytest.mark.parametrize(("dtype", "peak"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @given(st.integers(2, 4), st.integers(1, 3), st.integers(1, 20), st.integers(0, 5), seeds)
-def test_pixels(dtype, peak, scale, height, width, left, seed):
+def test_pixels(dtype, scale, height, width, left, seed):
     rng = np.random.default_rng(seed)
-    y = rng.uniform(-0.2, 1.2, (3 * scale**2 + 2, height, left + width + 3)).astype(np.float32)
+    phases = 3 * scale**2
+    y = rng.uniform(-0.2, 1.2, (height, left + width + 3, whole(phases, 16))).astype(np.float32)
     out = np.full((height * scale, width * scale + 4, 3), 77, dtype)
-    write_pixels(y, scale, float(peak), left, out[:, 2:-2])
-    shuffled = pixel_shuffle(y[None, : 3 * scale**2, :, left : left + width], scale)[0][0].transpose(1, 2, 0)
-    expected = np.clip(shuffled, 0, 1)
-    if peak:
-        expected = np.floor(expected * np.float32(peak) + np.float32(0.5))
-    np.testing.assert_array_equal(out[:, 2:-2], expected.astype(dtype))
+    write_pixels(y, scale, left, out[:, 2:-2])
+    wanted = y[:, left : left + width, :phases].reshape(height, width, scale, scale, 3)
+    expected = to_samples(wanted.transpose(0, 2, 1, 3, 4).reshape(height * scale, width * scale, 3), dtype)
+    np.testing.assert_array_equal(out[:, 2:-2], expected)
     assert np.all(out[:, [0, 1, -2, -1]] == 77)
 
 
 def test_halves_are_rounded_up():
     values = np.float32([0.5, 1.5, 2.5, 253.5, 254.5]) / 255
-    y = np.repeat(values[None, None], 12, axis=0)
+    y = np.repeat(values[None, :, None], 16, axis=2)
     out = np.empty((2, 10, 3), np.uint8)
-    write_pixels(y, 2, 255.0, 0, out)
+    write_pixels(y, 2, 0, out)
     expected = np.floor(values * np.float32(255) + np.float32(0.5))
     assert expected.tolist() == [1, 2, 3, 254, 255]
     np.testing.assert_array_equal(out[0, ::2, 0], expected)
+
+
+@njit
+def transposed(x, count, out):
+    transpose(x, 1, 20, count, out, 2, 17)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_transpose(rng, count):
+    """Sixteen rows 20 apart, of which those behind `count` are the last again, to columns 17 apart."""
+    x, out = rng.standard_normal(20 * count).astype(np.float32), np.full(2 + 17 * 16, np.nan, np.float32)
+    transposed(x, count, out)
+    rows = x.reshape(count, 20)[np.minimum(np.arange(16), count - 1), 1:17]
+    written = out[2:].reshape(16, 17)
+    np.testing.assert_array_equal(written[:, :16], rows.T)
+    assert np.isnan(out[:2]).all()
+    assert np.isnan(written[:, 16]).all()
+
+
+@njit
+def samples(x, out):
+    store_sample(out, 1, load(x, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_samples(rng, dtype):
+    x, out = rng.random(16, np.float32), np.zeros(18, dtype)
+    x[:3] = 0, 1, 0.5
+    samples(x, out)
+    np.testing.assert_array_equal(out[1:17], to_samples(x, dtype))
+    assert not out[[0, 17]].any()

@@ -28,7 +28,7 @@ VARIANTS = {
     "x3 of 65 channels": {"scale": 3, "width": 65, "blocks": 1, "binarizer": {"statistic": "mean"}},
     "x4 without anything": {"activation": "none", "binarizer": {"statistic": "none"}},
 }
-AWKWARD = [(1, 1), (1, 23), (29, 1), (2, 2), (7, 5), (2, 17), (16, 32), (33, 31), (13, 37)]  # the margin is 8 pixels
+AWKWARD = [(1, 1), (1, 23), (29, 1), (2, 2), (7, 5), (2, 17), (16, 32), (33, 31), (13, 37)]
 
 
 @lru_cache
@@ -136,7 +136,7 @@ def dilating_engine():
     )
 
 
-GREY = np.full((27, 30, 3), 0.5, np.float32)
+GREY = np.full((27, 60, 3), 0.5, np.float32)
 
 
 def dark_at(h, v):
@@ -145,23 +145,31 @@ def dark_at(h, v):
     return picture
 
 
+def reach(engine, v):
+    """How far a change at pixel (13, v) is seen: above, below, to the left and to the right."""
+    rows, columns = np.nonzero(np.any(engine.run(dark_at(13, v)) != engine.run(GREY), axis=2))
+    return 13 - rows.min() // 2, rows.max() // 2 - 13, v - columns.min() // 2, columns.max() // 2 - v
+
+
 def test_the_margin_is_as_wide_as_the_network_looks():
+    """Along a row rounding reaches further: trunk and tail compute groups of four pixels together."""
     engine = dilating_engine()
-    seen = np.any(engine.run(dark_at(13, 14)) != engine.run(GREY), axis=2)
-    rows, columns = np.nonzero(seen)
-    assert engine.margin == 6  # head, two blocks, trunk, and two of the tail
-    assert (rows.min() // 2, rows.max() // 2) == (13 - 6, 13 + 6)
-    assert (columns.min() // 2, columns.max() // 2) == (14 - 6, 14 + 6)
-    for h in range(27):
-        picture = dark_at(h, h)
-        assert engine.run(picture, tile=8).tobytes() == engine.run(picture).tobytes(), h
+    above, below, left, right = np.max([reach(engine, v) for v in range(28, 32)], axis=0)
+    assert above == below == 6  # head, two blocks, trunk, and two of the tail
+    assert 6 < left <= engine.margin
+    assert 6 < right <= engine.margin
+    for v in range(60):
+        picture = dark_at(v % 27, v)
+        for tile in (7, 8):
+            assert engine.run(picture, tile=tile).tobytes() == engine.run(picture).tobytes(), v
 
 
-def test_a_margin_too_narrow_would_be_seen():
+@pytest.mark.parametrize("less", [3, 7])
+def test_a_margin_too_narrow_would_be_seen(less):
+    """By its rounding, and by more."""
     engine = dilating_engine()
-    engine.margin -= 1
-    same = [np.array_equal(engine.run(dark_at(h, h), tile=8), engine.run(dark_at(h, h))) for h in range(27)]
-    assert not all(same)
+    engine.margin -= less
+    assert any(engine.run(dark_at(13, v), tile=7).tobytes() != engine.run(dark_at(13, v)).tobytes() for v in range(60))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,251 @@
+"""Float convolutions of pixels with their channels side by side, by Winograd's minimal filtering along the rows.
+
+Vectors hold 16 channels. A row of four pixels, a tile, becomes ``4 + k - 1`` points in which the convolution is a
+product of matrices, over the input channels and the rows of the filter; eight tiles, a chunk, are multiplied together.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from npbsrn.kernels.cpu import has_avx512
+from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, multiply_add
+from npbsrn.kernels.tables import aligned
+from npbsrn.kernels.winograd import MOST, STEP, transforms
+
+Array = np.ndarray[Any, Any]
+
+TILES = 8  # of a chunk
+CHUNK = STEP * TILES  # pixels
+SLACK = LANES  # numbers behind an array's end that a vector may reach over
+
+
+def _combination(builder: Any, values: list[Any], coefficients: Any) -> Any:
+    """Sum of vectors with constant coefficients."""
+    total = None
+    for value, coefficient in zip(values, coefficients, strict=True):
+        if coefficient == 0:
+            continue
+        factor = ir.Constant(f32x16.vector, [float(coefficient)] * LANES)
+        total = builder.fmul(value, factor) if total is None else multiply_add(builder, value, factor, total)
+    return total
+
+
+def _make_combine(matrix: Array) -> Callable[..., Any]:
+    @intrinsic
+    def combine(typing: Any, x: Any, place: Any, step: Any, y: Any, where: Any, stride: Any, bias: Any, b: Any) -> Any:
+        """``y[where + i * stride :+16] = sum_j matrix[i, j] x[place + j * step :+16] + bias[b :+16]``; None is none."""
+        i = types.intp
+        signature = types.void(x, i, i, y, i, i, bias, i)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            xs, ys = (data(context, builder, signature, args, k) for k in (0, 3))
+            values, more = [], None
+            for j in range(matrix.shape[1]):
+                index = builder.add(args[1], builder.mul(args[2], ir.Constant(I64, j)))
+                values.append(builder.load(at(builder, xs, index, f32x16.vector), align=4))
+            if bias != types.none:
+                base = data(context, builder, signature, args, 6)
+                more = builder.load(at(builder, base, args[7], f32x16.vector), align=4)
+            for j, row in enumerate(matrix):
+                total = _combination(builder, values, row)
+                total = total if more is None else builder.fadd(total, more)
+                index = builder.add(args[4], builder.mul(args[5], ir.Constant(I64, j)))
+                builder.store(total, at(builder, ys, index, f32x16.vector), align=4)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return combine
+
+
+def _make_products(rows: int, vectors: int) -> Callable[..., Any]:
+    @intrinsic
+    def products(
+        typing: Any, x: Any, place: Any, step: Any, gap: Any, runs: Any, length: Any, w: Any, first: Any, y: Any,
+        where: Any, stride: Any,
+    ) -> Any:  # fmt: skip
+        """``y[where + r * stride + o] = sum_g,k x[place + r * step + g * gap + k] w[first + ((g, k), o)]``.
+
+        r < rows, o < 16 * vectors, g < runs, k < length: a product of matrices of which a block stays in registers.
+        """
+        i = types.intp
+        signature = types.void(x, i, i, i, i, i, w, i, y, i, i)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            xs, ws, ys = (data(context, builder, signature, args, k) for k in (0, 6, 8))
+            place, step, gap, runs, length, first, where, stride = (args[k] for k in (1, 2, 3, 4, 5, 7, 9, 10))
+            zero = ir.Constant(f32x16.vector, None)
+            sums = [cgutils.alloca_once_value(builder, zero) for _ in range(rows * vectors)]
+            for slot in sums:
+                builder.store(zero, slot)
+            with cgutils.for_range(builder, runs) as g:
+                run = builder.add(place, builder.mul(g.index, gap))
+                starts = [builder.add(run, builder.mul(step, ir.Constant(I64, r))) for r in range(rows)]
+                nth = builder.mul(g.index, length)
+                with cgutils.for_range(builder, length) as k:
+                    taps = builder.mul(builder.add(nth, k.index), ir.Constant(I64, vectors * LANES))
+                    taps = builder.add(first, taps)
+                    places = [builder.add(taps, ir.Constant(I64, v * LANES)) for v in range(vectors)]
+                    factors = [builder.load(at(builder, ws, p, f32x16.vector), align=4) for p in places]
+                    for r in range(rows):
+                        value = builder.load(builder.gep(xs, [builder.add(starts[r], k.index)]))
+                        value = broadcast(builder, value, f32x16)
+                        for v in range(vectors):
+                            slot = sums[r * vectors + v]
+                            builder.store(multiply_add(builder, value, factors[v], builder.load(slot)), slot)
+            for r in range(rows):
+                for v in range(vectors):
+                    index = builder.add(where, builder.mul(stride, ir.Constant(I64, r)))
+                    index = builder.add(index, ir.Constant(I64, v * LANES))
+                    builder.store(builder.load(sums[r * vectors + v]), at(builder, ys, index, f32x16.vector), align=4)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return products
+
+
+_spread3, _spread5 = (_make_combine(transforms(size)[2]) for size in (3, 5))
+_gather3, _gather5 = (_make_combine(transforms(size)[0]) for size in (3, 5))
+# What the registers hold: 32 of 512 bits, or half as many of half the size.
+ROWS = (8, 8, 8) if has_avx512() else (4, 2, 2)
+_many1, _many2, _many3 = (_make_products(rows, vectors) for rows, vectors in zip(ROWS, (1, 2, 3), strict=True))
+_one1, _one2, _one3 = (_make_products(1, vectors) for vectors in (1, 2, 3))
+
+
+@kernel()
+def multiply(
+    x: Array, place: int, step: int, gap: int, runs: int, length: int, w: Array, first: int, vectors: int, y: Array,
+    where: int, stride: int, rows: int,
+) -> None:  # fmt: skip
+    """Product of matrices, for one group of output channels.
+
+    ``y[where + r * stride + o] = sum_g,k x[place + r * step + g * gap + k] w[first + ((g, k), o)]``, for r < rows,
+    o < 16 * vectors, g < runs, k < length. Each sum has the same order, whatever the rows.
+    """
+    r = 0
+    while r < rows:
+        p, q = place + r * step, where + r * stride
+        if vectors == 1:
+            if r + ROWS[0] <= rows:
+                _many1(x, p, step, gap, runs, length, w, first, y, q, stride)
+                r += ROWS[0]
+            else:
+                _one1(x, p, step, gap, runs, length, w, first, y, q, stride)
+                r += 1
+        elif vectors == 2:
+            if r + ROWS[1] <= rows:
+                _many2(x, p, step, gap, runs, length, w, first, y, q, stride)
+                r += ROWS[1]
+            else:
+                _one2(x, p, step, gap, runs, length, w, first, y, q, stride)
+                r += 1
+        elif r + ROWS[2] <= rows:
+            _many3(x, p, step, gap, runs, length, w, first, y, q, stride)
+            r += ROWS[2]
+        else:
+            _one3(x, p, step, gap, runs, length, w, first, y, q, stride)
+            r += 1
+
+
+@kernel()
+def _spread(x: Array, left: int, size: int, room: Array) -> None:
+    """``B x`` of all rows of a chunk that begins at pixel `left`: (n, TILES * rows * C + SLACK)."""
+    rows, line, channels = x.shape
+    pixels, values, point = x.ravel(), room.ravel(), room.shape[1]
+    # A pixel's last vector reaches over into what follows, which is written afterwards.
+    for tile in range(TILES):
+        for y in range(rows):
+            place = (y * line + left + tile * STEP) * channels
+            where = (tile * rows + y) * channels
+            for c in range(0, channels, LANES):
+                if size == 3:
+                    _spread3(pixels, place + c, channels, values, where + c, point, None, 0)
+                else:
+                    _spread5(pixels, place + c, channels, values, where + c, point, None, 0)
+
+
+@kernel()
+def _gather(sums: Array, vectors: int, size: int, bias: Array, o: int, out: Array, where: int, pixel: int) -> None:
+    """``A sums + bias`` of one row of a chunk; from pixel to pixel it is `pixel` numbers in `out`."""
+    wide = vectors * LANES
+    for tile in range(TILES):
+        for v in range(0, wide, LANES):
+            place, target = tile * wide + v, where + tile * STEP * pixel + v
+            if size == 3:
+                _gather3(sums, place, TILES * wide, out, target, pixel, bias, o + v)
+            else:
+                _gather5(sums, place, TILES * wide, out, target, pixel, bias, o + v)
+
+
+@kernel()
+def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int) -> None:
+    """Valid correlation of rows of pixels.
+
+    Parameters
+    ----------
+    x : (R + k - 1, L, C) float32
+        Behind the last pixel that a chunk looks at there are 15 more numbers in memory at least: vectors reach so far.
+    w : array of float32
+        See `transformed`.
+    bias : (O,) float32
+        O is a multiple of 16.
+    size : {3, 5}
+        k.
+    y : (R, M, O or more) float32
+        Filled from pixel `first` on, by chunks of 32 pixels, as many as there is room for.
+    first : int
+    """
+    (rows, width, pixel), (high, _, channels) = y.shape, x.shape
+    points, outputs, length, values = STEP + size - 1, len(bias), size * channels, TILES * high * channels + SLACK
+    room, sums, out = aligned(points * values), aligned(points * TILES * MOST * LANES), y.ravel()
+    for left in range(0, (width - first) // CHUNK * CHUNK, CHUNK):
+        _spread(x, left, size, room.reshape(points, values))
+        for r in range(rows):
+            for o in range(0, outputs, MOST * LANES):
+                vectors = min(outputs - o, MOST * LANES) // LANES
+                for p in range(points):
+                    place, taps = p * values + r * channels, (o * points + p * vectors * LANES) * length
+                    where, wide = p * TILES * vectors * LANES, vectors * LANES
+                    multiply(
+                        room, place, high * channels, 0, 1, length, w, taps, vectors, sums, where, wide, TILES
+                    )  # fmt: skip
+                _gather(sums, vectors, size, bias, o, out, (r * width + first + left) * pixel + o, pixel)
+
+
+@kernel()
+def convolve_column(x: Array, w: Array, bias: Array, size: int, y: Array, column: int) -> None:
+    """Valid correlation at one pixel of each row, by filters as they are; see `convolve`.
+
+    Parameters
+    ----------
+    x : (R + k - 1, L, C) float32
+    w : array of float32
+        See `plain`.
+    bias : (O,) float32
+    size : int
+        k.
+    y : (R, M, O or more) float32
+    column : int
+        Where y is written.
+    """
+    _, line, channels = x.shape
+    _, width, depth = y.shape
+    pixels, out, outputs, length = x.ravel(), y.ravel(), len(bias), size * x.shape[2]
+    gap = line * channels
+    for o in range(0, outputs, MOST * LANES):
+        vectors, where = min(outputs - o, MOST * LANES) // LANES, column * depth + o
+        multiply(
+            pixels, column * channels, gap, gap, size, length, w, o * size * length, vectors, out, where,
+            width * depth, len(y),
+        )  # fmt: skip
+    for r in range(len(y)):
+        for o in range(outputs):
+            y[r, column, o] += bias[o]

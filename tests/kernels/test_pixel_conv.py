@@ -1,0 +1,77 @@
+"""Convolutions of pixels against the plain sum."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column
+from npbsrn.kernels.winograd import plain, transformed, vectors_of
+from tests.strategies import PLANE_CHANNELS, plane_channels, seeds
+
+
+def correlation(x, w):
+    """(R + k - 1, L, C) by (O, C, k, k) to (R, L - k + 1, O), in float64."""
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), w.shape[2:], axis=(0, 1))
+    return np.einsum("hwcij,ocij->hwo", windows, w)
+
+
+def make_case(rng, size, channels, outputs, rows, chunks=1):
+    x = rng.standard_normal((rows + size - 1, CHUNK * chunks + size + 15, channels)).astype(np.float32)
+    w = rng.standard_normal((outputs, channels, size, size)) / (size * np.sqrt(channels))
+    bias = np.zeros(16 * vectors_of(outputs), np.float32)
+    bias[:outputs] = rng.standard_normal(outputs)
+    return x, w, bias
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("outputs", PLANE_CHANNELS)
+def test_any_number_of_outputs(rng, size, outputs):
+    x, w, bias = make_case(rng, size, 5, outputs, 3)
+    y = np.full((3, CHUNK, len(bias)), np.nan, np.float32)
+    convolve(x, transformed(w), bias, size, y, 0)
+    expected = correlation(x, w)[:, :CHUNK] + bias[:outputs]
+    np.testing.assert_allclose(y[:, :, :outputs], expected, atol=2e-5)
+    assert not y[:, :, outputs:].any()
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([3, 5]), plane_channels, st.integers(1, 50), st.integers(1, 6), st.integers(1, 3), seeds)
+def test_any_extents(size, channels, outputs, rows, chunks, seed):
+    x, w, bias = make_case(np.random.default_rng(seed), size, channels, outputs, rows, chunks)
+    y = np.full((rows, 3 + CHUNK * chunks + 7, len(bias) + 3), np.nan, np.float32)
+    convolve(x, transformed(w), bias, size, y, 3)
+    expected = correlation(x, w)[:, : CHUNK * chunks] + bias[:outputs]
+    inside = y[:, 3 : 3 + CHUNK * chunks]
+    np.testing.assert_allclose(inside[:, :, :outputs], expected, atol=2e-5)
+    assert np.isnan(y[:, :3]).all()
+    assert np.isnan(y[:, 3 + CHUNK * chunks :]).all()
+    assert np.isnan(inside[:, :, len(bias) :]).all()
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_rows_and_chunks_do_not_matter(rng, size):
+    x, w, bias = make_case(rng, size, 20, 40, 7, 3)
+    filters = transformed(w)
+    whole = np.empty((7, 3 * CHUNK, len(bias)), np.float32)
+    convolve(x, filters, bias, size, whole, 0)
+    for r in range(7):
+        for chunk in range(3):
+            part = np.empty((1, CHUNK, len(bias)), np.float32)
+            pixels = x[r : r + size, chunk * CHUNK : (chunk + 1) * CHUNK + size + 15]
+            convolve(np.ascontiguousarray(pixels), filters, bias, size, part, 0)
+            assert part.tobytes() == whole[r : r + 1, chunk * CHUNK : (chunk + 1) * CHUNK].tobytes()
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@given(st.integers(1, 20), st.integers(1, 100), st.integers(1, 19), st.integers(0, 9), seeds)
+@settings(max_examples=20)
+def test_one_column(size, channels, outputs, rows, column, seed):
+    x, w, bias = make_case(np.random.default_rng(seed), size, channels, outputs, rows)
+    y = np.full((rows, CHUNK, len(bias)), np.nan, np.float32)
+    convolve_column(x, plain(w), bias, size, y, column)
+    np.testing.assert_allclose(y[:, column, :outputs], correlation(x, w)[:, column] + bias[:outputs], atol=2e-5)
+    assert np.isnan(np.delete(y, column, axis=1)).all()
+    alone = np.empty_like(y[-1:])
+    convolve_column(x[-size:], plain(w), bias, size, alone, column)
+    assert alone[:, column].tobytes() == y[-1:, column].tobytes()

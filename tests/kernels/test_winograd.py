@@ -1,0 +1,19 @@
+"""The matrices of Winograd's filtering."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from npbsrn.kernels.winograd import transforms
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_transforms_are_exact(size):
+    """In fractions: each tap and each pixel by itself gives what the correlation gives."""
+    output, filters, inputs = (np.vectorize(Fraction)(m) for m in transforms(size))
+    third = np.vectorize(lambda x: Fraction(x).limit_denominator(1000))  # what float64 has rounded
+    for tap in range(size):
+        for pixel in range(4 + size - 1):
+            y = output @ (third(filters[:, tap]) * inputs[:, pixel])
+            np.testing.assert_array_equal(y, [int(v + tap == pixel) for v in range(4)])
