@@ -131,9 +131,41 @@ def _negate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 # --- memory ---
 
 
+class Memory(types.Type):
+    """Numba type of an array's numbers without the array: their address.
+
+    Numba counts who holds an array wherever it hands one on, even within a loop, and each count waits until all that
+    was stored before is in memory. So where the parts of a kernel are called for each tile, they are given this.
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"memory({dtype})")
+
+
+ELEMENTS = {types.float32: ir.FloatType(), types.uint16: ir.IntType(16)}
+
+
+@register_model(Memory)
+class MemoryModel(models.PrimitiveModel):
+    """How Numba holds it: as a pointer."""
+
+    def __init__(self, dmm: Any, fe_type: Memory) -> None:
+        super().__init__(dmm, fe_type, ELEMENTS[fe_type.dtype].as_pointer())
+
+
+@intrinsic
+def memory(typing: Any, array: Any) -> Any:
+    """Where the numbers of a contiguous array begin, for as long as somebody holds the array; None of None."""
+    if array == types.none:
+        return types.none(array), lambda context, builder, signature, args: context.get_dummy_value()
+    return Memory(array.dtype)(array), lambda *codegen: data(*codegen, 0)
+
+
 def data(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
-    """Pointer to the first element of argument k, an array."""
-    return context.make_array(signature.args[k])(context, builder, args[k]).data
+    """Pointer to the first element of argument k, an array or its memory."""
+    kind = signature.args[k]
+    return args[k] if isinstance(kind, Memory) else context.make_array(kind)(context, builder, args[k]).data
 
 
 def at(builder: Any, base: Any, index: Any, kind: Any) -> Any:
@@ -179,6 +211,18 @@ def scalar(typing: Any, array: Any, place: Any) -> Any:
         return builder.load(builder.gep(data(context, builder, signature, args, 0), [args[1]]))
 
     return array.dtype(array, types.intp), codegen
+
+
+@intrinsic
+def put(typing: Any, array: Any, place: Any, value: Any) -> Any:
+    """``array.ravel()[place] = value``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = context.cast(builder, args[2], signature.args[2], array.dtype)
+        builder.store(value, builder.gep(data(context, builder, signature, args, 0), [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
 
 
 # --- the rest ---
@@ -262,6 +306,20 @@ def push_sign(typing: Any, bits: Any, x: Any) -> Any:
 def low_words(typing: Any, x: Any) -> Any:
     """The low halves of whole numbers of 32 bits."""
     return u16x16(u32x16), lambda context, builder, signature, args: builder.trunc(args[0], u16x16.vector)
+
+
+@intrinsic
+def store_words(typing: Any, array: Any, place: Any, x: Any, y: Any) -> Any:
+    """Store the low halves of two vectors of whole numbers of 32 bits, by one instruction."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        halves = [builder.trunc(value, u16x16.vector) for value in args[2:]]
+        both = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES))))
+        pointer = at(builder, data(context, builder, signature, args, 0), args[1], both.type)
+        builder.store(both, pointer, align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, u32x16, u32x16), codegen
 
 
 @intrinsic

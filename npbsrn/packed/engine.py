@@ -15,7 +15,7 @@ from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
 from npbsrn.memory import available_bytes
 from npbsrn.networks import MIDDLE
-from npbsrn.packed.block import blocks_rows
+from npbsrn.packed.block import blocks_rows, make_rooms
 from npbsrn.packed.ends import to_stream, write_pixels
 from npbsrn.packed.finish import Finish
 from npbsrn.packed.fold import Folded
@@ -166,9 +166,11 @@ class _Pass:
         row = self.stream[0].nbytes
         depth = max(1, min(DEPTH, CACHE // row, self.height // workers // 2))
         line = self.stream.shape[1] * TILE + 2
-        bits = empty((depth + 1, self.height + 2, planes_of(engine.channels), line), np.uint16)
+        planes = planes_of(engine.channels)
+        bits = empty((depth + 1, self.height + 2, planes, line), np.uint16)
         bits[...] = 0
-        job = self.width, bits, engine.words3, engine.words1, engine.coefficients
+        rooms = make_rooms(workers, engine.channels, planes)
+        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
         blocks_rows(0, 1, np.zeros(1, np.int64), self.stream[:0], *job)
         run_parallel(blocks_rows, workers, self.stream, *job)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.packed.block import blocks_rows
+from npbsrn.packed.block import blocks_rows, make_rooms
 from npbsrn.packed.fold import ABS, MEAN, Coefficients
 from npbsrn.packed.kernels import TILE
 from npbsrn.packed.pack import pack_filters, planes_of
@@ -56,7 +56,9 @@ def run(case, workers=1, beyond=0.0, depth=1):
     stream = np.ascontiguousarray(stream)
     bits = np.zeros((depth + 1, height + 2, planes, tiles * TILE + 2), np.uint16)
     w3, *w1 = ([pack_filters(w) for w in signs] for signs in case.signs)
-    run_parallel(blocks_rows, workers, stream, width, bits, np.stack(w3), np.stack(w1, axis=1), case.own)
+    rooms = make_rooms(workers, channels, planes)
+    rooms[...] = np.nan
+    run_parallel(blocks_rows, workers, stream, width, bits, np.stack(w3), np.stack(w1, axis=1), case.own, rooms)
     y = stream.reshape(height, tiles, channels, TILE).transpose(2, 0, 1, 3)
     return y.reshape(channels, height, tiles * TILE)[:, :, :width]
 
