@@ -13,10 +13,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from npbsrn.arrays import empty
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, multiply_add
-from npbsrn.kernels.tables import aligned
+from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, memory, multiply_add
 from npbsrn.kernels.winograd import MOST, STEP, transforms
 
 Array = np.ndarray[Any, Any]
@@ -120,9 +120,9 @@ _many1, _many2, _many3 = (_make_products(rows, vectors) for rows, vectors in zip
 _one1, _one2, _one3 = (_make_products(1, vectors) for vectors in (1, 2, 3))
 
 
-@kernel()
-def multiply(
-    x: Array, place: int, step: int, gap: int, runs: int, length: int, w: Array, first: int, vectors: int, y: Array,
+@kernel(forceinline=True)
+def _multiply(
+    x: Any, place: int, step: int, gap: int, runs: int, length: int, w: Any, first: int, vectors: int, y: Any,
     where: int, stride: int, rows: int,
 ) -> None:  # fmt: skip
     """Product of matrices, for one group of output channels.
@@ -155,11 +155,11 @@ def multiply(
             r += 1
 
 
-@kernel()
-def _spread(x: Array, left: int, size: int, room: Array) -> None:
+@kernel(forceinline=True)
+def _spread(pixels: Any, shape: tuple[int, int, int], left: int, size: int, values: Any) -> None:
     """``B x`` of all rows of a chunk that begins at pixel `left`: (n, TILES * rows * C + SLACK)."""
-    rows, line, channels = x.shape
-    pixels, values, point = x.ravel(), room.ravel(), room.shape[1]
+    rows, line, channels = shape
+    point = TILES * rows * channels + SLACK
     # A pixel's last vector reaches over into what follows, which is written afterwards.
     for tile in range(TILES):
         for y in range(rows):
@@ -172,8 +172,8 @@ def _spread(x: Array, left: int, size: int, room: Array) -> None:
                     _spread5(pixels, place + c, channels, values, where + c, point, None, 0)
 
 
-@kernel()
-def _gather(sums: Array, vectors: int, size: int, bias: Array, o: int, out: Array, where: int, pixel: int) -> None:
+@kernel(forceinline=True)
+def _gather(sums: Any, vectors: int, size: int, bias: Any, o: int, out: Any, where: int, pixel: int) -> None:
     """``A sums + bias`` of one row of a chunk; from pixel to pixel it is `pixel` numbers in `out`."""
     wide = vectors * LANES
     for tile in range(TILES):
@@ -185,8 +185,13 @@ def _gather(sums: Array, vectors: int, size: int, bias: Array, o: int, out: Arra
                 _gather5(sums, place, TILES * wide, out, target, pixel, bias, o + v)
 
 
+def room_for(rows: int, channels: int, size: int) -> Array:
+    """Workspace of `convolve`, for x of so many rows and channels."""
+    return empty(((STEP + size - 1) * (TILES * (rows * channels + MOST * LANES) + SLACK),), np.float32)
+
+
 @kernel()
-def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int) -> None:
+def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, room: Array) -> None:
     """Valid correlation of rows of pixels.
 
     Parameters
@@ -202,22 +207,25 @@ def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int) -
     y : (R, M, O or more) float32
         Filled from pixel `first` on, by chunks of 32 pixels, as many as there is room for.
     first : int
+    room : array of float32
+        See `room_for`.
     """
     (rows, width, pixel), (high, _, channels) = y.shape, x.shape
     points, outputs, length, values = STEP + size - 1, len(bias), size * channels, TILES * high * channels + SLACK
-    room, sums, out = aligned(points * values), aligned(points * TILES * MOST * LANES), y.ravel()
+    pixels, filters, biases, out = memory(x), memory(w), memory(bias), memory(y)
+    spread, sums = memory(room), memory(room[points * values :])
     for left in range(0, (width - first) // CHUNK * CHUNK, CHUNK):
-        _spread(x, left, size, room.reshape(points, values))
+        _spread(pixels, x.shape, left, size, spread)
         for r in range(rows):
             for o in range(0, outputs, MOST * LANES):
                 vectors = min(outputs - o, MOST * LANES) // LANES
                 for p in range(points):
                     place, taps = p * values + r * channels, (o * points + p * vectors * LANES) * length
                     where, wide = p * TILES * vectors * LANES, vectors * LANES
-                    multiply(
-                        room, place, high * channels, 0, 1, length, w, taps, vectors, sums, where, wide, TILES
+                    _multiply(
+                        spread, place, high * channels, 0, 1, length, filters, taps, vectors, sums, where, wide, TILES
                     )  # fmt: skip
-                _gather(sums, vectors, size, bias, o, out, (r * width + first + left) * pixel + o, pixel)
+                _gather(sums, vectors, size, biases, o, out, (r * width + first + left) * pixel + o, pixel)
 
 
 @kernel()
@@ -238,12 +246,12 @@ def convolve_column(x: Array, w: Array, bias: Array, size: int, y: Array, column
     """
     _, line, channels = x.shape
     _, width, depth = y.shape
-    pixels, out, outputs, length = x.ravel(), y.ravel(), len(bias), size * x.shape[2]
+    pixels, filters, out, outputs, length = memory(x), memory(w), memory(y), len(bias), size * channels
     gap = line * channels
     for o in range(0, outputs, MOST * LANES):
         vectors, where = min(outputs - o, MOST * LANES) // LANES, column * depth + o
-        multiply(
-            pixels, column * channels, gap, gap, size, length, w, o * size * length, vectors, out, where,
+        _multiply(
+            pixels, column * channels, gap, gap, size, length, filters, o * size * length, vectors, out, where,
             width * depth, len(y),
         )  # fmt: skip
     for r in range(len(y)):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.arrays import empty
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import plain, transformed, vectors_of
 from npbsrn.networks import FACTORS, MIDDLE
@@ -77,7 +77,7 @@ class Finish:
         inputs = empty((high - low + 2, line + 4, self.depth), np.float32)
         from_stream(stream, self.channels, low - 1, width, image, inputs)
         features = empty((end - begin + 4, line + 6, self.depth), np.float32)
-        convolve(inputs, *self.trunk, 3, features[above : len(features) - below], 2)
+        _convolve(inputs, self.trunk, 3, features[above : len(features) - below], 2)
         surround(features, above, below, width, base, begin)
         return self._enlarge(features, width, begin == 0, end == height)
 
@@ -85,11 +85,11 @@ class Finish:
         """The tail; `first` and `last` say whether the picture's first and last row are among these."""
         w, bias = self._tail_filters(INSIDE, INSIDE)
         y = empty((len(features) - 4, features.shape[1] - 6, len(bias)), np.float32)
-        convolve(features, w, bias, 5, y, 0)
+        _convolve(features, (w, bias), 5, y, 0)
         end, columns = len(y) - 1, [(0, BOTH)] if width == 1 else [(0, FIRST), (width - 1, LAST)]
         rows = [(0, BOTH)] if first and last and end == 0 else [(0, FIRST)] * first + [(end, LAST)] * last
         for r, row in rows:
-            convolve(features[r : r + 5], *self._tail_filters(row, INSIDE), 5, y[r : r + 1], 0)
+            _convolve(features[r : r + 5], self._tail_filters(row, INSIDE), 5, y[r : r + 1], 0)
         for v, column in columns:
             convolve_column(features, *self._tail_filters(INSIDE, column), 5, y, v)
             for r, row in rows:
@@ -119,6 +119,10 @@ class Finish:
         whole = np.zeros(vectors_of(len(bias)) * LANES, np.float32)
         whole[: len(bias)] = bias
         return whole
+
+
+def _convolve(x: Array, filters: Convolution, size: int, y: Array, first: int) -> None:
+    convolve(x, *filters, size, y, first, room_for(len(x), x.shape[2], size))
 
 
 def _by_phase(outputs: Array) -> Array:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for
 from npbsrn.kernels.winograd import plain, transformed, vectors_of
 from tests.strategies import PLANE_CHANNELS, plane_channels, seeds
 
@@ -24,12 +24,16 @@ def make_case(rng, size, channels, outputs, rows, chunks=1):
     return x, w, bias
 
 
+def run(x, w, bias, size, y, first):
+    convolve(x, w, bias, size, y, first, room_for(len(x), x.shape[2], size))
+
+
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("outputs", PLANE_CHANNELS)
 def test_any_number_of_outputs(rng, size, outputs):
     x, w, bias = make_case(rng, size, 5, outputs, 3)
     y = np.full((3, CHUNK, len(bias)), np.nan, np.float32)
-    convolve(x, transformed(w), bias, size, y, 0)
+    run(x, transformed(w), bias, size, y, 0)
     expected = correlation(x, w)[:, :CHUNK] + bias[:outputs]
     np.testing.assert_allclose(y[:, :, :outputs], expected, atol=2e-5)
     assert not y[:, :, outputs:].any()
@@ -40,7 +44,7 @@ def test_any_number_of_outputs(rng, size, outputs):
 def test_any_extents(size, channels, outputs, rows, chunks, seed):
     x, w, bias = make_case(np.random.default_rng(seed), size, channels, outputs, rows, chunks)
     y = np.full((rows, 3 + CHUNK * chunks + 7, len(bias) + 3), np.nan, np.float32)
-    convolve(x, transformed(w), bias, size, y, 3)
+    run(x, transformed(w), bias, size, y, 3)
     expected = correlation(x, w)[:, : CHUNK * chunks] + bias[:outputs]
     inside = y[:, 3 : 3 + CHUNK * chunks]
     np.testing.assert_allclose(inside[:, :, :outputs], expected, atol=2e-5)
@@ -54,12 +58,12 @@ def test_rows_and_chunks_do_not_matter(rng, size):
     x, w, bias = make_case(rng, size, 20, 40, 7, 3)
     filters = transformed(w)
     whole = np.empty((7, 3 * CHUNK, len(bias)), np.float32)
-    convolve(x, filters, bias, size, whole, 0)
+    run(x, filters, bias, size, whole, 0)
     for r in range(7):
         for chunk in range(3):
             part = np.empty((1, CHUNK, len(bias)), np.float32)
             pixels = x[r : r + size, chunk * CHUNK : (chunk + 1) * CHUNK + size + 15]
-            convolve(np.ascontiguousarray(pixels), filters, bias, size, part, 0)
+            run(np.ascontiguousarray(pixels), filters, bias, size, part, 0)
             assert part.tobytes() == whole[r : r + 1, chunk * CHUNK : (chunk + 1) * CHUNK].tobytes()
 
 
