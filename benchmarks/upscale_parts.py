@@ -27,8 +27,8 @@ from npbsrn.packed import engine as engine_module
 from npbsrn.packed import kernels
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.fold import Folded
-from npbsrn.packed.kernels import CHOSEN, TILE, count1, count3
-from npbsrn.packed.pack import pack_filters, pack_picture, planes_of
+from npbsrn.packed.kernels import CHOSEN, count1, count3
+from npbsrn.packed.pack import TILE, pack_filters, pack_picture, planes_of
 
 Array = np.ndarray[Any, Any]
 

@@ -25,24 +25,26 @@ def has_avx512() -> bool:
     return "avx512f" in features()
 
 
-KERNELS = ("avx512", "portable", "numpy")  # of the packed engine
+KERNELS = ("avx512", "avx2", "portable", "numpy")  # of the packed engine
+NEEDED = {"avx512": ("avx512bitalg", "AVX-512 BITALG"), "avx2": ("avx2", "AVX2")}
 
 
 def chosen_kernel() -> str:
     """How the packed engine counts: ``$NPBSRN_KERNEL``, or the quickest that this CPU has.
 
-    "avx512" counts words by instructions of AVX-512 BITALG, "portable" bytes by what any CPU has; with "numpy" the
-    blocks are done in plain NumPy, and the float ends are compiled all the same.
+    "avx512" counts words by instructions of AVX-512 BITALG, "avx2" looks nibbles up, "portable" counts bytes by what
+    any CPU has; with "numpy" the blocks are done in plain NumPy, and the float ends are compiled all the same.
 
     Raises
     ------
     UsageError
         If there is no such kernel, or the CPU lacks its instructions.
     """
-    there = "avx512bitalg" in features()
-    wanted = os.environ.get("NPBSRN_KERNEL") or ("avx512" if there else "portable")
+    there = features()
+    lacking = [name for name, (feature, _) in NEEDED.items() if feature not in there]
+    wanted = os.environ.get("NPBSRN_KERNEL") or next(name for name in KERNELS if name not in lacking)
     if wanted not in KERNELS:
         raise UsageError(f"NPBSRN_KERNEL must be one of {', '.join(KERNELS)}, not {wanted!r}")
-    if wanted == "avx512" and not there:
-        raise UsageError("NPBSRN_KERNEL=avx512 needs a CPU with AVX-512 BITALG; leave it out, or take portable")
+    if wanted in lacking:
+        raise UsageError(f"NPBSRN_KERNEL={wanted} needs a CPU with {NEEDED[wanted][1]}; leave it out, or take portable")
     return wanted

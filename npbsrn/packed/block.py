@@ -24,7 +24,8 @@ from npbsrn.packed.glue import (
     output_to_bits,
     weight_by_statistic,
 )
-from npbsrn.packed.kernels import TILE, count1, count3
+from npbsrn.packed.kernels import count1, count3
+from npbsrn.packed.pack import TILE
 
 Array = np.ndarray[Any, Any]
 

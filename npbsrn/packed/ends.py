@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import I32, I64, LANES, at, data, f32x16, load, select, splat, u32x16
-from npbsrn.packed.kernels import TILE
+from npbsrn.packed.pack import TILE
 
 Array = np.ndarray[Any, Any]
 

@@ -19,8 +19,7 @@ from npbsrn.packed.block import blocks_rows, make_rooms
 from npbsrn.packed.ends import to_stream, write_pixels
 from npbsrn.packed.finish import Finish
 from npbsrn.packed.fold import Folded
-from npbsrn.packed.kernels import TILE
-from npbsrn.packed.pack import pack_filters, planes_of
+from npbsrn.packed.pack import TILE, pack_filters, planes_of
 from npbsrn.packed.plain import blocks_ref
 from npbsrn.samples import to_fractions
 from npbsrn.threads import map_parallel, run_parallel, thread_count

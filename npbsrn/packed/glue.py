@@ -32,8 +32,7 @@ from npbsrn.kernels.simd import (
     to_float,
 )
 from npbsrn.packed.fold import ABS
-from npbsrn.packed.kernels import TILE
-from npbsrn.packed.pack import BITS
+from npbsrn.packed.pack import BITS, TILE
 
 ZERO, MINUS_TWO = np.float32(0), np.float32(-2)
 

@@ -1,6 +1,7 @@
 """Popcount convolutions of one tile of 32 pixels: the inputs stay in registers while the output channels pass by."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,10 @@ from numba.extending import intrinsic
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.simd import I32, I64, at, data
-from npbsrn.packed.pack import GROUP
+from npbsrn.packed.look_up import emit_look_up
+from npbsrn.packed.pack import GROUP, TILE
 
 Array = np.ndarray[Any, Any]
-
-TILE = 32  # pixels
 
 WORD, BYTE = ir.IntType(16), ir.IntType(8)
 
@@ -43,7 +43,7 @@ class Vectors(NamedTuple):
 
 
 VECTORS = {"avx512": Vectors(32, True), "portable": Vectors(16, False)}
-CHOSEN = VECTORS.get(chosen_kernel(), VECTORS["portable"])  # of "numpy" there is nothing to count
+CHOSEN = chosen_kernel()
 
 
 def _constant(kind: Any, value: int) -> Any:
@@ -118,7 +118,17 @@ def emit_count(
             builder.store(total, target, align=2)
 
 
-def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
+def emitter(name: str) -> Callable[..., None]:
+    """What writes the code of a kernel that `npbsrn.kernels.cpu.KERNELS` names."""
+    if name == "avx2":
+        return emit_look_up
+    return partial(emit_count, vectors=VECTORS.get(name, VECTORS["portable"]))  # of "numpy" there is nothing to count
+
+
+def make_count(size: int, planes: int, more: bool, name: str = CHOSEN) -> Callable[..., Any]:
+    """An intrinsic that counts: k, planes, whether it adds to what is there, and the kernel's name."""
+    emit = emitter(name)
+
     @intrinsic
     def count(
         typing: Any, bits: Any, place: Any, row: Any, plane: Any, words: Any, first: Any, outputs: Any, out: Any
@@ -130,7 +140,7 @@ def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
             b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[5]])
-            emit_count(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), more, CHOSEN)
+            emit(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), more)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -140,10 +150,10 @@ def _make_count(size: int, planes: int, more: bool) -> Callable[..., Any]:
 
 # Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
 # have another one in each process.
-_begin31, _begin32, _begin33 = (_make_count(3, planes, False) for planes in (1, 2, 3))
-_add31, _add32, _add33 = (_make_count(3, planes, True) for planes in (1, 2, 3))
-_begin11, _begin12, _begin13 = (_make_count(1, planes, False) for planes in (1, 2, 3))
-_add11, _add12, _add13 = (_make_count(1, planes, True) for planes in (1, 2, 3))
+_begin31, _begin32, _begin33 = (make_count(3, planes, False) for planes in (1, 2, 3))
+_add31, _add32, _add33 = (make_count(3, planes, True) for planes in (1, 2, 3))
+_begin11, _begin12, _begin13 = (make_count(1, planes, False) for planes in (1, 2, 3))
+_add11, _add12, _add13 = (make_count(1, planes, True) for planes in (1, 2, 3))
 
 
 @kernel(forceinline=True)

@@ -7,6 +7,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 BITS = 16  # of a word
+TILE = 32  # pixels of a row that are computed together
 GROUP = 3  # planes whose words a kernel holds at once: with 3x3 filters 27, and AVX-512 has 32 registers
 
 

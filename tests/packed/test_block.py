@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from npbsrn.packed.block import blocks_rows, make_rooms
 from npbsrn.packed.fold import ABS, MEAN, Coefficients
-from npbsrn.packed.kernels import TILE
-from npbsrn.packed.pack import pack_filters, planes_of
+from npbsrn.packed.pack import TILE, pack_filters, planes_of
 from npbsrn.packed.plain import blocks_ref
 from npbsrn.threads import run_parallel
 from tests.strategies import plane_channels, seeds, tile_widths

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from npbsrn.kernels.cpu import KERNELS, features
+from npbsrn.kernels.cpu import KERNELS, NEEDED, features
 
 PROGRAM = """
 import hashlib
@@ -31,9 +31,10 @@ def run(kernel, folder):
 
 def test_all_kernels_give_the_same(tmp_path):
     results = {kernel: run(kernel, tmp_path / kernel) for kernel in KERNELS}
-    if "avx512bitalg" not in features():
-        refused = results.pop("avx512")
-        assert "needs a CPU with AVX-512 BITALG; leave it out, or take portable" in refused.stderr
+    for kernel, (feature, name) in NEEDED.items():
+        if feature not in features():
+            refused = results.pop(kernel)
+            assert f"needs a CPU with {name}; leave it out, or take portable" in refused.stderr
     digests = {kernel: done.stdout for kernel, done in results.items()}
     assert digests["numpy"].count("\n") == 2, results["numpy"].stderr
     assert len(set(digests.values())) == 1, digests
@@ -42,4 +43,4 @@ def test_all_kernels_give_the_same(tmp_path):
 @pytest.mark.parametrize("kernel", ["fast"])
 def test_unknown_kernels_are_refused(kernel, tmp_path):
     done = run(kernel, tmp_path)
-    assert "NPBSRN_KERNEL must be one of avx512, portable, numpy, not 'fast'" in done.stderr
+    assert "NPBSRN_KERNEL must be one of avx512, avx2, portable, numpy, not 'fast'" in done.stderr

@@ -9,7 +9,7 @@ from numba import njit
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked
 from npbsrn.kernels.simd import load
 from npbsrn.packed.ends import from_stream, store_sample, surround, to_stream, transpose, write_pixels
-from npbsrn.packed.kernels import TILE
+from npbsrn.packed.pack import TILE
 from npbsrn.samples import to_samples
 from tests.strategies import plane_channels, seeds, sides, tile_widths
 

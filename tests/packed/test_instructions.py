@@ -5,12 +5,13 @@ import re
 import pytest
 from llvmlite import binding, ir
 
-from npbsrn.packed.kernels import VECTORS, emit_count
+from npbsrn.packed.kernels import emitter
 
 I64, WORDS = ir.IntType(64), ir.IntType(16).as_pointer()
 
 TARGETS = [
     ("avx512", "x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512bitalg", "vpopcntw", "zmm"),
+    ("avx2", "x86_64-unknown-linux-gnu", "x86-64-v3", "", "vpshufb", "ymm"),
     ("portable", "x86_64-unknown-linux-gnu", "x86-64-v3", "", "vpshufb", "ymm"),
     ("portable", "x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512bitalg", "vpopcntb", "ymm"),
     ("portable", "aarch64-unknown-linux-gnu", "generic", "", "cnt", r"v\d+\.16b"),
@@ -23,7 +24,7 @@ def source(name, size, planes, more):
     function = ir.Function(module, kind, "count")
     builder = ir.IRBuilder(function.append_basic_block())
     bits, words, out, row, plane, outputs = function.args
-    emit_count(builder, bits, words, out, (row, plane), outputs, (size, planes), more, VECTORS[name])
+    emitter(name)(builder, bits, words, out, (row, plane), outputs, (size, planes), more)
     builder.ret_void()
     return str(module)
 
