@@ -25,14 +25,10 @@ import numpy as np
 import npbsrn
 from benchmarks.bench_train import cpu_name, in_turn
 from benchmarks.ceilings import measure_ceilings
-from benchmarks.look_up import LookUpConvolution, has_look_up
+from benchmarks.counts import MACS3, NAMES, OWN, WIDTH, BinaryConvolution, count_ceiling
 from benchmarks.step_table import Row
 from benchmarks.upscale_parts import (
-    KERNEL,
-    MACS3,
-    WIDTH,
-    BinaryConvolution,
-    popcount_ceiling,
+    TAIL,
     rows_of,
     seconds_of_counts,
     seconds_of_plain_tail,
@@ -52,7 +48,7 @@ Figures = dict[str, Any]
 HEIGHT, WIDTH_PIXELS, SCALE = 180, 320, 4
 MEGAPIXELS, LARGE = (0.0625, 0.25, 1.0), (4.0, 8.0)
 OURS = "ours"
-CONVOLUTIONS = {"torch": "PyTorch, float32", "popcount": f"npbsrn, {KERNEL}", "look_up": "npbsrn, look-up by pshufb"}
+CONVOLUTIONS = {"torch": "PyTorch, float32"} | {way: f"npbsrn, {name}" for way, name in NAMES.items()}
 
 
 def noise(height: int, width: int) -> Array:
@@ -66,13 +62,7 @@ def noise(height: int, width: int) -> Array:
 def time_convolution(quick: bool, peers: bool) -> Figures:
     """48 channels to 48, by one thread."""
     ours = BinaryConvolution(HEIGHT, WIDTH_PIXELS)
-    steps: dict[str, Run] = {"popcount": ours.run}
-    if has_look_up(WIDTH_PIXELS):
-        other = LookUpConvolution(ours)
-        ours.run()
-        other.run()
-        assert np.array_equal(ours.planes(), other.counts), "look-up and popcount differ"
-        steps["look_up"] = other.run
+    steps: dict[str, Run] = dict(ours.ways())
     if peers:
         x = np.where(ours.negative[None], np.float32(-1), np.float32(1))
         steps |= torch_convolutions(x, ours.signs.astype(np.float32), 1)
@@ -80,18 +70,18 @@ def time_convolution(quick: bool, peers: bool) -> Figures:
     by_layout = [seconds.pop(name) for name in list(seconds) if name not in CONVOLUTIONS]
     if by_layout:
         seconds["torch"] = min(by_layout)
-    return _convolution_figures(seconds, popcount_ceiling())
+    return _convolution_figures(seconds, count_ceiling())
 
 
 def _convolution_figures(seconds: dict[str, float], ceiling: float) -> Figures:
     macs = MACS3 * HEIGHT * WIDTH_PIXELS
     print(f"\nConvolution 3x3, {WIDTH} to {WIDTH} channels, {WIDTH_PIXELS}x{HEIGHT}, one thread")
     for name, value in seconds.items():
-        share = f", {macs / value / ceiling:.0%} of what xor, popcount and add can do" if name == "popcount" else ""
+        share = f", {macs / value / ceiling:.0%} of what its instructions can do" if name == OWN else ""
         print(f"    {CONVOLUTIONS[name]:36} {value * 1e3:8.2f} ms  {macs / value / 1e9:7.0f} GMAC/s{share}")
     rates = {f"conv3x3_{name}_gmacs": macs / seconds[name] / 1e9 if name in seconds else None for name in CONVOLUTIONS}
-    over = seconds["torch"] / seconds["popcount"] if "torch" in seconds else None
-    return {"conv3x3_over_torch": over, "conv3x3_of_ceiling": macs / seconds["popcount"] / ceiling, **rates}
+    over = seconds["torch"] / seconds[OWN] if "torch" in seconds else None
+    return {"conv3x3_over_torch": over, "conv3x3_of_ceiling": macs / seconds[OWN] / ceiling, **rates}
 
 
 # --- whole pictures ---
@@ -158,18 +148,19 @@ def print_rows(whole: float, rows: list[Row]) -> None:
 def time_parts(case: Case, quick: bool) -> Figures:
     """By one thread."""
     repeats = 5 if quick else 15
-    fma, popcount = measure_ceilings().fma, popcount_ceiling()
+    fma, ceiling = measure_ceilings().fma, count_ceiling()
     whole, parts = whole_and_parts(case.engine, case.picture, repeats)
-    composed = parts["tail, composed"].seconds
+    composed = parts[TAIL].seconds
+    of_fma = {"tail_of_fma": parts[TAIL].work / composed / fma}
     counts = seconds_of_counts(case.engine, HEIGHT, WIDTH_PIXELS, repeats)
     blocks, channels = len(case.engine.words3), case.engine.channels
     macs = blocks * (9 + 1 + 1) * channels**2 * HEIGHT * WIDTH_PIXELS
-    print_rows(whole, rows_of(whole, parts, counts, macs, popcount, fma))
-    print(f"    ceilings, one thread: popcount {popcount / 1e9:.0f}, FMA {fma / 1e9:.0f} GMAC/s")
+    print_rows(whole, rows_of(whole, parts, counts, macs, ceiling, fma))
+    print(f"    ceilings, one thread: {NAMES[OWN]} {ceiling / 1e9:.0f}, FMA {fma / 1e9:.0f} GMAC/s")
     plain = seconds_of_plain_tail(case.folded, HEIGHT, WIDTH_PIXELS, 1 if quick else 5)
     times = f"as one convolution {composed * 1e3:.1f} ms, one by one {plain * 1e3:.1f} ms"
     print(f"    the tail's convolutions: {times}, {plain / composed:.2f}x")
-    return {"counts_of_run": counts / whole, "tail_plain_over_composed": plain / composed}
+    return {"counts_of_run": counts / whole, "tail_plain_over_composed": plain / composed, **of_fma}
 
 
 def time_sizes(engine: Engine, threads: int, quick: bool) -> Figures:
@@ -195,7 +186,7 @@ def main() -> None:
     parser.add_argument("--model", help="weights of an x4 network; by default those that come with the package")
     args = parser.parse_args()
     case, most = Case(args.model), max(args.threads)
-    print(f"npbsrn's kernels: {KERNEL}; compiled for {' '.join(sorted(features()))}")
+    print(f"npbsrn's kernels: {NAMES[OWN]}; compiled for {' '.join(sorted(features()))}")
     figures: Figures = {"threads": most, "kernel": chosen_kernel(), "cpu": cpu_name()}
     figures |= time_convolution(args.quick, not args.no_peers)
     for threads in sorted(set(args.threads)):

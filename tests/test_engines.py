@@ -12,7 +12,7 @@ from npbsrn import arrays, engines
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.models import Model, save_model
 from npbsrn.networks import make_network
-from npbsrn.packed.engine import Engine
+from npbsrn.packed.engine import SIDES, Engine
 from npbsrn.packed.file import save_packed
 from npbsrn.packed.fold import fold
 from npbsrn.upscaling import choose_model
@@ -104,6 +104,19 @@ def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, pic
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: need - 1)
     with pytest.raises(UsageError, match=r"11x9 pixels need \d+\.\d\d GB of memory.* are available; take smaller"):
         npbsrn.upscale(picture, 4, tiny_model, threads=1)
+
+
+def test_tiles_are_as_large_as_fits(monkeypatch, tiny_model):
+    engine, picture = choose_model(tiny_model, 4), np.zeros((3000, 3000, 3), np.uint8)
+    sides = []
+    monkeypatch.setattr(engine, "_tile", lambda picture, rows, columns, out, threads: sides.append(rows[1] - rows[0]))
+    for side in SIDES:
+        arrays.clear()
+        need = 16 * picture.nbytes + engine.working_bytes(3000, 3000, side, 1)
+        monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda need=need: need)
+        engine.run(picture, 1)
+        assert max(sides) == side
+        sides.clear()
 
 
 def test_smaller_tiles_need_less_memory(tiny_model):

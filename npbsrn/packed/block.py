@@ -110,12 +110,14 @@ def _bits_row(y: int, walk: Walk, own: Own, statistic: Any, room: Room) -> None:
 
 
 @kernel()
-def _block_row(b: int, y: int, walk: Walk, own: Own, slope: Any, statistic: Any, room: Room) -> None:
-    """Block b at one row, in place, and the words that the next block takes in there."""
+def _block_row(
+    b: int, y: int, begin: int, end: int, walk: Walk, own: Own, slope: Any, statistic: Any, room: Room
+) -> None:
+    """Block b at some tiles of a row, in place, and the words that the next block takes in there."""
     channels, planes, line = own.channels, walk.planes, walk.line
     filters = channels * planes
     before, after = _place_of_bits(walk, b, y), _place_of_bits(walk, b + 1, y + 1) + 1
-    for t in range(walk.tiles):
+    for t in range(begin, end):
         place, at = (y * walk.tiles + t) * channels * TILE, t * TILE
         count3(walk.bits, before + at, planes * line, line, planes, walk.words3, 9 * b * filters, channels, room.counts)
         _local_bits(1, 9 * channels, walk.x, place, b, own, slope, statistic, room)
@@ -123,7 +125,8 @@ def _block_row(b: int, y: int, walk: Walk, own: Own, slope: Any, statistic: Any,
         _local_bits(2, channels, walk.x, place, b, own, slope, statistic, room)
         count1(room.bits, 0, TILE, planes, walk.words1, (2 * b + 1) * filters, channels, room.counts)
         _output(walk.x, place, b, b + 1 == walk.blocks, own, statistic, room, walk.bits, after + at, line)
-    _pad_row(walk, b + 1, y)
+    if end == walk.tiles:
+        _pad_row(walk, b + 1, y)
 
 
 def make_rooms(workers: int, channels: int, planes: int) -> Array:
@@ -134,13 +137,15 @@ def make_rooms(workers: int, channels: int, planes: int) -> Array:
 @kernel()
 def blocks_rows(
     worker: int, workers: int, barrier: Array, x: Array, width: int, bits: Array, words3: Array, words1: Array,
-    own: Coefficients, rooms: Array,
+    own: Coefficients, rooms: Array, strip: int,
 ) -> None:  # fmt: skip
     """One worker's rows of all blocks.
 
-    Some blocks pass over the rows together, each one row behind the one before it, so that the stream's rows stay in
-    the second cache from block to block. Where a worker's rows end, a block can go one row less far than the one
-    before it: what is left there, a triangle of rows and blocks, is done when both sides have come so far.
+    Some blocks pass over the rows together, each one row behind the one before it, and in a wide picture over one strip
+    of tiles after the other, each one tile to the left of the one before it: so the stream's rows stay in the second
+    cache from block to block, and a block finds the words that it looks at. Where a worker's rows end, a block can go
+    one row less far than the one before it: what is left there, a triangle of rows and blocks, is done when both sides
+    have come so far.
 
     Parameters
     ----------
@@ -157,6 +162,8 @@ def blocks_rows(
     own : Coefficients
     rooms : (workers, n) float32
         See `make_rooms`.
+    strip : int
+        Tiles.
     """
     (height, tiles, _), (blocks, _, channels), (slots, _, planes, line) = x.shape, own.scale.shape, bits.shape
     arrays = memory(x), memory(bits), memory(words3), memory(words1)
@@ -172,13 +179,14 @@ def blocks_rows(
     for first in range(0, blocks, depth):
         levels = min(depth, blocks - first)
         wait(barrier, workers)
-        for step in range(begin, end + levels - 1):
-            for level in range(levels):
-                y = step - level
-                if begin + above * level <= y < end - below * level:
-                    _block_row(first + level, y, walk, folded, slope, statistic, room)
+        for left in range(0, tiles + levels - 1, strip):
+            for step in range(begin, end + levels - 1):
+                for level in range(levels):
+                    y, low, high = step - level, max(left - level, 0), min(left - level + strip, tiles)
+                    if begin + above * level <= y < end - below * level and low < high:
+                        _block_row(first + level, y, low, high, walk, folded, slope, statistic, room)
         wait(barrier, workers)
         for level in range(1, levels):
             for y in range(begin - level, begin + level):
                 if above:
-                    _block_row(first + level, y, walk, folded, slope, statistic, room)
+                    _block_row(first + level, y, 0, tiles, walk, folded, slope, statistic, room)

@@ -27,10 +27,10 @@ from npbsrn.threads import map_parallel, run_parallel, thread_count
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
 
-DEPTH, CACHE = 4, 1 << 19  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
+DEPTH, CACHE = 8, 3 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
-BAND = 64  # rows whose float ends are computed at once
-TILE_SIDE = 1024  # pixels: about 0.4 GB with 48 channels
+BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
+SIDES = (1024, 512, 256)  # pixels of a tile: about 0.4 GB with 48 channels, or what fits
 
 
 class Engine:
@@ -71,7 +71,8 @@ class Engine:
         threads : int, optional
             By default `npbsrn.threads.thread_count()`.
         tile : int, optional
-            Side of the tiles in which a large picture passes, in pixels of `picture`.
+            Side of the tiles in which a large picture passes, in pixels of `picture`; by default the largest of `SIDES`
+            for which there is memory.
 
         Returns
         -------
@@ -83,8 +84,8 @@ class Engine:
             If the system says that there is not enough memory for it.
         """
         height, width, _ = picture.shape
-        side, threads = tile or TILE_SIDE, threads or thread_count()
-        self._refuse_too_large(picture, side, threads)
+        threads = threads or thread_count()
+        side = self._fitting(picture, (tile,) if tile else SIDES, threads)
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
         for top in range(0, height, side):
             for left in range(0, width, side):
@@ -99,21 +100,26 @@ class Engine:
         tiles, planes = -(-columns // TILE), planes_of(self.channels)
         stream = rows * tiles * TILE * (4 * self.channels + 2 * (DEPTH + 1) * planes)
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
-        bands = _bands(0, rows, threads)
+        bands = _bands((0, rows), columns, threads)
         band = max(high - low for low, high in bands)
         ends = (band + 4) * (columns + CHUNK) * self.finish.values * 4
         return stream + inputs + min(threads, len(bands)) * ends
 
-    def _refuse_too_large(self, picture: Array, side: int, threads: int) -> None:
+    def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
+        """The first of some sides of tiles for which there is memory."""
         height, width, _ = picture.shape
         result, available = picture.nbytes * self.scale**2, available_bytes()
-        available = None if available is None else available + arrays.held()  # which is there for the asking
-        need = result + self.working_bytes(height, width, side, threads)
-        if available is not None and need > available:
-            raise TooLargeError(
-                f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} for the result alone, "
-                f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
-            )
+        if available is None:
+            return sides[0]
+        available += arrays.held()  # which is there for the asking
+        for side in sides:
+            need = result + self.working_bytes(height, width, side, threads)
+            if need <= available:
+                return side
+        raise TooLargeError(
+            f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} for the result alone, "
+            f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
+        )
 
     def _tile(self, picture: Array, rows: Rows, columns: Rows, out: Array, threads: int) -> None:
         """Fill one tile of `out`."""
@@ -140,7 +146,7 @@ class _Pass:
 
     def run(self, rows: Rows, columns: Rows, out: Array) -> None:
         """Head, blocks, and the float end of the rows and columns that are wanted."""
-        map_parallel(self._begin, _bands(0, self.height, self.threads), self.threads)
+        map_parallel(self._begin, _bands((0, self.height), self.width, self.threads), self.threads)
         self._blocks()
 
         def end(band: Rows) -> None:
@@ -148,7 +154,7 @@ class _Pass:
             phases = self.engine.finish.run(self.stream, band, self.width, self.head_in, self.base_in)
             write_pixels(phases, s, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
 
-        map_parallel(end, _bands(*rows, self.threads), self.threads)
+        map_parallel(end, _bands(rows, self.width, self.threads), self.threads)
 
     def _begin(self, band: Rows) -> None:
         to_stream(self._head(band), self.engine.head[1], self.stream, band[0])
@@ -162,14 +168,14 @@ class _Pass:
             to_stream(y, np.zeros(engine.channels, np.float32), self.stream, 0)
             return
         workers = min(self.threads, -(-self.height // 2))
-        row = self.stream[0].nbytes
-        depth = max(1, min(DEPTH, CACHE // row, self.height // workers // 2))
+        depth = max(1, min(DEPTH, self.height // workers // 2))
+        strip = max(1, CACHE // (depth * engine.channels * TILE * 4))
         line = self.stream.shape[1] * TILE + 2
         planes = planes_of(engine.channels)
         bits = empty((depth + 1, self.height + 2, planes, line), np.uint16)
         bits[...] = 0
         rooms = make_rooms(workers, engine.channels, planes)
-        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms
+        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms, strip
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
         blocks_rows(0, 1, np.zeros(1, np.int64), self.stream[:0], *job)
         run_parallel(blocks_rows, workers, self.stream, *job)
@@ -183,8 +189,9 @@ class _Pass:
         return y
 
 
-def _bands(begin: int, end: int, threads: int) -> list[Rows]:
-    """Rows in equal parts, as many for each thread, of at most `BAND` rows."""
-    count = -(-(end - begin) // (BAND * threads)) * threads
+def _bands(rows: Rows, width: int, threads: int) -> list[Rows]:
+    """Rows in equal parts, as many for each thread, of about `BAND` pixels at most."""
+    begin, end = rows
+    count = -(-(end - begin) // (max(8, BAND // width) * threads)) * threads
     cuts = [begin + (end - begin) * n // count for n in range(count + 1)]
     return [(low, high) for low, high in pairwise(cuts) if low < high]

@@ -53,11 +53,16 @@ def _spread(builder: Any, bits: Any, places: list[Any]) -> Any:
     return nibbles
 
 
+def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
+    """``table[nibbles]``, byte by byte."""
+    kind = ir.FunctionType(BYTES, [BYTES, BYTES])
+    shuffle = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx2.pshuf.b")
+    return builder.call(shuffle, [table, nibbles])
+
+
 def _sums(builder: Any, nibbles: Any, words: list[Any], span: tuple[int, int]) -> list[Any]:
     """Counts as bytes, of the filters' words from `span[0]` to `span[1]`; `words` points to each filter's first."""
     tables = _tables(builder.module)
-    kind = ir.FunctionType(BYTES, [BYTES, BYTES])
-    shuffle = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx2.pshuf.b")
     sums = [cgutils.alloca_once_value(builder, _all(BYTES, 0)) for _ in words]
     for slot in sums:
         builder.store(_all(BYTES, 0), slot)
@@ -72,7 +77,7 @@ def _sums(builder: Any, nibbles: Any, words: list[Any], span: tuple[int, int]) -
             for word, slot in zip(chosen, sums, strict=True):
                 offset = builder.and_(builder.lshr(word, ir.Constant(I64, 4 * n)), ir.Constant(I64, 15 * TILE))
                 table = builder.load(at(builder, tables, offset, BYTES), align=TILE)
-                builder.store(builder.add(builder.load(slot), builder.call(shuffle, [table, pixels])), slot)
+                builder.store(builder.add(builder.load(slot), look_up(builder, table, pixels)), slot)
     return [builder.load(slot) for slot in sums]
 
 

@@ -44,7 +44,7 @@ def make_case(seed, channels, height, width, blocks, statistic=None, slopes=True
     return Case(x, signs, Coefficients(weight, shift, scale, slope if slopes else None, residual, statistic))
 
 
-def run(case, workers=1, beyond=0.0, depth=1):
+def run(case, workers=1, beyond=0.0, depth=1, strip=9):
     """The kernel's result as C H W; `beyond` is in the stream where the last tile goes beyond the picture."""
     channels, height, width = case.x.shape
     depth = max(1, min(depth, height // workers // 2))
@@ -57,7 +57,7 @@ def run(case, workers=1, beyond=0.0, depth=1):
     w3, *w1 = ([pack_filters(w) for w in signs] for signs in case.signs)
     rooms = make_rooms(workers, channels, planes)
     rooms[...] = np.nan
-    run_parallel(blocks_rows, workers, stream, width, bits, np.stack(w3), np.stack(w1, axis=1), case.own, rooms)
+    run_parallel(blocks_rows, workers, stream, width, bits, np.stack(w3), np.stack(w1, axis=1), case.own, rooms, strip)
     y = stream.reshape(height, tiles, channels, TILE).transpose(2, 0, 1, 3)
     return y.reshape(channels, height, tiles * TILE)[:, :, :width]
 
@@ -66,11 +66,11 @@ def run(case, workers=1, beyond=0.0, depth=1):
 @settings(max_examples=20)
 @given(
     seeds, plane_channels, st.integers(1, 9), tile_widths, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3),
-    st.booleans(),
+    st.integers(1, 3), st.booleans(),
 )  # fmt: skip
-def test_equals_its_twin(statistic, slopes, seed, channels, height, width, blocks, workers, depth, whole):
+def test_equals_its_twin(statistic, slopes, seed, channels, height, width, blocks, workers, depth, strip, whole):
     case = make_case(seed, channels, height, min(width, 70), blocks, statistic, slopes, whole)
-    np.testing.assert_array_equal(run(case, workers, np.nan, depth), blocks_ref(case.x, case.signs, case.own))
+    np.testing.assert_array_equal(run(case, workers, np.nan, depth, strip), blocks_ref(case.x, case.signs, case.own))
 
 
 @pytest.mark.parametrize(("statistic", "slopes"), KINDS)
@@ -122,10 +122,11 @@ def test_a_gain_of_zero_leaves_the_sign_of_the_shift():
 
 
 @pytest.mark.parametrize(("statistic", "slopes"), KINDS)
-@pytest.mark.parametrize(("height", "width"), [(1, 33), (2, 5), (5, 64), (18, 33)])
-def test_workers_and_depth_change_no_byte(statistic, slopes, height, width):
+@pytest.mark.parametrize(("height", "width"), [(1, 33), (2, 5), (5, 64), (18, 100)])
+def test_workers_and_depth_and_strips_change_no_byte(statistic, slopes, height, width):
     case = make_case(11, 20, height, width, 3, statistic, slopes, whole=False)
-    results = [run(case, workers, 0.0, depth).tobytes() for workers in (1, 2, 3, 3) for depth in (1, 2, 3)]
+    ways = [(workers, depth, strip) for workers in (1, 2, 3, 3) for depth in (1, 2, 3) for strip in (1, 2, 9)]
+    results = [run(case, workers, 0.0, depth, strip).tobytes() for workers, depth, strip in ways]
     assert results == results[:1] * len(results)
 
 
