@@ -114,9 +114,8 @@ def _make_products(rows: int, vectors: int) -> Callable[..., Any]:
 
 _spread3, _spread5 = (_make_combine(transforms(size)[2]) for size in (3, 5))
 _gather3, _gather5 = (_make_combine(transforms(size)[0]) for size in (3, 5))
-# What the registers hold: 32 of 512 bits, or half as many of half the size.
-ROWS = (8, 8, 8) if has_avx512() else (4, 2, 2)
-_many1, _many2, _many3 = (_make_products(rows, vectors) for rows, vectors in zip(ROWS, (1, 2, 3), strict=True))
+ROWS = 8 if has_avx512() else 4  # with MOST vectors, what the registers hold: 32 of 512 bits, or 16 of 256
+_many1, _many2, _many3 = (_make_products(ROWS, vectors) for vectors in (1, 2, 3))
 _one1, _one2, _one3 = (_make_products(1, vectors) for vectors in (1, 2, 3))
 
 
@@ -132,27 +131,20 @@ def _multiply(
     """
     r = 0
     while r < rows:
-        p, q = place + r * step, where + r * stride
-        if vectors == 1:
-            if r + ROWS[0] <= rows:
-                _many1(x, p, step, gap, runs, length, w, first, y, q, stride)
-                r += ROWS[0]
-            else:
-                _one1(x, p, step, gap, runs, length, w, first, y, q, stride)
-                r += 1
+        p, q, many = place + r * step, where + r * stride, r + ROWS <= rows
+        if vectors == 1 and many:
+            _many1(x, p, step, gap, runs, length, w, first, y, q, stride)
+        elif vectors == 1:
+            _one1(x, p, step, gap, runs, length, w, first, y, q, stride)
+        elif vectors == 2 and many:
+            _many2(x, p, step, gap, runs, length, w, first, y, q, stride)
         elif vectors == 2:
-            if r + ROWS[1] <= rows:
-                _many2(x, p, step, gap, runs, length, w, first, y, q, stride)
-                r += ROWS[1]
-            else:
-                _one2(x, p, step, gap, runs, length, w, first, y, q, stride)
-                r += 1
-        elif r + ROWS[2] <= rows:
+            _one2(x, p, step, gap, runs, length, w, first, y, q, stride)
+        elif many:
             _many3(x, p, step, gap, runs, length, w, first, y, q, stride)
-            r += ROWS[2]
         else:
             _one3(x, p, step, gap, runs, length, w, first, y, q, stride)
-            r += 1
+        r += ROWS if many else 1
 
 
 @kernel(forceinline=True)

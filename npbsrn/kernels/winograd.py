@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.simd import LANES
 
 Array = np.ndarray[Any, Any]
 
 STEP = 4  # pixels that a tile gives
-MOST = 3  # vectors of output channels at once
+MOST = 3 if has_avx512() else 1  # vectors of output channels at once, of two registers each without AVX-512
 POINTS = [Fraction(n, d) for n, d in ((0, 1), (1, 1), (-1, 1), (2, 1), (-2, 1), (1, 2), (-1, 2))]
 
 

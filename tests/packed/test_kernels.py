@@ -82,6 +82,7 @@ def test_lesser_cpus_count_the_same(tmp_path, features, kernel):
         "for channels in PLANE_CHANNELS:\n"
         "    for size in (1, 3):\n"
         "        check_counts(channels, size, 5, 3, 45, channels); check_extreme_counts(channels, size, False)\n"
+        "from tests.kernels.test_pixel_conv import check_outputs; [check_outputs(3, n) for n in (12, 27, 48, 65)]\n"
         "from tests.packed import test_block as blocks\n"
         "case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)\n"
         "assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))"
