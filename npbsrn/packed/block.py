@@ -173,16 +173,17 @@ def blocks_rows(
     words, cut = rooms[worker, 3 * channels * TILE :].view(np.uint16), channels * TILE
     room = Room(memory(words[:cut]), memory(rooms[worker]), memory(words[cut:]))
     begin, end = height * worker // workers, height * (worker + 1) // workers
-    above, below = int(worker > 0), int(worker < workers - 1)
+    above, below, shift = int(worker > 0), int(worker < workers - 1), int(strip < tiles)
     for y in range(begin, end):
         _bits_row(y, walk, folded, statistic, room)
     for first in range(0, blocks, depth):
         levels = min(depth, blocks - first)
         wait(barrier, workers)
-        for left in range(0, tiles + levels - 1, strip):
+        for left in range(0, tiles + shift * (levels - 1), strip):
             for step in range(begin, end + levels - 1):
                 for level in range(levels):
-                    y, low, high = step - level, max(left - level, 0), min(left - level + strip, tiles)
+                    y, here = step - level, left - shift * level
+                    low, high = max(here, 0), min(here + strip, tiles)
                     if begin + above * level <= y < end - below * level and low < high:
                         _block_row(first + level, y, low, high, walk, folded, slope, statistic, room)
         wait(barrier, workers)
