@@ -137,7 +137,7 @@ def make_rooms(workers: int, channels: int, planes: int) -> Array:
 @kernel()
 def blocks_rows(
     worker: int, workers: int, barrier: Array, x: Array, width: int, bits: Array, words3: Array, words1: Array,
-    own: Coefficients, rooms: Array, strip: int,
+    own: Coefficients, rooms: Array, strip: int, top: int, bottom: int,
 ) -> None:  # fmt: skip
     """One worker's rows of all blocks.
 
@@ -164,6 +164,8 @@ def blocks_rows(
         See `make_rooms`.
     strip : int
         Tiles.
+    top, bottom : int
+        Rows that are wanted of the last block's result; each block before it does one more above and below.
     """
     (height, tiles, _), (blocks, _, channels), (slots, _, planes, line) = x.shape, own.scale.shape, bits.shape
     arrays = memory(x), memory(bits), memory(words3), memory(words1)
@@ -182,12 +184,14 @@ def blocks_rows(
         for left in range(0, tiles + shift * (levels - 1), strip):
             for step in range(begin, end + levels - 1):
                 for level in range(levels):
-                    y, here = step - level, left - shift * level
+                    y, here, more = step - level, left - shift * level, blocks - 1 - first - level
                     low, high = max(here, 0), min(here + strip, tiles)
-                    if begin + above * level <= y < end - below * level and low < high:
+                    own_row = begin + above * level <= y < end - below * level
+                    if own_row and top - more <= y < bottom + more and low < high:
                         _block_row(first + level, y, low, high, walk, folded, slope, statistic, room)
         wait(barrier, workers)
         for level in range(1, levels):
-            for y in range(begin - level, begin + level):
+            more = blocks - 1 - first - level
+            for y in range(max(begin - level, top - more), min(begin + level, bottom + more)):
                 if above:
                     _block_row(first + level, y, 0, tiles, walk, folded, slope, statistic, room)

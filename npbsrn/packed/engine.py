@@ -30,7 +30,7 @@ Rows = tuple[int, int]  # from, to
 DEPTH, CACHE = 8, 3 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
-SIDES = (1024, 512, 256)  # pixels of a tile: about 0.4 GB with 48 channels, or what fits
+SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels, or what fits
 
 
 class Engine:
@@ -147,7 +147,7 @@ class _Pass:
     def run(self, rows: Rows, columns: Rows, out: Array) -> None:
         """Head, blocks, and the float end of the rows and columns that are wanted."""
         map_parallel(self._begin, _bands((0, self.height), self.width, self.threads), self.threads)
-        self._blocks()
+        self._blocks(rows)
 
         def end(band: Rows) -> None:
             s, (low, high) = self.engine.scale, band
@@ -159,8 +159,9 @@ class _Pass:
     def _begin(self, band: Rows) -> None:
         to_stream(self._head(band), self.engine.head[1], self.stream, band[0])
 
-    def _blocks(self) -> None:
-        engine = self.engine
+    def _blocks(self, rows: Rows) -> None:
+        """All blocks, as far as the trunk and the tail look from the rows that are wanted."""
+        engine, top, bottom = self.engine, rows[0] - 3, rows[1] + 3
         if engine.plain:
             tiles = self.stream.reshape(self.height, -1, engine.channels, TILE)
             x = tiles.transpose(2, 0, 1, 3).reshape(engine.channels, self.height, -1)[:, :, : self.width]
@@ -175,7 +176,7 @@ class _Pass:
         bits = empty((depth + 1, self.height + 2, planes, line), np.uint16)
         bits[...] = 0
         rooms = make_rooms(workers, engine.channels, planes)
-        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms, strip
+        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms, strip, top, bottom
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
         blocks_rows(0, 1, np.zeros(1, np.int64), self.stream[:0], *job)
         run_parallel(blocks_rows, workers, self.stream, *job)

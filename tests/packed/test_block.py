@@ -44,7 +44,7 @@ def make_case(seed, channels, height, width, blocks, statistic=None, slopes=True
     return Case(x, signs, Coefficients(weight, shift, scale, slope if slopes else None, residual, statistic))
 
 
-def run(case, workers=1, beyond=0.0, depth=1, strip=9):
+def run(case, workers=1, beyond=0.0, depth=1, strip=9, rows=None):
     """The kernel's result as C H W; `beyond` is in the stream where the last tile goes beyond the picture."""
     channels, height, width = case.x.shape
     depth = max(1, min(depth, height // workers // 2))
@@ -57,7 +57,8 @@ def run(case, workers=1, beyond=0.0, depth=1, strip=9):
     w3, *w1 = ([pack_filters(w) for w in signs] for signs in case.signs)
     rooms = make_rooms(workers, channels, planes)
     rooms[...] = np.nan
-    run_parallel(blocks_rows, workers, stream, width, bits, np.stack(w3), np.stack(w1, axis=1), case.own, rooms, strip)
+    filters = np.stack(w3), np.stack(w1, axis=1)
+    run_parallel(blocks_rows, workers, stream, width, bits, *filters, case.own, rooms, strip, *(rows or (0, height)))
     y = stream.reshape(height, tiles, channels, TILE).transpose(2, 0, 1, 3)
     return y.reshape(channels, height, tiles * TILE)[:, :, :width]
 
@@ -128,6 +129,15 @@ def test_workers_and_depth_and_strips_change_no_byte(statistic, slopes, height, 
     ways = [(workers, depth, strip) for workers in (1, 2, 3, 3) for depth in (1, 2, 3) for strip in (1, 2, 9)]
     results = [run(case, workers, 0.0, depth, strip).tobytes() for workers, depth, strip in ways]
     assert results == results[:1] * len(results)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("rows", [(0, 4), (7, 8), (9, 18)])
+def test_only_some_rows_are_wanted(workers, rows):
+    case = make_case(19, 20, 18, 40, 5, whole=False)
+    whole, part = run(case, workers), run(case, workers, 0.0, 3, 1, rows)
+    np.testing.assert_array_equal(part[:, slice(*rows)], whole[:, slice(*rows)])
+    assert not np.array_equal(part, whole)  # something was left out
 
 
 @pytest.mark.parametrize("beyond", [-7.5, 1e30, -np.inf, np.nan])
