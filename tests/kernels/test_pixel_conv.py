@@ -58,6 +58,20 @@ def test_any_extents(size, channels, outputs, rows, chunks, seed):
 
 
 @pytest.mark.parametrize("size", [3, 5])
+def test_rounding_errors_are_small(rng, size):
+    """Against those of the plain sum in float32, over many inputs."""
+    x, w, bias = make_case(rng, size, 51, 48, 4)
+    y = np.empty((4, CHUNK, len(bias)), np.float32)
+    run(x, transformed(w), bias, size, y, 0)
+    exact = correlation(x, w.astype(np.float32).astype(np.float64))[:, :CHUNK]
+    plain_sum = np.empty_like(y)
+    for column in range(CHUNK):
+        convolve_column(x, plain(w), bias, size, plain_sum, column)
+    rms = [np.sqrt(np.mean((z - bias - exact) ** 2)) for z in (y, plain_sum)]
+    assert rms[0] < 3 * rms[1]
+
+
+@pytest.mark.parametrize("size", [3, 5])
 def test_rows_and_chunks_do_not_matter(rng, size):
     x, w, bias = make_case(rng, size, 20, 40, 7, 3)
     filters = transformed(w)
