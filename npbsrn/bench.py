@@ -10,8 +10,7 @@ import numpy as np
 from npbsrn.errors import UsageError
 from npbsrn.inference import Runnable, run
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.models import KIND
-from npbsrn.params import peek_card
+from npbsrn.models import is_packed
 from npbsrn.threads import thread_count
 from npbsrn.upscaling import choose_model
 
@@ -40,7 +39,7 @@ def bench(model: str | PathLike[str] | None, scale: int) -> Iterator[str]:
             seconds = _median(engine, picture, scale, threads)
             rate = height * width / seconds / 1e6
             yield f"{width:8}x{height:<8} {threads:5}   {seconds:9.4f}   {rate:.2f}"
-    if model is None or peek_card(model).get("kind") != KIND:  # else there are no float weights
+    if model is None or not is_packed(model):  # else there are no float weights
         reference, picture = choose_model(model, scale, "reference"), np.zeros((*SIZES[0], 3), np.uint8)
         seconds = _time(lambda: run(reference, picture, scale))
         yield f"the reference engine, {SIZES[0][1]}x{SIZES[0][0]}: {seconds:.2f} s"

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from npbsrn.errors import PictureError, TooLargeError, UsageError
 from npbsrn.files import atomic_write
-from npbsrn.models import load
+from npbsrn.models import is_packed, load
 from npbsrn.networks import NETWORKS, count_parameters, make_network
 from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
 
@@ -142,8 +143,13 @@ def run_eval(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
     from npbsrn.evaluation import evaluate
 
-    if arguments.json and str(arguments.json) != "-" and not arguments.json.parent.is_dir():
-        raise UsageError(f"cannot write {arguments.json}: there is no folder {arguments.json.parent}; make it first")
+    if arguments.json and str(arguments.json) != "-":
+        if not arguments.json.parent.is_dir():
+            raise UsageError(
+                f"cannot write {arguments.json}: there is no folder {arguments.json.parent}; make it first"
+            )
+        if not os.access(arguments.json.parent, os.W_OK):
+            raise UsageError(f"cannot write {arguments.json}: nothing may be written there; choose another place")
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -198,6 +204,12 @@ def run_info(arguments: argparse.Namespace) -> None:
     if arguments.model in NETWORKS:
         network = make_network({"name": arguments.model, "scale": arguments.scale})
         params, card = network.init(0), {}
+    elif arguments.model is not None and Path(arguments.model).is_file() and is_packed(Path(arguments.model)):
+        from npbsrn.packed.file import load_packed
+
+        folded = load_packed(arguments.model)
+        network, card = make_network(folded.config), folded.card
+        params = network.init(0)  # whose numbers are those of the network before it was packed
     else:
         model = load(arguments.model, arguments.scale)
         network, params, card = model.network, model.params, model.card

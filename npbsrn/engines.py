@@ -9,10 +9,9 @@ from typing import Any
 
 from npbsrn.errors import UsageError
 from npbsrn.inference import Engine
-from npbsrn.models import KIND, Model
+from npbsrn.models import Model, is_packed
 from npbsrn.packed.file import load_packed
 from npbsrn.packed.fold import Folded, fold
-from npbsrn.params import peek_card
 
 _engines: dict[int, tuple[Any, Engine]] = {}  # by a model's id, with a reference that ends with the model
 
@@ -50,7 +49,7 @@ def engine_of_file(model: str | PathLike[str] | None, scale: int, engine: str) -
     if not isinstance(model, str | PathLike) or not Path(model).is_file():
         return None  # `npbsrn.models.load` knows what to say
     path = Path(model)
-    if peek_card(path).get("kind") != KIND:
+    if not is_packed(path):
         return None
     if engine == "reference":
         raise UsageError(

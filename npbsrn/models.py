@@ -12,7 +12,7 @@ import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks import SCALES, Network, count_parameters, make_network
-from npbsrn.params import Params, leaves, load_arrays, nest, save_arrays
+from npbsrn.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,11 @@ def check_scale(scale: Any) -> None:
 
 
 KIND = "packed"  # of a weight file without latent weights, as its card has it
+
+
+def is_packed(path: str | PathLike[str]) -> bool:
+    """Whether a weight file, or whatever else it is, says that it holds a packed network."""
+    return peek_card(path).get("kind") == KIND
 
 
 def _load_file(path: Path) -> Model:

@@ -99,6 +99,8 @@ def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}; choose among {', '.join(ENGINES)}")
     if isinstance(model, str) and model == "bicubic":
+        if engine != "auto":
+            raise UsageError(f'"bicubic" is no network that the engine {engine!r} could run; leave the engine out')
         return "bicubic"
     chosen: Engine | Model | None
     if isinstance(model, Engine):

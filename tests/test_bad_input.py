@@ -100,6 +100,7 @@ SHELL = {
     "upscale -i clear.png -o out.jpg": "JPEG holds no transparency",
     "upscale -i photographs -o out.png": "is a folder, so -o must name a folder too",
     "upscale -i empty -o out": "there is no picture in empty",
+    "upscale -i good.png -o out.png --engine packed": "is no network that the engine 'packed' could run",
     "upscale -i good.png -o out.png -s 7": "the scale must be one of 2, 3, 4, not 7",
     "upscale -i good.png -o out.png -s 2 -m tiny.npz": "the model enlarges x4, not x2",
     "upscale -i good.png -o out.png -m cut.npz": "cut.npz is truncated or no npbsrn file",

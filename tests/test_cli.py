@@ -1,11 +1,14 @@
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import npbsrn
 from npbsrn.cli import main
 from npbsrn.commands import _set
 from npbsrn.models import save_model
@@ -50,9 +53,8 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     assert "bsrn on" in capsys.readouterr().out
     assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 2
     assert "which only the packed engine runs" in capsys.readouterr().err
-    for command in (["info", "-m", packed], ["pack", packed, "-o", str(tmp_path / "again.npz")]):
-        assert main(command) == 2
-        assert "holds a packed network" in capsys.readouterr().err
+    assert main(["pack", packed, "-o", str(tmp_path / "again.npz")]) == 2
+    assert "holds a packed network" in capsys.readouterr().err
     assert main(["pack", weights, "-o", weights]) == 2
     assert "is what is to be packed; write to another file" in capsys.readouterr().err
     assert main(["pack", weights, "-o", str(tmp_path / "packed.txt")]) == 2
@@ -141,6 +143,14 @@ def test_info_prints_the_papers_counts(capsys):
     shown = capsys.readouterr().out
     assert "1219.2 K (1013.8 K of 1 bit)" in shown
     assert "84.7 G for 1280x720 pixels out" in shown
+
+
+def test_info_shows_a_packed_files_card(capsys):
+    packed = Path(npbsrn.__file__).parent / "weights" / "bsrn-x4-packed.npz"
+    assert main(["info", "--model", str(packed)]) == 0
+    shown = capsys.readouterr().out
+    assert "K of 1 bit)" in shown
+    assert re.search(r"^kind +packed$", shown, re.MULTILINE)
 
 
 def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
