@@ -20,7 +20,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
-from npbsrn.kernels.simd import I64, LANES, at, data, f32x16
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I64, LANES, f32x16
 from npbsrn.kernels.tables import GROUPS, TABLE
 from npbsrn.threads import run_parallel, thread_count
 

@@ -11,7 +11,8 @@ from numba.extending import intrinsic
 
 from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
 from npbsrn.kernels.cpu import NEEDED, features
-from npbsrn.kernels.simd import I64, at, data
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I64
 from npbsrn.packed.kernels import CHOSEN, VECTORS, make_count, ones
 from npbsrn.packed.look_up import BYTES, look_up
 from npbsrn.packed.pack import TILE, pack_filters, pack_picture

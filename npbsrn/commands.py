@@ -48,6 +48,8 @@ def run_upscale(arguments: argparse.Namespace) -> int:
     if folder and target.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
     if not folder:
+        if not source.exists():
+            raise PictureError(f"there is no file {source}")
         check_output(target)
         if target.exists() and source.exists() and target.samefile(source):
             raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")

@@ -88,6 +88,7 @@ def contents(folder):
 
 SHELL = {
     "upscale -i nowhere.png -o out.png": "there is no file nowhere.png",
+    "upscale -i nowhere -o out": "there is no file nowhere",
     "upscale -i cut.png -o out.png": "cut.png is damaged .*; get a good copy",
     "upscale -i text.png -o out.png": "text.png is not a picture that can be read; known formats are",
     "upscale -i nothing.png -o out.png": "nothing.png is not a picture that can be read",

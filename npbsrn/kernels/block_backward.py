@@ -34,7 +34,8 @@ from npbsrn.kernels.blocks import (
     weights_of,
 )  # fmt: skip
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import LANES, load, store, total
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.simd import LANES, total
 from npbsrn.kernels.tables import ROWS, WIDTH
 
 Array = np.ndarray[Any, Any]

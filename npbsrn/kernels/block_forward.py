@@ -26,8 +26,9 @@ from npbsrn.kernels.blocks import (
     weights_of,
 )  # fmt: skip
 from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.popcount import count1, count3
-from npbsrn.kernels.simd import LANES, load, select, splat, store, total
+from npbsrn.kernels.simd import LANES, select, splat, total
 from npbsrn.kernels.tables import WIDTH, aligned
 
 Array = np.ndarray[Any, Any]

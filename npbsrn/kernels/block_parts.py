@@ -10,7 +10,8 @@ import numpy as np
 from npbsrn.kernels import tables as look_up
 from npbsrn.kernels.blocks import ABS, MEAN, NONE, ONE, TWO, ZERO, Saved, Weights, activate, value
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import LANES, load, magnitude, select, splat, store, total
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 from npbsrn.kernels.tables import ROWS, TABLE, WIDTH, aligned
 
 Array = np.ndarray[Any, Any]

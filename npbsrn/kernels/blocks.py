@@ -11,7 +11,8 @@ import numpy as np
 from numba import types
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import LANES, atomic_add, load, magnitude, select, splat, store, to_float
+from npbsrn.kernels.memory import atomic_add, load, store
+from npbsrn.kernels.simd import LANES, magnitude, select, splat, to_float
 from npbsrn.kernels.tables import WIDTH
 from npbsrn.threads import GIVEN_UP
 

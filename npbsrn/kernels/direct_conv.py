@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, multiply_add
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
 
 Array = np.ndarray[Any, Any]
 

@@ -25,9 +25,42 @@ SUMS = {"reassoc", "nsz", "contract"}
 def _warn_once() -> None:
     warnings.warn(
         "neither the package's folder nor the user's cache can be written, so kernels are compiled in each process; "
-        "set NUMBA_CACHE_DIR to a folder that can be written",
+        "set NUMBA_CACHE_DIR to a folder that can be written and has room",
         stacklevel=4,
     )
+
+
+def _harden(kept: Any) -> None:
+    """Let a change of any kernel be noticed, and let what is damaged or cannot be kept be compiled anew.
+
+    Parameters
+    ----------
+    kept : numba.core.caching.IndexDataCacheFile
+    """
+    kept._source_stamp = STAMP
+    # By which Numba tells, before it reads further, what it could not read: names that have been moved since.
+    kept._version = f"{kept._version} {STAMP}"
+    load_index, load_data, save = kept._load_index, kept._load_data, kept.save
+
+    def index() -> dict[Any, str]:
+        try:
+            return load_index()
+        except Exception:  # whatever a damaged pickle raises
+            return {}
+
+    def data(name: str) -> Any:
+        try:
+            return load_data(name)
+        except Exception as error:
+            raise FileNotFoundError(name) from error  # with which Numba goes on
+
+    def keep(key: Any, compiled: Any) -> None:
+        try:
+            save(key, compiled)
+        except OSError:  # a full disk
+            _warn_once()
+
+    kept._load_index, kept._load_data, kept.save = index, data, keep
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -40,8 +73,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-        if kept is not None:  # Numba's own business; without it, only a developer's changes would go unnoticed
-            kept._source_stamp = STAMP
+        if kept is not None:  # Numba's own business, of which nothing here depends that a user needs
+            _harden(kept)
         return dispatcher
 
     return compile_lazily

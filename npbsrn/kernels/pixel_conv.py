@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 from npbsrn.arrays import empty
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I64, LANES, at, broadcast, data, f32x16, memory, multiply_add
+from npbsrn.kernels.memory import at, data, memory
+from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
 from npbsrn.kernels.winograd import MOST, STEP, transforms
 
 Array = np.ndarray[Any, Any]
@@ -177,9 +178,14 @@ def _gather(sums: Any, vectors: int, size: int, bias: Any, o: int, out: Any, whe
                 _gather5(sums, place, TILES * wide, out, target, pixel, bias, o + v)
 
 
+def room_size(rows: int, channels: int, size: int) -> int:
+    """Numbers in the workspace of `convolve`, for x of so many rows and channels."""
+    return (STEP + size - 1) * (TILES * (rows * channels + MOST * LANES) + SLACK)
+
+
 def room_for(rows: int, channels: int, size: int) -> Array:
-    """Workspace of `convolve`, for x of so many rows and channels."""
-    return empty(((STEP + size - 1) * (TILES * (rows * channels + MOST * LANES) + SLACK),), np.float32)
+    """Workspace of `convolve`."""
+    return empty((room_size(rows, channels, size),), np.float32)
 
 
 @kernel()

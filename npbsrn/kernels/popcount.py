@@ -10,7 +10,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I64, at, broadcast, data, u16x16
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I64, broadcast, u16x16
 from npbsrn.kernels.tables import WIDTH
 
 Array = np.ndarray[Any, Any]

@@ -3,8 +3,8 @@
 Numba's own loops do not become good vector code where a loop is short or has several arrays (it checks each time
 whether they overlap). Here a kernel says what the vectors do: ``store(out, at, load(x, at) * factor + shift)``.
 
-A vector holds 16 pixels (or 16 channels). Arrays are C-contiguous; places in them are counted in elements. Types:
-`f32x16`, `u16x16`, `u32x16`, and `mask16`, what a comparison gives.
+A vector holds 16 pixels (or 16 channels): types `f32x16`, `u16x16`, `u32x16`, and `mask16`, what a comparison gives.
+`load` and `store` are in `npbsrn.kernels.memory`.
 """
 
 import operator
@@ -128,104 +128,10 @@ def _negate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.fneg(args[0])
 
 
-# --- memory ---
-
-
-class Memory(types.Type):
-    """Numba type of an array's numbers without the array: their address.
-
-    Numba counts who holds an array wherever it hands one on, even within a loop, and each count waits until all that
-    was stored before is in memory. So where the parts of a kernel are called for each tile, they are given this.
-    """
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
-        super().__init__(name=f"memory({dtype})")
-
-
-ELEMENTS = {types.float32: ir.FloatType(), types.uint16: ir.IntType(16)}
-
-
-@register_model(Memory)
-class MemoryModel(models.PrimitiveModel):
-    """How Numba holds it: as a pointer."""
-
-    def __init__(self, dmm: Any, fe_type: Memory) -> None:
-        super().__init__(dmm, fe_type, ELEMENTS[fe_type.dtype].as_pointer())
-
-
-@intrinsic
-def memory(typing: Any, array: Any) -> Any:
-    """Where the numbers of a contiguous array begin, for as long as somebody holds the array; None of None."""
-    if array == types.none:
-        return types.none(array), lambda context, builder, signature, args: context.get_dummy_value()
-    return Memory(array.dtype)(array), lambda *codegen: data(*codegen, 0)
-
-
-def data(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
-    """Pointer to the first element of argument k, an array or its memory."""
-    kind = signature.args[k]
-    return args[k] if isinstance(kind, Memory) else context.make_array(kind)(context, builder, args[k]).data
-
-
-def at(builder: Any, base: Any, index: Any, kind: Any) -> Any:
-    """Pointer to element `index`, as a pointer to `kind`."""
-    return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+# --- the rest ---
 
 
 LANE_KINDS = {types.float32: f32x16, types.uint16: u16x16}
-
-
-@intrinsic
-def load(typing: Any, array: Any, place: Any) -> Any:
-    """``array.ravel()[place :+16]``, of float32 or uint16."""
-    kind = LANE_KINDS[array.dtype]
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = at(builder, data(context, builder, signature, args, 0), args[1], kind.vector)
-        return builder.load(pointer, align=array.dtype.bitwidth // 8)
-
-    return kind(array, types.intp), codegen
-
-
-@intrinsic
-def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
-    """``array.ravel()[place :+16] = vector``; to uint8 the low halves of uint16."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = args[2]
-        if array.dtype == types.uint8:
-            value = builder.trunc(value, ir.VectorType(ir.IntType(8), LANES))
-        pointer = at(builder, data(context, builder, signature, args, 0), args[1], value.type)
-        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, vector), codegen
-
-
-@intrinsic
-def scalar(typing: Any, array: Any, place: Any) -> Any:
-    """``array.ravel()[place]``. Numba's own ``array[i]`` asks each time whether i counts from the end."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.gep(data(context, builder, signature, args, 0), [args[1]]))
-
-    return array.dtype(array, types.intp), codegen
-
-
-@intrinsic
-def put(typing: Any, array: Any, place: Any, value: Any) -> Any:
-    """``array.ravel()[place] = value``."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = context.cast(builder, args[2], signature.args[2], array.dtype)
-        builder.store(value, builder.gep(data(context, builder, signature, args, 0), [args[1]]))
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, value), codegen
-
-
-# --- the rest ---
 
 
 @intrinsic
@@ -291,7 +197,10 @@ def no_bits(typing: Any) -> Any:
 
 @intrinsic
 def push_sign(typing: Any, bits: Any, x: Any) -> Any:
-    """``2 * bits + (x < 0)``, lane by lane, of float32 that is not -0.0: its highest bit is moved over."""
+    """``2 * bits + (x < 0)``, lane by lane, of float32 that is not -0.0: its highest bit is moved over.
+
+    A sum gives -0.0 where it is negative and too small for a float32, below 1e-45: that counts as negative here.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = u32x16.vector
@@ -300,26 +209,6 @@ def push_sign(typing: Any, bits: Any, x: Any) -> Any:
         return builder.call(shift, [args[0], builder.bitcast(args[1], vector), ir.Constant(vector, [1] * LANES)])
 
     return u32x16(u32x16, f32x16), codegen
-
-
-@intrinsic
-def low_words(typing: Any, x: Any) -> Any:
-    """The low halves of whole numbers of 32 bits."""
-    return u16x16(u32x16), lambda context, builder, signature, args: builder.trunc(args[0], u16x16.vector)
-
-
-@intrinsic
-def store_words(typing: Any, array: Any, place: Any, x: Any, y: Any) -> Any:
-    """Store the low halves of two vectors of whole numbers of 32 bits, by one instruction."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        halves = [builder.trunc(value, u16x16.vector) for value in args[2:]]
-        both = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(I32, 2 * LANES), list(range(2 * LANES))))
-        pointer = at(builder, data(context, builder, signature, args, 0), args[1], both.type)
-        builder.store(both, pointer, align=2)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, u32x16, u32x16), codegen
 
 
 @intrinsic
@@ -336,13 +225,3 @@ def total(typing: Any, x: Any) -> Any:
         return builder.extract_element(vector, ir.Constant(I32, 0))
 
     return types.float32(f32x16), codegen
-
-
-@intrinsic
-def atomic_add(typing: Any, array: Any, value: Any) -> Any:
-    """Add to ``array[0]``, for all threads in one order; gives what was there."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.atomic_rmw("add", data(context, builder, signature, args, 0), args[1], "seq_cst")
-
-    return types.int64(array, types.int64), codegen

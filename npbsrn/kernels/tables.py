@@ -17,7 +17,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I32, I64, LANES, at, data, f32x16, load, splat, store
+from npbsrn.kernels.memory import at, data, load, store
+from npbsrn.kernels.simd import I32, I64, LANES, f32x16, splat
 
 Array = np.ndarray[Any, Any]
 

@@ -1,7 +1,8 @@
 """The packed engine: networks on bits, without anything that only training needs.
 
 In the order in which a picture meets them: `fold` makes of a trained network signs and coefficients, `pack` makes words
-of signs, `kernels` count where words differ, `block` passes the stream through LB-blocks, `tail` composes the float
-convolutions behind them, `ends` has what stands around those, and `engine` runs it all. Importing `kernels`, `block`,
-`ends` or `engine` imports Numba.
+of signs, `kernels` count where words differ (`look_up` in another way), `glue` goes from counts to the next words,
+`block` passes the stream through LB-blocks by these two, `tail` composes the float convolutions behind them, `finish`
+computes these, `ends` has what stands around them, and `engine` runs it all. Importing `kernels`, `glue`, `block`,
+`ends`, `finish` or `engine` imports Numba.
 """

@@ -12,7 +12,7 @@ import numpy as np
 from npbsrn.arrays import empty
 from npbsrn.kernels.blocks import wait
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import memory, put
+from npbsrn.kernels.memory import memory, put
 from npbsrn.packed.fold import Coefficients
 from npbsrn.packed.glue import (
     Own,

@@ -8,7 +8,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I32, I64, LANES, at, data, f32x16, load, select, splat, u32x16
+from npbsrn.kernels.memory import at, data, load
+from npbsrn.kernels.simd import I32, I64, LANES, f32x16, select, splat, u32x16
 from npbsrn.packed.pack import TILE
 
 Array = np.ndarray[Any, Any]
@@ -91,7 +92,7 @@ def from_stream(x: Array, channels: int, first: int, width: int, image: Array, p
         W.
     image : (3, H + 2, W + 2 or more) float32
         With zeros around it.
-    pixels : (R, W + 2 or more, 16 n + 3) float32
+    pixels : (R, 32 T + 1 or more, 16 n + 3) float32
         With zeros around the picture, but for channels from C to 16 n, which may be any number.
     """
     height, tiles, size = x.shape
@@ -104,7 +105,7 @@ def from_stream(x: Array, channels: int, first: int, width: int, image: Array, p
             continue
         pixels[r, 0] = 0
         for t in range(tiles):
-            for v in range(0, min(TILE, line - 1 - t * TILE) // LANES * LANES, LANES):
+            for v in range(0, TILE, LANES):
                 where = (r * line + 1 + t * TILE + v) * depth
                 for c in range(0, channels, LANES):
                     place = (y * tiles + t) * size + c * TILE + v
@@ -150,8 +151,8 @@ def write_pixels(y: Array, scale: int, left: int, out: Array) -> None:
 
     Parameters
     ----------
-    y : (R, W or more, 16 n) float32, in [0, 1]
-        By phase and colour.
+    y : (R, W + 1 or more, 16 n) float32
+        By phase and colour. Vectors reach over into the pixel behind the last.
     scale : int
         s.
     left : int

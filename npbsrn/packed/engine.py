@@ -10,7 +10,7 @@ from npbsrn.arrays import empty
 from npbsrn.errors import TooLargeError
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked, correlate
-from npbsrn.kernels.pixel_conv import CHUNK
+from npbsrn.kernels.pixel_conv import CHUNK, room_size
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
 from npbsrn.memory import available_bytes
@@ -30,7 +30,7 @@ Rows = tuple[int, int]  # from, to
 DEPTH, CACHE = 8, 3 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
-SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels, or what fits
+SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels and two threads, or what fits
 
 
 class Engine:
@@ -51,7 +51,6 @@ class Engine:
         config = folded.config
         self.name, self.scale, self.channels = str(config["name"]), folded.scale, int(config["width"])
         self.gain = np.float32(config["input_gain"])
-        self.base = config["base"] == "bicubic"
         self.coefficients = folded.coefficients
         self.signs, self.plain = folded.signs, chosen_kernel() == "numpy"
         w3, *w1 = ([pack_filters(w) for w in signs] for signs in folded.signs)
@@ -59,8 +58,9 @@ class Engine:
         w, bias = folded.head
         self.head = blocked(w), bias
         self.finish = Finish(folded)
-        # A pixel for each 3x3 convolution, two for the tail, and what trunk and tail reach over by groups of pixels.
-        self.margin = len(w3) + 4 + 2 * (STEP - 1)
+        # A pixel for each 3x3 convolution, two for the tail, and what groups of pixels reach over in trunk and tail:
+        # three in one of them, and two in the other, whose groups cannot lie worst, too.
+        self.margin = len(w3) + 4 + 2 * STEP - 3
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """Enlarge a picture.
@@ -84,7 +84,7 @@ class Engine:
             If the system says that there is not enough memory for it.
         """
         height, width, _ = picture.shape
-        threads = threads or thread_count()
+        threads = min(threads or thread_count(), height)
         side = self._fitting(picture, (tile,) if tile else SIDES, threads)
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
         for top in range(0, height, side):
@@ -102,7 +102,7 @@ class Engine:
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
         bands = _bands((0, rows), columns, threads)
         band = max(high - low for low, high in bands)
-        ends = (band + 4) * (columns + CHUNK) * self.finish.values * 4
+        ends = (band + 6) * (columns + CHUNK) * self.finish.values * 4 + 4 * room_size(band + 6, self.finish.depth, 5)
         return stream + inputs + min(threads, len(bands)) * ends
 
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
@@ -116,9 +116,10 @@ class Engine:
             need = result + self.working_bytes(height, width, side, threads)
             if need <= available:
                 return side
+        cure = "take smaller tiles or a smaller picture" if result < available else "take a smaller picture"
         raise TooLargeError(
             f"{width}x{height} pixels need {need / 1e9:.2f} GB of memory, {result / 1e9:.2f} for the result alone, "
-            f"and {available / 1e9:.2f} GB are available; take smaller tiles or a smaller picture"
+            f"and {available / 1e9:.2f} GB are available; {cure}"
         )
 
     def _tile(self, picture: Array, rows: Rows, columns: Rows, out: Array, threads: int) -> None:

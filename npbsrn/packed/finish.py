@@ -1,5 +1,6 @@
 """From the stream to the picture: trunk, global skip and composed tail, all of them float convolutions."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,8 @@ class Finish:
         self.tail = Tail(folded.tail, FACTORS[folded.scale], self.base)
         self._filters: dict[tuple[Place, Place], Convolution] = {}
         with quiet_blas():  # which may sum in another order by more threads
-            for row in (INSIDE, FIRST, LAST):
-                for column in (INSIDE, FIRST, LAST):
-                    self._tail_filters(row, column)
+            for row, column in product((INSIDE, FIRST, LAST, BOTH), repeat=2):
+                self._tail_filters(row, column)
 
     @property
     def depth(self) -> int:
@@ -84,7 +84,7 @@ class Finish:
     def _enlarge(self, features: Array, width: int, first: bool, last: bool) -> Array:
         """The tail; `first` and `last` say whether the picture's first and last row are among these."""
         w, bias = self._tail_filters(INSIDE, INSIDE)
-        y = empty((len(features) - 4, features.shape[1] - 6, len(bias)), np.float32)
+        y = empty((len(features) - 4, features.shape[1] - 5, len(bias)), np.float32)  # `write_pixels` reaches over
         _convolve(features, (w, bias), 5, y, 0)
         end, columns = len(y) - 1, [(0, BOTH)] if width == 1 else [(0, FIRST), (width - 1, LAST)]
         rows = [(0, BOTH)] if first and last and end == 0 else [(0, FIRST)] * first + [(end, LAST)] * last

@@ -2,7 +2,7 @@
 
 A_0 is the block's input, A_1 and A_2 are the activations of the scaled sums of its first two convolutions. Each of the
 three convolutions takes in the signs of ``shift[n] + sum_k weight[n, k] E(A_k) A_k``, k up to n: see `Coefficients` in
-`npbsrn.packed.fold`. Arrays are handed on as `npbsrn.kernels.simd.Memory`.
+`npbsrn.packed.fold`. Arrays are handed on as `npbsrn.kernels.memory.Memory`.
 
 Each number is made by the operations of `npbsrn.blocks.BinaryBlock` and `npbsrn.binarizers.bam.Bam` in their order,
 with their roundings: one sign that differs would change the picture around it.
@@ -16,21 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import (
-    LANES,
-    divide,
-    fused,
-    load,
-    magnitude,
-    no_bits,
-    push_sign,
-    scalar,
-    select,
-    splat,
-    store,
-    store_words,
-    to_float,
-)
+from npbsrn.kernels.memory import load, scalar, store, store_words
+from npbsrn.kernels.simd import LANES, divide, fused, magnitude, no_bits, push_sign, select, splat, to_float
 from npbsrn.packed.fold import ABS
 from npbsrn.packed.pack import BITS, TILE
 
@@ -137,7 +124,7 @@ def _mean(a: Any, source: int, channels: int, statistic: int) -> Any:
 
 @kernel(forceinline=True)
 def weight_by_statistic(a: Any, source: int, out: Any, target: int, channels: int, statistic: int) -> None:
-    """``E(A) * A``."""
+    """``E(A) * A`` at 32 pixels."""
     left, right = _mean(a, source, channels, statistic), _mean(a, source + LANES, channels, statistic)
     for c in range(channels):
         at = c * TILE

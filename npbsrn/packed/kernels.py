@@ -12,7 +12,8 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.simd import I32, I64, at, data
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I32, I64
 from npbsrn.packed.look_up import emit_look_up
 from npbsrn.packed.pack import GROUP, TILE
 
@@ -158,7 +159,7 @@ _add11, _add12, _add13 = (make_count(1, planes, True) for planes in (1, 2, 3))
 
 @kernel(forceinline=True)
 def count3(
-    bits: Array, place: int, row: int, plane: int, planes: int, words: Array, first: int, outputs: int, out: Array
+    bits: Any, place: int, row: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
     """Counts of a 3x3 convolution at 32 pixels.
 
@@ -192,9 +193,7 @@ def count3(
 
 
 @kernel(forceinline=True)
-def count1(
-    bits: Array, place: int, plane: int, planes: int, words: Array, first: int, outputs: int, out: Array
-) -> None:
+def count1(bits: Any, place: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any) -> None:
     """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
     if planes == 1:
         _begin11(bits, place, 0, plane, words, first, outputs, out)

@@ -12,7 +12,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from npbsrn.kernels.simd import I64, at
+from npbsrn.kernels.memory import at
+from npbsrn.kernels.simd import I64
 from npbsrn.packed.pack import BITS, TILE
 
 NIBBLES = BITS // 4  # of a word

@@ -1,4 +1,5 @@
 import os
+import pickle
 import subprocess
 import sys
 
@@ -30,6 +31,54 @@ def test_a_change_of_any_kernel_is_noticed():
 
     kept = filters.filters_forward._cache._cache_file
     assert kept._source_stamp == jit.STAMP
+
+
+def test_what_another_version_has_kept_is_not_even_read(tmp_path):
+    """It may name what is no longer where it was."""
+    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    indexes = list(tmp_path.rglob("*.nbi"))
+    assert indexes
+    for path in indexes:
+        with path.open("rb") as file:
+            version = pickle.load(file)
+        path.write_bytes(pickle.dumps(version[:-1] + "?") + b"cnpbsrn.kernels.simd\nMoved\n.")
+    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("size", [0, 40])
+def test_damaged_kernels_are_compiled_anew(tmp_path, suffix, size):
+    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    kept = list(tmp_path.rglob(f"*.{suffix}"))
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:size])
+    for _ in range(2):
+        assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    assert all(path.stat().st_size > size for path in kept)
+
+
+def test_a_full_disk_does_not_matter(monkeypatch):
+    """Where kernels cannot be kept they are used all the same, with a warning."""
+    from npbsrn.kernels import jit
+
+    class Full:
+        _source_stamp, _version = "", "0"
+
+        def _load_index(self):
+            return {}
+
+        def _load_data(self, name):
+            return name
+
+        def save(self, key, compiled):
+            raise OSError(28, "No space left on device")
+
+    full = Full()
+    jit._harden(full)
+    jit._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="has room"):
+        full.save("key", "kernel")
 
 
 @pytest.mark.parametrize("features", ["+sse4.2", "+avx2,+fma,+bmi,+bmi2,+popcnt"])

@@ -89,6 +89,10 @@ def test_rows_and_chunks_do_not_matter(rng, size):
 @given(st.integers(1, 20), st.integers(1, 100), st.integers(1, 19), st.integers(0, 9), seeds)
 @settings(max_examples=20)
 def test_one_column(size, channels, outputs, rows, column, seed):
+    check_column(size, channels, outputs, rows, column, seed)
+
+
+def check_column(size, channels, outputs, rows, column, seed):
     x, w, bias = make_case(np.random.default_rng(seed), size, channels, outputs, rows)
     y = np.full((rows, CHUNK, len(bias)), np.nan, np.float32)
     convolve_column(x, plain(w), bias, size, y, column)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from npbsrn.kernels.simd import load, magnitude, select, splat, store, to_float, total
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.simd import magnitude, select, splat, to_float, total
 
 A = np.linspace(-3, 4, 16).astype(np.float32)
 B = np.linspace(2, -2, 16).astype(np.float32)

@@ -12,8 +12,8 @@ from npbsrn.kernels.winograd import transforms
 def test_transforms_are_exact(size):
     """In fractions: each tap and each pixel by itself gives what the correlation gives."""
     output, filters, inputs = (np.vectorize(Fraction)(m) for m in transforms(size))
-    third = np.vectorize(lambda x: Fraction(x).limit_denominator(1000))  # what float64 has rounded
+    unrounded = np.vectorize(lambda x: Fraction(x).limit_denominator(1000))  # thirds and the like
     for tap in range(size):
         for pixel in range(4 + size - 1):
-            y = output @ (third(filters[:, tap]) * inputs[:, pixel])
+            y = output @ (unrounded(filters[:, tap]) * inputs[:, pixel])
             np.testing.assert_array_equal(y, [int(v + tap == pixel) for v in range(4)])

@@ -209,6 +209,11 @@ def test_pictures_of_any_layout(rng):
     np.testing.assert_array_equal(engine.run(picture, tile=16), whole)
 
 
+def test_more_threads_than_rows(rng):
+    engine, picture = small_engine(), smooth_picture(rng, 3, 37)
+    np.testing.assert_array_equal(engine.run(picture, 10**20), engine.run(picture, 1))
+
+
 def test_a_call_leaves_nothing_behind(rng):
     """What was in the rooms of the call before does not matter, whatever its extents."""
     engine = small_engine()

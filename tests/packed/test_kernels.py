@@ -68,6 +68,29 @@ def test_extreme_counts(channels, size, same):
     check_extreme_counts(channels, size, same)
 
 
+PROGRAM = """
+import sys
+from npbsrn.packed.kernels import CHOSEN
+from tests.kernels.test_pixel_conv import check_column, check_outputs
+from tests.packed import test_block as blocks
+from tests.packed.test_engine import small_engine, smooth_picture
+from tests.packed.test_kernels import *
+assert CHOSEN == sys.argv[1]
+for channels in PLANE_CHANNELS:
+    for size in (1, 3):
+        check_counts(channels, size, 5, 3, 45, channels)
+        check_extreme_counts(channels, size, False)
+case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)
+assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))
+for size in (3, 5):
+    check_column(size, 19, 27, 11, 3, 0)
+    for outputs in (12, 27, 48):
+        check_outputs(size, outputs)
+picture = smooth_picture(np.random.default_rng(0), 21, 50)
+for variant in ("x4", "x3 without activation"):
+    engine = small_engine(variant)
+    assert engine.run(picture, 2, 17).tobytes() == engine.run(picture).tobytes()
+"""
 AVX2 = "+avx2,+fma,+bmi,+bmi2,+popcnt"
 
 
@@ -76,21 +99,14 @@ def test_lesser_cpus_count_the_same(tmp_path, features, kernel):
     """Without BITALG nibbles are looked up, and without AVX2 bits are counted by byte."""
     if os.uname().machine != "x86_64":
         pytest.skip("these features are of x86-64")
-    program = (
-        "from npbsrn.packed.kernels import CHOSEN; from tests.packed.test_kernels import *\n"
-        f"assert CHOSEN == {kernel!r}\n"
-        "for channels in PLANE_CHANNELS:\n"
-        "    for size in (1, 3):\n"
-        "        check_counts(channels, size, 5, 3, 45, channels); check_extreme_counts(channels, size, False)\n"
-        "from tests.kernels.test_pixel_conv import check_outputs; [check_outputs(3, n) for n in (12, 27, 48, 65)]\n"
-        "from tests.packed import test_block as blocks\n"
-        "case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)\n"
-        "assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))"
-    )
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
     if (features, kernel) == (AVX2, "portable"):  # not its own choice
         environment["NPBSRN_KERNEL"] = kernel
     done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, kernel],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
