@@ -4,6 +4,9 @@ Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 130, interrupted.
 """
 
 import argparse
+import os
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         say(f"interrupted{interrupt}")
         return 130
+    except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place")
         return 2
@@ -41,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        say(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+        say(f"unexpected {type(error).__name__}: {error}; npbsrn --debug COMMAND shows where")
         return 1
 
 

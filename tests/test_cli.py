@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
 def test_a_picture_that_does_not_fit_into_memory_is_left_out(tmp_path, photographs, weights, capsys, monkeypatch):
     (photographs / "deep").mkdir()
     Image.new("RGB", (150, 150)).save(photographs / "deep/large.png")
-    monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 3_000_000)
+    monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 5_000_000)
     monkeypatch.setattr("npbsrn.arrays.held", lambda: 0)  # whatever other tests have left
     command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", weights, "--threads", "1"]
     assert main(command) == 2
@@ -145,6 +146,19 @@ def test_info_prints_the_papers_counts(capsys):
     assert "84.7 G for 1280x720 pixels out" in shown
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    program = "import sys; from npbsrn.cli import main; sys.stdout.reconfigure(line_buffering=True); "
+    program += "sys.exit(main(['info', '--model', 'bsrn']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_info_shows_a_packed_files_card(capsys):
     packed = Path(npbsrn.__file__).parent / "weights" / "bsrn-x4-packed.npz"
     assert main(["info", "--model", str(packed)]) == 0
@@ -168,7 +182,10 @@ def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 
     monkeypatch.setattr("npbsrn.commands.load", lambda *_: 1 / 0)
     assert main(["info"]) == 1
-    assert capsys.readouterr().err == "npbsrn: unexpected ZeroDivisionError: division by zero; --debug shows where\n"
+    assert (
+        capsys.readouterr().err
+        == "npbsrn: unexpected ZeroDivisionError: division by zero; npbsrn --debug COMMAND shows where\n"
+    )
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "info"])
 
