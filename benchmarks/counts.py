@@ -13,7 +13,7 @@ from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
 from npbsrn.kernels.cpu import NEEDED, features
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64
-from npbsrn.packed.kernels import CHOSEN, VECTORS, make_count, ones
+from npbsrn.packed.kernels import CHOSEN, make_count, ones, vectors_of
 from npbsrn.packed.look_up import BYTES, look_up
 from npbsrn.packed.pack import TILE, pack_filters, pack_picture
 
@@ -26,13 +26,13 @@ MACS3 = 9 * WIDTH * WIDTH  # of a 3x3 convolution, a pixel
 POPCOUNT, LOOK_UP = "popcount", "look_up"
 OWN = LOOK_UP if CHOSEN == "avx2" else POPCOUNT  # what the engine does here
 KERNELS = {POPCOUNT: "portable" if OWN == LOOK_UP else CHOSEN, LOOK_UP: "avx2"}
-BY_WORD = VECTORS.get(KERNELS[POPCOUNT], VECTORS["portable"]).by_word
+BY_WORD = vectors_of(KERNELS[POPCOUNT]).by_word
 NAMES = {POPCOUNT: "popcount, 512 bits" if BY_WORD else "popcount by bytes, 256 bits", LOOK_UP: "look-up, 256 bits"}
 
 
 # --- the most that the instructions give, in the vectors that the engine's kernels have ---
 
-COUNTED = BYTES if OWN == LOOK_UP else VECTORS.get(CHOSEN, VECTORS["portable"]).counted
+COUNTED = BYTES if OWN == LOOK_UP else vectors_of(CHOSEN).counted
 ELEMENT = np.uint16 if OWN == POPCOUNT and BY_WORD else np.uint8
 INPUTS, SUMS = (12, 12) if BY_WORD else (24, 4)  # vectors: of those that were tried, what gives most
 SIGNS = COUNTED.count * (4 if OWN == LOOK_UP else COUNTED.element.width)  # that one vector counts

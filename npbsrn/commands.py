@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from npbsrn.errors import PictureError, TooLargeError, UsageError
-from npbsrn.files import atomic_write
+from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.models import is_packed, load
 from npbsrn.networks import NETWORKS, count_parameters, make_network
 from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
@@ -146,12 +145,7 @@ def run_eval(arguments: argparse.Namespace) -> None:
     from npbsrn.evaluation import evaluate
 
     if arguments.json and str(arguments.json) != "-":
-        if not arguments.json.parent.is_dir():
-            raise UsageError(
-                f"cannot write {arguments.json}: there is no folder {arguments.json.parent}; make it first"
-            )
-        if not os.access(arguments.json.parent, os.W_OK):
-            raise UsageError(f"cannot write {arguments.json}: nothing may be written there; choose another place")
+        check_folder_of(arguments.json, UsageError)
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -206,7 +200,7 @@ def run_info(arguments: argparse.Namespace) -> None:
     if arguments.model in NETWORKS:
         network = make_network({"name": arguments.model, "scale": arguments.scale})
         params, card = network.init(0), {}
-    elif arguments.model is not None and Path(arguments.model).is_file() and is_packed(Path(arguments.model)):
+    elif arguments.model is not None and is_packed(arguments.model):
         from npbsrn.packed.file import load_packed
 
         folded = load_packed(arguments.model)

@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from npbsrn.errors import UsageError
+from npbsrn.errors import NpbsrnError, UsageError
+
+
+def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
+    """Refuse, before any work is done, a file whose folder is missing or may not be written."""
+    if not path.parent.is_dir():
+        raise error(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise error(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
 
 
 @contextmanager

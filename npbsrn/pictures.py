@@ -1,6 +1,5 @@
 """Read and write picture files; the border between Pillow's modes and arrays."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
-from npbsrn.files import atomic_write
+from npbsrn.files import atomic_write, check_folder_of
 
 Array = np.ndarray[Any, Any]
 
@@ -126,10 +125,7 @@ def check_output(path: Path | str, image: Image.Image | None = None) -> str:
         raise PictureError(f"cannot write {path}: it is a folder; name a file")
     if form is None:
         raise PictureError(f"cannot write {path}: choose a suffix among {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise PictureError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise PictureError(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
+    check_folder_of(path, PictureError)
     if image is not None and image.has_transparency_data and form not in HOLD_ALPHA:
         raise PictureError(f"{path}: {form} holds no transparency; write a .png or .webp, or flatten the input")
     if image is not None and image.mode.startswith("I") and path.suffix.lower() not in HOLD_16_BITS:

@@ -68,25 +68,22 @@ def _with_roots(roots: list[Fraction]) -> list[Fraction]:
 def transformed(w: Array) -> Array:
     """Filters (O, C, k, k) as `convolve` reads them: flat float32, made in float64.
 
-    By groups of up to 48 output channels; then point, row of the filter, input channel, output channel.
+    By groups of output channels; then point, row of the filter, input channel, output channel.
     """
-    o, c, size, _ = w.shape
-    whole = np.zeros((vectors_of(o) * LANES, c, size, size))
-    whole[:o] = w
-    points = np.einsum("pk,ocyk->pyco", transforms(size)[1], whole)
+    _, c, size, _ = w.shape
+    points = np.einsum("pk,ocyk->pyco", transforms(size)[1], w)
     return _by_groups(points.reshape(len(points), size * c, -1))
 
 
 def plain(w: Array) -> Array:
     """Filters (O, C, k, k) as `convolve_column` reads them: flat float32, row, column, input and output channel."""
-    o, c, size, _ = w.shape
-    whole = np.zeros((vectors_of(o) * LANES, c, size, size))
-    whole[:o] = w
-    return _by_groups(whole.transpose(2, 3, 1, 0))
+    return _by_groups(w.transpose(2, 3, 1, 0))
 
 
 def _by_groups(w: Array) -> Array:
-    """Filters (..., O), O a multiple of 16, to flat float32 by groups of up to 48 output channels."""
+    """Filters (..., O) to flat float32 by groups of up to `MOST` vectors of output channels, the last one filled up."""
+    spare = -w.shape[-1] % LANES
+    w = np.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, spare)])
     groups = [w[..., o : o + MOST * LANES].ravel() for o in range(0, w.shape[-1], MOST * LANES)]
     return np.concatenate(groups).astype(np.float32)
 

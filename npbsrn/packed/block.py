@@ -171,7 +171,7 @@ def blocks_rows(
     arrays = memory(x), memory(bits), memory(words3), memory(words1)
     walk = Walk(*arrays, height, width, tiles, blocks, slots, planes, line)
     slope, statistic, depth = memory(own.slope), own.statistic, slots - 1
-    folded = Own(channels, memory(own.weight), memory(own.shift), memory(own.scale), slope, own.residual)
+    folded = Own(channels, memory(own.weight), memory(own.shift), memory(own.scale), own.residual)
     words, cut = rooms[worker, 3 * channels * TILE :].view(np.uint16), channels * TILE
     room = Room(memory(words[:cut]), memory(rooms[worker]), memory(words[cut:]))
     begin, end = height * worker // workers, height * (worker + 1) // workers

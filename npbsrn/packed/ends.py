@@ -9,38 +9,13 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, load
-from npbsrn.kernels.simd import I32, I64, LANES, f32x16, select, splat, u32x16
+from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
+from npbsrn.kernels.tables import transpose16
 from npbsrn.packed.pack import TILE
 
 Array = np.ndarray[Any, Any]
 
 COLOURS = 3
-
-
-@intrinsic
-def transpose(typing: Any, x: Any, place: Any, step: Any, count: Any, y: Any, where: Any, stride: Any) -> Any:
-    """``y[where + j * stride + i] = x[place + i * step + j]``, of float32; i, j < 16; i from `count` on is the last."""
-    i = types.intp
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        xs, ys = (data(context, builder, signature, args, k) for k in (0, 4))
-        vector, last, rows = f32x16.vector, builder.sub(args[3], ir.Constant(I64, 1)), []
-        for n in range(LANES):
-            nth = ir.Constant(I64, n)
-            nth = builder.select(builder.icmp_signed("<", nth, last), nth, last)
-            rows.append(builder.load(at(builder, xs, builder.add(args[1], builder.mul(nth, args[2])), vector), align=4))
-        for d in (8, 4, 2, 1):  # one binary digit of the row's number changes places with one of the lane's
-            low = [lane if not lane & d else LANES + (lane ^ d) for lane in range(LANES)]
-            high = [lane | d if not lane & d else LANES + lane for lane in range(LANES)]
-            masks = [ir.Constant(ir.VectorType(I32, LANES), mask) for mask in (low, high)]
-            pairs = {n: (rows[n & ~d], rows[n | d]) for n in range(LANES)}
-            rows = [builder.shuffle_vector(*pairs[n], masks[bool(n & d)]) for n in range(LANES)]
-        for n, row in enumerate(rows):
-            index = builder.add(args[5], builder.mul(ir.Constant(I64, n), args[6]))
-            builder.store(row, at(builder, ys, index, vector), align=4)
-        return context.get_dummy_value()
-
-    return types.void(x, i, i, i, y, i, i), codegen
 
 
 @intrinsic
@@ -93,11 +68,11 @@ def from_stream(x: Array, channels: int, first: int, width: int, image: Array, p
     image : (3, H + 2, W + 2 or more) float32
         With zeros around it.
     pixels : (R, 32 T + 1 or more, 16 n + 3) float32
-        With zeros around the picture, but for channels from C to 16 n, which may be any number.
+        With zeros around the picture, and in channels from C to 16 n.
     """
     height, tiles, size = x.shape
     rows, line, depth = pixels.shape
-    stream, out = x.ravel(), pixels.ravel()
+    stream, out, whole = x.ravel(), pixels.ravel(), channels // LANES * LANES
     for r in range(rows):
         y = first + r
         if not 0 <= y < height:
@@ -107,9 +82,11 @@ def from_stream(x: Array, channels: int, first: int, width: int, image: Array, p
         for t in range(tiles):
             for v in range(0, TILE, LANES):
                 where = (r * line + 1 + t * TILE + v) * depth
-                for c in range(0, channels, LANES):
-                    place = (y * tiles + t) * size + c * TILE + v
-                    transpose(stream, place, TILE, min(channels - c, LANES), out, where + c, depth)
+                for c in range(0, whole, LANES):
+                    transpose16(stream, (y * tiles + t) * size + c * TILE + v, TILE, out, where + c, depth)
+            for v in range(TILE):
+                for c in range(whole, depth - COLOURS):  # what is no whole vector of channels
+                    pixels[r, 1 + t * TILE + v, c] = x[y, t, c * TILE + v] if c < channels else 0
         for v in range(width):
             for c in range(COLOURS):
                 pixels[r, 1 + v, depth - COLOURS + c] = image[c, y + 1, 1 + v]

@@ -36,10 +36,9 @@ class Finish:
         (trunk, more), (head, bias) = folded.trunk, folded.head
         self.trunk = transformed(self._inputs(np.concatenate([trunk, head], axis=1))), self._outputs(more + bias)
         self.tail = Tail(folded.tail, FACTORS[folded.scale], self.base)
-        self._filters: dict[tuple[Place, Place], Convolution] = {}
         with quiet_blas():  # which may sum in another order by more threads
-            for row, column in product((INSIDE, FIRST, LAST, BOTH), repeat=2):
-                self._tail_filters(row, column)
+            places = product((INSIDE, FIRST, LAST, BOTH), repeat=2)
+            self.filters = {(row, column): self._tail_filters(row, column) for row, column in places}
 
     @property
     def depth(self) -> int:
@@ -83,29 +82,27 @@ class Finish:
 
     def _enlarge(self, features: Array, width: int, first: bool, last: bool) -> Array:
         """The tail; `first` and `last` say whether the picture's first and last row are among these."""
-        w, bias = self._tail_filters(INSIDE, INSIDE)
-        y = empty((len(features) - 4, features.shape[1] - 5, len(bias)), np.float32)  # `write_pixels` reaches over
-        _convolve(features, (w, bias), 5, y, 0)
+        filters = self.filters
+        outputs = len(filters[INSIDE, INSIDE][1])
+        y = empty((len(features) - 4, features.shape[1] - 5, outputs), np.float32)  # `write_pixels` reaches over
+        _convolve(features, filters[INSIDE, INSIDE], 5, y, 0)
         end, columns = len(y) - 1, [(0, BOTH)] if width == 1 else [(0, FIRST), (width - 1, LAST)]
         rows = [(0, BOTH)] if first and last and end == 0 else [(0, FIRST)] * first + [(end, LAST)] * last
         for r, row in rows:
-            _convolve(features[r : r + 5], self._tail_filters(row, INSIDE), 5, y[r : r + 1], 0)
+            _convolve(features[r : r + 5], filters[row, INSIDE], 5, y[r : r + 1], 0)
         for v, column in columns:
-            convolve_column(features, *self._tail_filters(INSIDE, column), 5, y, v)
+            convolve_column(features, *filters[INSIDE, column], 5, y, v)
             for r, row in rows:
-                convolve_column(features[r : r + 5], *self._tail_filters(row, column), 5, y[r : r + 1], v)
+                convolve_column(features[r : r + 5], *filters[row, column], 5, y[r : r + 1], v)
         return y
 
     def _tail_filters(self, row: Place, column: Place) -> Convolution:
         """Of the pixels at such places: transformed, or for a column at the border as they are."""
-        key = row, column
-        if key not in self._filters:
-            w, bias = (_by_phase(own) for own in self.tail.filters(row, column))
-            w, bias = self._inputs(w), self._outputs(bias)
-            if not self.base:
-                bias[: COLOURS * self.tail.scale**2] += np.float32(MIDDLE)
-            self._filters[key] = (transformed(w) if column == INSIDE else plain(w), bias)
-        return self._filters[key]
+        w, bias = (_by_phase(own) for own in self.tail.filters(row, column))
+        if not self.base:
+            bias += np.float32(MIDDLE)
+        w, bias = self._inputs(w), self._outputs(bias)
+        return (transformed(w) if column == INSIDE else plain(w)), bias
 
     def _inputs(self, w: Array) -> Array:
         """Filters (O, C or C + 3, k, k) to (O, C' + 3, k, k)."""

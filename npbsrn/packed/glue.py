@@ -33,13 +33,12 @@ class Room(NamedTuple):
 
 
 class Own(NamedTuple):
-    """`Coefficients` as memory, and the number of channels."""
+    """`Coefficients` as memory, and the number of channels; slope and statistic, which may be None, go beside it."""
 
     channels: int
     weight: Any
     shift: Any
     scale: Any
-    slope: Any
     residual: np.float32
 
 

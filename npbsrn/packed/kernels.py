@@ -119,11 +119,16 @@ def emit_count(
             builder.store(total, target, align=2)
 
 
+def vectors_of(name: str) -> Vectors:
+    """What a kernel counts on; "numpy" counts nothing, and has those of the portable one."""
+    return VECTORS.get(name, VECTORS["portable"])
+
+
 def emitter(name: str) -> Callable[..., None]:
     """What writes the code of a kernel that `npbsrn.kernels.cpu.KERNELS` names."""
     if name == "avx2":
         return emit_look_up
-    return partial(emit_count, vectors=VECTORS.get(name, VECTORS["portable"]))  # of "numpy" there is nothing to count
+    return partial(emit_count, vectors=vectors_of(name))
 
 
 def make_count(size: int, planes: int, more: bool, name: str = CHOSEN) -> Callable[..., Any]:
