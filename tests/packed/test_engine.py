@@ -225,7 +225,7 @@ def test_a_call_leaves_nothing_behind(rng):
 
 
 def test_eight_threads_call_at_once(rng):
-    engine = Engine(fold(random_model(5, **SMALL)))  # whose filters of the tail none has asked for
+    engine = Engine(fold(random_model(5, **SMALL)))
     picture = smooth_picture(rng, 33, 31)
     meeting, results = threading.Barrier(8, timeout=30), [None] * 8
 
