@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 import npbsrn
+from npbsrn.images.reading import read_rgb
 from npbsrn.inference import run_uint8
 from npbsrn.metrics import compare
-from npbsrn.pictures import read_rgb
 from npbsrn.resize import resize
 
 IMAGES = Path(__file__).parent / "images"

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from npbsrn.models import load as load
     from npbsrn.training.train import train as train
     from npbsrn.upscaling import upscale as upscale
+    from npbsrn.upscaling import upscale_file as upscale_file
 
 _HOMES = {
     "train": "npbsrn.training.train",
     "upscale": "npbsrn.upscaling",
+    "upscale_file": "npbsrn.upscaling",
     "evaluate": "npbsrn.evaluation",
     "load": "npbsrn.models",
     "Model": "npbsrn.models",
     "NpbsrnError": "npbsrn.errors",
 }
-__all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale"]  # noqa: F822, RUF100
+__all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale", "upscale_file"]  # noqa: F822, RUF100
 
 
 def __getattr__(name: str) -> Any:

@@ -75,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
+    command.add_argument("--overwrite", action="store_true", help="replace results that exist; without, they are kept")
     command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
     command.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
     command.add_argument("--threads", type=int, help="default: $NPBSRN_NUM_THREADS, or all CPUs")

@@ -4,16 +4,17 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from npbsrn.batch import Batch, plan
 from npbsrn.errors import PictureError, TooLargeError, UsageError
 from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.models import is_packed, load
 from npbsrn.networks import NETWORKS, count_parameters, make_network
-from npbsrn.pictures import FORMATS, check_output, open_picture, write_picture
 
 OWN_OPTIONS = {
     "folder",
@@ -37,52 +38,57 @@ def say(message: object) -> None:
 
 def run_upscale(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
-    from npbsrn.datasets import pictures_in
-    from npbsrn.upscaling import choose_model, upscale
+    from npbsrn.upscaling import choose_model, refuse_target, upscale_file
 
     source, target = arguments.input, arguments.output
-    folder = source.is_dir()
-    if folder and (target.suffix.lower() in FORMATS or target.is_file()):
-        raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
-    if folder and target.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
-    if not folder:
-        if not source.exists():
-            raise PictureError(f"there is no file {source}")
-        check_output(target)
-        if target.exists() and source.exists() and target.samefile(source):
-            raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
+    batch = plan(source, target, arguments.overwrite) if source.is_dir() else None
+    if not batch:
+        refuse_target(source, target, arguments.overwrite)
     tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
     model = choose_model(arguments.model, arguments.scale, arguments.engine)
-    jobs = [(p, target / p.relative_to(source)) for p in pictures_in(source)] if folder else [(source, target)]
-    if folder:
-        make_folder(target)
+
+    def enlarge(picture: Path, result: Path) -> tuple[int, int]:
+        return upscale_file(
+            picture, result, arguments.scale, model, engine=arguments.engine, tile=tile, threads=arguments.threads,
+            overwrite=arguments.overwrite,
+        )  # fmt: skip
+
+    if batch:
+        return _upscale_folder(batch, target, enlarge)
+    width, height = enlarge(source, target)
+    print(f"{target}: {width}x{height} pixels")
+    return 0
+
+
+def _upscale_folder(batch: Batch, target: Path, enlarge: Callable[[Path, Path], object]) -> int:
+    """Enlarge what is to be done; a picture that cannot be enlarged stops none of the others."""
+    make_folder(target)
     failed = 0
-    for picture, result in tqdm(jobs, unit="picture", disable=len(jobs) == 1 or None, leave=False):
+    for picture, result in tqdm(batch.jobs, unit="picture", disable=len(batch.jobs) < 2 or None, leave=False):
         try:
-            image = open_picture(picture)
-            if folder:
-                make_folder(result.parent)
-            check_output(result, image)
-            enlarged = upscale(
-                image, arguments.scale, model, engine=arguments.engine, tile=tile, threads=arguments.threads
-            )
-            write_picture(enlarged, result)
-            if not folder:
-                print(f"{result}: {enlarged.width}x{enlarged.height} pixels")
+            make_folder(result.parent)
+            enlarge(picture, result)
         except (PictureError, TooLargeError) as error:
-            if not folder:
-                raise
             failed += 1
             words = error if isinstance(error, PictureError) else f"{picture}: {error}"
             tqdm.write(f"npbsrn: {words}", file=sys.stderr)
-    if folder and failed == len(jobs):
-        say(f"none of {failed} pictures could be enlarged")
+    if batch.others:
+        say(f"{len(batch.others)} pictures of other kinds are left out: {_names(batch.others)}")
+    there = len(batch.existing)
+    left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
+    if failed and failed == len(batch.jobs):
+        say(f"none of {failed} pictures could be enlarged{left}")
     elif failed:
-        say(f"{failed} of {len(jobs)} pictures could not be enlarged; the others are in {target}")
-    elif folder:
-        print(f"{target}: {len(jobs)} pictures")
+        say(f"{failed} of {len(batch.jobs)} pictures could not be enlarged; the others are in {target}{left}")
+    else:
+        print(f"{target}: {len(batch.jobs)} pictures{left}")
     return 2 if failed else 0
+
+
+def _names(paths: Sequence[Path]) -> str:
+    """The first ten of some paths."""
+    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+    return ", ".join(str(path) for path in paths[:10]) + more
 
 
 def make_folder(folder: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import DataError, PictureError, UsageError
-from npbsrn.pictures import FORMATS, read_rgb
+from npbsrn.images.formats import FORMATS
+from npbsrn.images.reading import read_rgb
 from npbsrn.resize import resize
 
 Array = np.ndarray[Any, Any]

@@ -20,7 +20,7 @@ def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
+def atomic_write(path: Path | str | os.PathLike[str], replace: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an error.
 
     The content is flushed to the disk before the rename, so that after a crash `path` holds either its
@@ -43,6 +43,8 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if not replace and path.exists():
+            raise FileExistsError(path)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

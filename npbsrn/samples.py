@@ -24,3 +24,8 @@ def to_samples(fractions: Array, dtype: Any) -> Array:
     clipped = np.clip(fractions, 0, 1)
     peak = peak_of(dtype)
     return (clipped if peak == 1 else np.floor(clipped * np.float32(peak) + np.float32(0.5))).astype(dtype, copy=False)
+
+
+def cast(samples: Array, dtype: Any) -> Array:
+    """Samples of another dtype, rounded."""
+    return samples if samples.dtype == dtype else to_samples(to_fractions(samples), dtype)

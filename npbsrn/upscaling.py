@@ -1,22 +1,27 @@
 """Enlarge one picture, whatever form it comes in, and give back the same kind."""
 
+from dataclasses import replace
 from numbers import Integral
-from os import PathLike, fspath
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from npbsrn.engines import engine_of, engine_of_file
-from npbsrn.errors import UsageError
+from npbsrn.errors import PictureError, UsageError
+from npbsrn.images.alpha import fill_colour
+from npbsrn.images.picture import Picture, split
+from npbsrn.images.reading import from_pillow, read_picture
+from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
 from npbsrn.inference import Engine, Runnable, run
 from npbsrn.models import Model, check_scale, load
-from npbsrn.pictures import from_pillow, open_picture, to_pillow
 from npbsrn.resize import resize
 from npbsrn.samples import PEAKS, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
-Picture = str | PathLike[str] | Image.Image | Array
+Given = str | PathLike[str] | Image.Image | Array
 Source = Model | Engine | str | PathLike[str] | None
 
 SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
@@ -24,7 +29,7 @@ ENGINES = ("auto", "packed", "reference")
 
 
 def upscale(
-    img: Picture,
+    img: Given,
     scale: int = 4,
     model: Source = None,
     *,
@@ -38,7 +43,8 @@ def upscale(
     ----------
     img : path, Pillow image or array
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
-        alpha, and is enlarged bicubically; grey passes as three equal channels and comes back as grey.
+        alpha, and is enlarged bicubically; the colour of transparent pixels is not looked at. Grey passes as three
+        equal channels and comes back as grey. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
     scale : {2, 3, 4}
         Factor for both axes.
     model : Model, path, "bicubic" or what `choose_model` gives, optional
@@ -79,8 +85,87 @@ def upscale(
         return _upscale_array(img, scale, chosen, *how)
     if not isinstance(img, Image.Image | str | PathLike):
         raise UsageError(f"a picture is a path, a Pillow image or a NumPy array, not {type(img).__name__}")
-    image = img if isinstance(img, Image.Image) else open_picture(fspath(img))
-    return to_pillow(_upscale_array(from_pillow(image), scale, chosen, *how), image)
+    picture = from_pillow(img) if isinstance(img, Image.Image) else read_picture(img)
+    return to_pillow(enlarge(picture, scale, chosen, *how))
+
+
+def upscale_file(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    scale: int = 4,
+    model: Source = None,
+    *,
+    engine: str = "auto",
+    tile: int | str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """Enlarge a picture file into another, with all that both formats hold: 16 bits a channel, profile, EXIF, XMP, dpi.
+
+    Parameters
+    ----------
+    source, target : path
+        The format of `target` follows its suffix.
+    scale, model, engine, tile, threads
+        As for `upscale`.
+    overwrite : bool
+        Whether a `target` that exists is replaced. It is never the source itself.
+
+    Returns
+    -------
+    width, height : int
+        Of the result, in pixels.
+
+    Raises
+    ------
+    UsageError, PictureError, WeightsError
+        As `upscale`; and if `target` exists, is `source`, cannot be written, or cannot hold the picture.
+
+    Warns
+    -----
+    UserWarning
+        If 8 bits a channel come out of more.
+    """
+    chosen = choose_model(model, scale, engine)
+    how = _threads(threads), _tile(tile)
+    refuse_target(Path(source), Path(target), overwrite)
+    picture = fitted(read_picture(source), target, scale)
+    enlarged = enlarge(picture, scale, chosen, *how)
+    write_picture(enlarged, target, overwrite)
+    return enlarged.width, enlarged.height
+
+
+def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse a target that is the source itself, or that exists and is not to be replaced."""
+    if not source.exists():
+        raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
+    check_output(target)
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists already and is left alone; choose another file, or add --overwrite")
+
+
+def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:
+    """Enlarge a picture by what `choose_model` gives.
+
+    Grey passes as three equal channels. Colour flows outwards under transparent pixels first, so that theirs, which is
+    chance, does not fringe what is seen; alpha is enlarged bicubically.
+    """
+    colour, alpha, dtype = picture.colour, picture.alpha, picture.colour.dtype
+    if picture.grey:
+        colour = np.repeat(to_fractions(colour)[:, :, None], 3, axis=2)
+    if alpha is None:
+        enlarged = run(model, np.ascontiguousarray(colour), scale, threads, tile)
+    else:
+        clear = to_fractions(alpha)
+        enlarged = run(model, fill_colour(to_fractions(colour), clear), scale, threads, tile)
+        alpha = to_samples(resize(clear, scale), dtype)
+    if picture.grey:
+        enlarged = np.mean(enlarged, axis=2)
+    if enlarged.dtype != dtype:
+        enlarged = to_samples(enlarged, dtype)
+    return replace(picture, colour=enlarged, alpha=alpha)
 
 
 def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:
@@ -135,16 +220,9 @@ def _tile(tile: int | str) -> int | None:
 
 def _upscale_array(array: Array, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Array:
     _check_array(array)
-    if array.ndim == 2:
-        colour = np.repeat(to_fractions(array)[:, :, None], 3, axis=2)
-        return to_samples(np.mean(run(model, colour, scale, threads, tile), axis=2), array.dtype)
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
-    colour = np.ascontiguousarray(array[:, :, :3], kind)
-    enlarged = run(model, colour, scale, threads, tile).astype(array.dtype, copy=False)
-    if array.shape[2] == 3:
-        return enlarged
-    alpha = to_samples(resize(to_fractions(array[:, :, 3]), scale), array.dtype)
-    return np.concatenate([enlarged, alpha[:, :, None]], axis=2)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), scale, model, threads, tile)
+    return enlarged.samples().astype(array.dtype, copy=False)
 
 
 def _check_array(array: Array) -> None:

@@ -38,7 +38,16 @@ PYTHON = {
     "a number as model": (BLACK, {"model": 3}, "a model is named by a path, not by 3"),
     "nothing as model": (BLACK, {"model": ""}, "a model is named by a path, not by ''"),
     "missing file": ("nowhere.png", {}, "there is no file nowhere.png"),
-    "float image": (Image.fromarray(np.zeros((4, 5), np.float32)), {}, "have no fixed range"),
+    "float image": (
+        Image.fromarray(np.full((4, 5), 2, np.float32)),
+        {},
+        "floats from 2 to 2; divide them by their range",
+    ),
+    "int image": (
+        Image.fromarray(np.full((4, 5), -1, np.int32)),
+        {},
+        r"whole numbers from -1 to -1; bring them into 0",
+    ),
 }
 
 
@@ -72,9 +81,9 @@ def room(tmp_path, photographs, tiny_model, monkeypatch):
         (tmp_path / "zero" / part).mkdir(parents=True)
         Image.new("RGB", (80, 80)).save(tmp_path / "zero" / part / name)
     Image.new("RGBA", (3, 3), (0, 0, 0, 9)).save(tmp_path / "clear.png")
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "float.tif")
     (tmp_path / "floats").mkdir()
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "floats/float.tif")
+    Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "floats/float.tif")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
     return tmp_path
@@ -135,7 +144,7 @@ SHELL = {
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
     "upscale -i photographs -o photographs/out": "or lie in it; write to another folder",
     "upscale -i photographs -o out -s 7": "the scale must be one of 2, 3, 4, not 7",
-    "upscale -i float.tif -o out.png": "float.tif holds floats of no fixed range; convert it",
+    "upscale -i float.tif -o out.png": "float.tif holds floats from 2 to 2; divide them by their range, to 0",
     f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
     "eval floats": "float.tif holds floats",
     "train photographs --patch 6 --init nowhere.npz": "there is no weight file nowhere.npz",

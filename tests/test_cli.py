@@ -83,10 +83,16 @@ def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert "training: " in capsys.readouterr().out
 
 
-def test_upscale_replaces_an_output(photographs, tmp_path, capsys):
+def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):
     path = tmp_path / "out.png"
     path.write_text("old")
-    assert main(["upscale", "-i", str(photographs / "2.png"), "-o", str(path), "-s", "3", "-m", "bicubic"]) == 0
+    command = ["upscale", "-i", str(photographs / "2.png"), "-o", str(path), "-s", "3", "-m", "bicubic"]
+    assert main(command) == 2
+    assert (
+        "out.png exists already and is left alone; choose another file, or add --overwrite" in capsys.readouterr().err
+    )
+    assert path.read_text() == "old"
+    assert main([*command, "--overwrite"]) == 0
     assert "out.png: 189x162 pixels" in capsys.readouterr().out
     with Image.open(path) as image:
         assert image.size == (63 * 3, 54 * 3)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 import npbsrn
+from npbsrn.images.reading import read_rgb
 from npbsrn.metrics import compare
-from npbsrn.pictures import read_rgb
 from npbsrn.resize import resize
 
 # Bicubic through the protocol, as DESIGN and the literature have it: mean PSNR in dB.

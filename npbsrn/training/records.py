@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from PIL import Image
 
 from npbsrn.errors import DataError
 from npbsrn.files import atomic_write
+from npbsrn.images.picture import Picture
+from npbsrn.images.writing import write_picture
 from npbsrn.models import Model, save_model
-from npbsrn.pictures import write_picture
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.curves import draw_curves
@@ -111,7 +111,7 @@ class Records:
         folder = self.folder / "pictures" / ("" if own == self.sets[0] else own)
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
-        write_picture(Image.fromarray(picture), folder / f"{Path(name).stem}.png")
+        write_picture(Picture(picture), folder / f"{Path(name).stem}.png")
 
     def checkpoint(self, state: State) -> None:
         """Write ``checkpoint.npz``; the one before it stays as ``checkpoint-previous.npz``."""

@@ -1,0 +1,88 @@
+"""A folder of pictures to enlarge: what is written where, and that nothing is lost by it."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from npbsrn.datasets import pictures_in
+from npbsrn.errors import UsageError
+from npbsrn.images.formats import FORMATS
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is to be done in a folder.
+
+    Parameters
+    ----------
+    jobs : list of (source, target)
+        Pictures to enlarge.
+    existing : list of path
+        Targets that are there already, and are left alone.
+    others : list of path
+        Pictures of kinds that are not taken from folders.
+    """
+
+    jobs: list[tuple[Path, Path]]
+    existing: list[Path]
+    others: list[Path]
+
+
+def plan(source: Path, target: Path, overwrite: bool) -> Batch:
+    """Pair the pictures below a folder with the files to write.
+
+    Parameters
+    ----------
+    source, target : path
+        Folders; each picture's place below `target` is that below `source`.
+    overwrite : bool
+        Whether targets that exist are written again.
+
+    Raises
+    ------
+    UsageError
+        If `target` is no folder, or a target would be one of the pictures, lie among them, or be written twice.
+    DataError
+        If there is no picture.
+    """
+    if target.suffix.lower() in FORMATS or target.is_file():
+        raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
+    if _lies_in(target, source):
+        raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
+    pictures = pictures_in(source)
+    jobs = [(picture, target / picture.relative_to(source)) for picture in pictures]
+    _refuse_collisions(source, jobs)
+    existing = [] if overwrite else [result for _, result in jobs if os.path.lexists(result)]
+    kept = set(existing)
+    return Batch([job for job in jobs if job[1] not in kept], existing, _others(source))
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
+    """Look at files themselves: links lead to them by other names."""
+    originals = {picture.resolve(): picture for picture, _ in jobs}
+    by_inode = {(at.st_dev, at.st_ino): picture for picture in originals for at in [picture.stat()] if at.st_ino}
+    written: dict[Path, Path] = {}
+    for picture, target in jobs:
+        real = target.resolve()
+        at = real.stat() if real.exists() else None
+        lost = originals.get(real) or (by_inode.get((at.st_dev, at.st_ino)) if at else None)
+        if lost:
+            raise UsageError(f"{target}, the result of {picture}, would replace the original {lost}; name another -o")
+        if _lies_in(target, source):
+            raise UsageError(f"{target} would lie among the originals, in {source}; name another -o")
+        if real in written:
+            raise UsageError(f"{picture} and {written[real]} would both be written to {real}; enlarge one by itself")
+        written[real] = picture
+
+
+def _others(folder: Path) -> list[Path]:
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN} - FORMATS.keys()
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in known and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

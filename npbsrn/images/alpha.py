@@ -1,0 +1,49 @@
+"""Colour under transparent pixels, so that none of it bleeds into what is seen."""
+
+from typing import Any
+
+import numpy as np
+
+from npbsrn.resize import resize
+
+Array = np.ndarray[Any, Any]
+
+SURE = 16  # a pixel's own colour counts in full from an alpha of 1 / SURE on: below, rounding has coarsened it
+
+
+def fill_colour(colour: Array, alpha: Array) -> Array:
+    """Let the colour of opaque pixels flow outwards under transparent ones.
+
+    An enlargement looks at neighbours: an opaque pixel's may be transparent, and what colour they have is chance, often
+    black. The filling goes by a pyramid: each level halves the picture, with means weighted by how sure a colour is,
+    until no pixel is unsure; on the way back each level fills what the finer one lacks.
+
+    Parameters
+    ----------
+    colour : (H, W, 3) float32, in [0, 1]
+    alpha : (H, W) float32, in [0, 1]
+
+    Returns
+    -------
+    filled : (H, W, 3) float32, in [0, 1]
+        Where alpha is at least 1 / `SURE`, `colour` itself.
+
+    References
+    ----------
+    S. J. Gortler et al., "The Lumigraph", SIGGRAPH 1996: its pull-push algorithm.
+    """
+    sure = np.minimum(alpha * np.float32(SURE), 1)
+    return _fill(colour, sure) if np.any(sure) else colour
+
+
+def _fill(colour: Array, sure: Array) -> Array:
+    height, width = sure.shape
+    if np.all(sure == 1) or height * width == 1:
+        return colour
+    even = (0, height % 2), (0, width % 2)
+    weights = np.pad(sure, even)[:, :, None]
+    values = np.pad(colour, (*even, (0, 0))) * weights
+    weight, value = (part.reshape(-(-height // 2), 2, -(-width // 2), 2, -1).sum((1, 3)) for part in (weights, values))
+    coarse = _fill(value / np.maximum(weight, np.float32(1e-6)), np.minimum(weight[:, :, 0], 1))
+    finer = np.clip(resize(coarse, 2)[:height, :width], 0, 1)
+    return np.where(sure[:, :, None] == 1, colour, finer + (colour - finer) * sure[:, :, None])

@@ -1,0 +1,150 @@
+"""Samples of 16 bits and floats, for which Pillow has no modes, by imagecodecs and tifffile if installed."""
+
+import io
+import warnings
+from importlib.util import find_spec
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from npbsrn.errors import PictureError
+from npbsrn.images.picture import Picture, Tags, split
+from npbsrn.images.png import Facts
+from npbsrn.samples import peak_of, to_samples
+
+Array = np.ndarray[Any, Any]
+
+CURE = "pip install 'npbsrn[deep]'"
+PHOTOMETRIC = {0: "white is 0", 1: "grey", 2: "RGB"}  # of TIFF: those that are read here
+ORIENTATION, ACROSS, DOWN, UNIT, XMP, ICC = 274, 282, 283, 296, 700, 34675  # tags of TIFF
+INCH, INCHES = 2, {2: 1.0, 3: 2.54}  # units of resolution: an inch, and how many of others are in one
+UNASSOCIATED, ASSOCIATED = 2, 1  # of TIFF: kinds of alpha
+
+
+def available() -> bool:
+    """Whether the packages of the extra ``deep`` are installed."""
+    return all(find_spec(name) is not None for name in ("imagecodecs", "tifffile"))
+
+
+def read_png(data: bytes, facts: Facts) -> Picture:
+    """Decode a PNG of 16 bits a channel; its tags are left to the caller."""
+    from imagecodecs import png_decode
+
+    samples = png_decode(data)
+    if samples.dtype != np.uint16:
+        raise PictureError(f"imagecodecs gives {samples.dtype}, not 16 bits")
+    return split(samples, facts.transparent)
+
+
+def write_png(picture: Picture) -> bytes:
+    """Encode 16 bits a channel, without tags."""
+    from imagecodecs import png_encode
+
+    return bytes(png_encode(np.ascontiguousarray(picture.samples()), level=6))
+
+
+def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
+    """Decode the first page of a TIFF; its EXIF is left to the caller.
+
+    Returns
+    -------
+    picture : Picture
+    orientation : int
+        As EXIF has it, 1 to 8; not applied yet.
+
+    Raises
+    ------
+    PictureError
+        If samples are of a kind or range that has no place in a picture.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        page: Any = tiff.pages[0]
+        photometric = int(page.photometric)
+        if photometric not in PHOTOMETRIC:
+            raise PictureError(f"{name} holds colours of a kind that is not read at such a depth; convert it to RGB")
+        samples = page.asarray()
+        if page.planarconfig == 2 and page.samplesperpixel > 1:
+            samples = np.moveaxis(samples, 0, -1)
+        extra = [int(kind) for kind in page.extrasamples]
+        orientation, tags = _tags_of(page)
+    channels = 3 if photometric == 2 else 1
+    samples = samples.reshape(*samples.shape[:2], -1)[:, :, : channels + 1]
+    if samples.ndim != 3 or samples.shape[2] < channels:
+        raise PictureError(f"{name} holds no picture of grey or colours; convert it first")
+    samples = in_range(samples, name)
+    if photometric == 0:
+        samples[:, :, 0] = peak_of(samples.dtype) - samples[:, :, 0]
+    if samples.shape[2] > channels and not (extra and extra[0] in (ASSOCIATED, UNASSOCIATED)):
+        samples = samples[:, :, :channels]  # something else than alpha
+    elif extra and extra[0] == ASSOCIATED:
+        samples = _divided(samples)
+    picture = split(samples)
+    return Picture(picture.colour, picture.alpha, tags), orientation
+
+
+def _tags_of(page: Any) -> tuple[int, Tags]:
+    tags = {code: page.tags[code].value for code in (ORIENTATION, ACROSS, DOWN, UNIT, XMP, ICC) if code in page.tags}
+    across, down = (tags.get(code, (0, 1)) for code in (ACROSS, DOWN))
+    unit = INCHES.get(tags.get(UNIT, INCH))
+    dpi = None
+    if unit and all(across) and all(down):
+        dpi = across[0] / across[1] * unit, down[0] / down[1] * unit
+    return int(tags.get(ORIENTATION, 1)), Tags(icc=tags.get(ICC), xmp=tags.get(XMP), dpi=dpi)
+
+
+def _divided(samples: Array) -> Array:
+    """Colour that was multiplied by alpha, divided by it again."""
+    alpha = samples[:, :, -1:].astype(np.float64)
+    colour = to_samples(samples[:, :, :-1] / np.maximum(alpha, 1e-9) * (alpha > 0), samples.dtype)
+    return np.concatenate([colour, samples[:, :, -1:]], axis=2)
+
+
+def in_range(samples: Array, name: object) -> Array:
+    """Samples as uint8, uint16, or float32 in [0, 1], where they are in the range of one of these.
+
+    Raises
+    ------
+    PictureError
+        If they are not.
+    """
+    if samples.dtype in (np.uint8, np.uint16):
+        return samples
+    if samples.dtype.kind not in "iuf":
+        raise PictureError(f"{name} holds {samples.dtype} numbers, which are no picture's; convert it first")
+    low, high = samples.min(), samples.max()
+    if samples.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):  # NaN is refused, too
+            raise PictureError(f"{name} holds floats from {low:g} to {high:g}; divide them by their range, to 0..1")
+        return samples.astype(np.float32)
+    if low < 0 or high > 65535:
+        raise PictureError(f"{name} holds whole numbers from {low} to {high}; bring them into 0..65535 first")
+    return samples.astype(np.uint16)
+
+
+def write_tiff(picture: Picture) -> bytes:
+    """Encode 16 bits a channel, or floats, with profile, XMP and resolution; compressed without loss."""
+    import tifffile
+
+    file = io.BytesIO()
+    tags = picture.tags
+    extra = [(700, "B", len(tags.xmp), tags.xmp, True)] if tags.xmp else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tifffile.imwrite(
+            file,
+            np.ascontiguousarray(picture.samples()),
+            photometric="minisblack" if picture.grey else "rgb",
+            planarconfig=None if picture.grey and picture.alpha is None else "contig",
+            extrasamples=None if picture.alpha is None else ["unassalpha"],
+            compression="zlib",
+            predictor=picture.colour.dtype.kind == "u",
+            iccprofile=tags.icc,
+            resolution=tags.dpi,
+            resolutionunit="INCH" if tags.dpi else None,
+            extratags=extra,
+            metadata=None,
+            software="",
+        )
+    return file.getvalue()

@@ -1,0 +1,226 @@
+"""From picture files and Pillow images to samples."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from npbsrn.errors import PictureError
+from npbsrn.images import colour, deep, png
+from npbsrn.images.formats import FORMATS
+from npbsrn.images.metadata import described
+from npbsrn.images.picture import Picture, split
+from npbsrn.samples import cast
+
+Array = np.ndarray[Any, Any]
+
+TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
+BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
+
+
+def read_picture(path: str | os.PathLike[str]) -> Picture:
+    """Read and decode a picture file, upright (its orientation is applied).
+
+    Raises
+    ------
+    PictureError
+        If the file is missing, is no picture, is damaged, or holds numbers that have no place in a picture.
+
+    Warns
+    -----
+    UserWarning
+        If the file holds several pictures, or 16 bits a channel of which 8 come out.
+    """
+    path = Path(path)
+    with _refusals(path), open(path, "rb") as file:
+        header = file.read(HEADER)
+        file.seek(0)
+        if header.startswith(png.SIGNATURE):
+            return _read_png(file.read(), path)
+        if header[:4] in TIFF_HEADERS:
+            return _read_tiff(file, path)
+        with Image.open(file) as image:  # of a file and not of a path: what Pillow maps, it does not turn
+            _load(image, path)
+            picture = from_pillow(image, name=path)
+        return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
+
+
+def _is_lossless(header: bytes) -> bool:
+    """Whether a file is a WebP whose first chunk of pixels is VP8L."""
+    lossless, lossy = header.find(b"VP8L"), header.find(b"VP8 ")
+    return header[8:12] == b"WEBP" and lossless >= 0 and (lossy < 0 or lossless < lossy)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Turn whatever opening and decoding raise into one sentence."""
+    try:
+        yield
+    except (PictureError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None
+    except IsADirectoryError:
+        raise PictureError(f"{path} is a folder; name a picture") from None
+    except PermissionError:
+        raise PictureError(f"{path} may not be read; check its permissions") from None
+    except UnidentifiedImageError:
+        known = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
+        raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
+    except Exception as error:  # decoders raise whatever damage provokes in them
+        raise PictureError(f"{path} is damaged ({error}); get a good copy of it") from None
+
+
+def _load(image: Image.Image, name: object) -> None:
+    if getattr(image, "n_frames", 1) > 1:
+        warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=4)
+    tiles: Any = getattr(image, "tile", ())
+    largest = [tile.args[1] for tile in tiles if image.format == "PPM" and isinstance(tile.args, tuple)]
+    if image.mode == "RGB" and any(isinstance(value, int) and value > 255 for value in largest):
+        _warn_shallow(name, "npbsrn reads no more of a PPM")
+    image.load()
+
+
+def _warn_shallow(name: object, cure: str = f"{deep.CURE} keeps all") -> None:
+    warnings.warn(f"{name} holds more than 8 bits a channel, of which 8 come out; {cure}", stacklevel=5)
+
+
+def _read_png(data: bytes, path: Path) -> Picture:
+    facts, plain = png.scan(data)
+    with Image.open(io.BytesIO(plain)) as image:
+        wide = facts.depth == 16 and (facts.colour_type != png.GREY or facts.transparent)
+        if not (wide and deep.available()):
+            _load(image, path)
+            if wide:
+                _warn_shallow(path)
+            return from_pillow(image, facts, path)
+        if getattr(image, "n_frames", 1) > 1:
+            warnings.warn(f"{path} holds several pictures: only the first is taken", stacklevel=3)
+        picture = deep.read_png(plain, facts)
+        tags = described(image, picture.grey, facts)
+        return turned(replace(picture, tags=tags), image.getexif().get(274, 1))
+
+
+def _read_tiff(file: BinaryIO, path: Path) -> Picture:
+    """By Pillow where it is known to be right, else by tifffile."""
+    try:
+        with Image.open(file) as image:
+            exif = described(image, True, None).exif  # which Pillow keeps, and cannot read once the samples are there
+            trusted, wide = _kind_of_tiff(image)
+            if trusted and not (wide and deep.available()):
+                if wide:
+                    _warn_shallow(path)
+                _load(image, path)
+                return from_pillow(image, name=path)
+    except UnidentifiedImageError:
+        exif = None
+    if not deep.available():
+        raise PictureError(f"{path} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
+    file.seek(0)
+    picture, orientation = deep.read_tiff(file, path)
+    icc = colour.fitting(picture.tags.icc, picture.grey)
+    return turned(replace(picture, tags=replace(picture.tags, icc=icc, exif=exif)), orientation)
+
+
+def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
+    """Whether Pillow reads such a TIFF right, and whether it drops bits of it.
+
+    Not right are planes of other than 8 bits and planes of grey with alpha, of which noise comes out; signed, 32-bit
+    and floating samples, whose bytes are not swapped where they are compressed; and deep grey of which 0 is white.
+    """
+    tags = image.tag_v2
+    bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
+    samples, planes = tags.get(SAMPLES, 1), tags.get(PLANAR, 1) == 2
+    noise = planes and samples > 1 and (bits != {8} or samples < 3)
+    negative = max(bits) > 8 and tags.get(PHOTOMETRIC, 1) == 0
+    trusted = kinds == {1} and max(bits) <= 16 and not noise and not negative
+    return trusted, samples > 1 and max(bits) > 8
+
+
+def turned(picture: Picture, orientation: int) -> Picture:
+    """Apply an EXIF orientation, 1 to 8, to a picture."""
+
+    def turn(samples: Array) -> Array:
+        if orientation in (5, 6, 7, 8):
+            samples = samples.swapaxes(0, 1)
+        down, right = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+        return np.ascontiguousarray(samples[:: -1 if down else 1, :: -1 if right else 1])
+
+    if orientation not in range(2, 9):
+        return picture
+    alpha = None if picture.alpha is None else turn(picture.alpha)
+    return replace(picture, colour=turn(picture.colour), alpha=alpha)
+
+
+def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object = "the picture") -> Picture:
+    """Turn a Pillow image of any mode into samples, upright.
+
+    Parameters
+    ----------
+    image : Pillow image
+    facts : Facts, optional
+        What the PNG that it was read from says.
+    name : object
+        What an error or warning calls it.
+
+    Returns
+    -------
+    picture : Picture
+        uint8; uint16 for 16-bit grey; float32 for mode F.
+
+    Raises
+    ------
+    PictureError
+        If there are no pixels, or numbers out of range.
+    """
+    if 0 in image.size:
+        raise PictureError(f"{name} has no pixels: its size is {image.width}x{image.height}")
+    original, image = image, ImageOps.exif_transpose(image)
+    samples = _grey(image, facts, name) if image.mode in ("1", "L", "LA", "La", "F") or image.mode[0] == "I" else None
+    picture = samples or _coloured(image, facts, name)
+    return replace(picture, tags=described(original, picture.grey, facts))
+
+
+def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:
+    if image.mode in ("LA", "La"):
+        return split(np.asarray(image.convert("LA")))
+    if image.mode in ("1", "L"):
+        samples = np.asarray(image.convert("L"))
+        key, depth = image.info.get("transparency"), facts.depth if facts else 8
+        # Pillow spreads samples of fewer bits over 0..255, but not what stands for transparent.
+        return split(samples, (key * 255 // (2**depth - 1),) if isinstance(key, int) else ())
+    samples = deep.in_range(np.asarray(image), name)
+    key = image.info.get("transparency")
+    return split(samples, (key,) if isinstance(key, int) and samples.dtype == np.uint16 else ())
+
+
+def _coloured(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:
+    if image.mode in ("CMYK", "LAB"):
+        icc = image.info.get("icc_profile")
+        return Picture(np.asarray(colour.to_srgb(image, icc, name)))
+    if image.mode == "RGB" and facts and facts.depth == 16 and facts.transparent:
+        image.info["transparency"] = tuple(value >> 8 for value in facts.transparent)  # as Pillow shortens samples
+    return split(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+
+
+def read_rgb(path: str | os.PathLike[str]) -> Array:
+    """Read a picture file as 8-bit colour; grey is repeated to three channels, alpha is dropped.
+
+    Returns
+    -------
+    picture : (H, W, 3) uint8
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*of which 8 come out")
+        samples = cast(read_picture(path).colour, np.uint8)
+    return np.repeat(samples[:, :, None], 3, axis=2) if samples.ndim == 2 else samples

@@ -1,0 +1,202 @@
+"""From samples to picture files and Pillow images."""
+
+import io
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from npbsrn.errors import PictureError
+from npbsrn.files import atomic_write, check_folder_of
+from npbsrn.images import colour, deep, png
+from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
+from npbsrn.images.metadata import exif_bytes
+from npbsrn.images.picture import Picture
+from npbsrn.samples import cast, to_fractions, to_samples
+
+Array = np.ndarray[Any, Any]
+
+XMP = 700  # tag of TIFF
+QUALITY = 95  # of JPEG and WebP
+
+
+def check_output(path: str | os.PathLike[str]) -> Format:
+    """Refuse, before any work is done, a file that could not be written.
+
+    Raises
+    ------
+    PictureError
+        If the suffix is unknown, or the folder is missing or may not be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise PictureError(f"cannot write {path}: it is a folder; name a file")
+    form = format_of(path)
+    check_folder_of(path, PictureError)
+    return form
+
+
+def fitted(picture: Picture, path: str | os.PathLike[str], scale: int = 1) -> Picture:
+    """A picture as the format of a file can hold it, or its enlargement by `scale`.
+
+    What a format cannot hold is converted where nothing is lost that one would see, and refused or said where not: this
+    is done before the work on the picture, so that nothing is refused after it.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : path
+        The file to be written.
+    scale : int
+
+    Raises
+    ------
+    PictureError
+        If the file could not be written, or its format cannot hold so many pixels, transparency, or the colours.
+
+    Warns
+    -----
+    UserWarning
+        If 8 bits a channel come out of more.
+    """
+    form = check_output(path)
+    if max(picture.width, picture.height) * scale > form.largest:
+        raise PictureError(
+            f"{path}: {form.name} holds {form.largest} pixels a side, and this would be "
+            f"{picture.width * scale}x{picture.height * scale}; write a .png or .tif"
+        )
+    if picture.alpha is not None and not form.alpha:
+        if not picture.opaque():
+            raise PictureError(
+                f"{path}: {form.name} holds no transparency; write a .png or .webp, or flatten the input"
+            )
+        picture = replace(picture, alpha=None)
+    return _of_depth(_of_colour(picture, path, form), path, form)
+
+
+def _of_colour(picture: Picture, path: str | os.PathLike[str], form: Format) -> Picture:
+    """Colours by a profile or chunk that the format holds, or by sRGB."""
+    tags = picture.tags
+    if form is PNG or (tags.icc is None and colour.chunks_are_srgb(tags)):
+        return picture
+    bare = replace(tags, icc=tags.icc if form.icc else None, chunks=())
+    if tags.icc is None:
+        if not colour.only_gamma(tags):
+            raise PictureError(f"{path}: {form.name} does not hold the colours of this PNG; write a .png")
+        curved = colour.from_gamma(to_fractions(picture.colour), colour.gamma(tags))
+        return replace(picture, colour=to_samples(curved, picture.colour.dtype), tags=bare)
+    if form.icc or colour.is_srgb(tags.icc):
+        return replace(picture, tags=bare)
+    converted = np.asarray(colour.to_srgb(Image.fromarray(cast(picture.colour, np.uint8)), tags.icc, path))
+    return replace(picture, colour=converted[:, :, 1] if picture.grey else converted, tags=bare)
+
+
+def _of_depth(picture: Picture, path: str | os.PathLike[str], form: Format) -> Picture:
+    """Samples as deep as the format, and the packages that are there, can hold."""
+    kind = picture.colour.dtype
+    plain = picture.grey and picture.alpha is None  # which Pillow writes by itself
+    if kind == np.uint8 or (form.deep and (plain or (form in (PNG, TIFF) and deep.available())) and kind == np.uint16):
+        return picture
+    if kind == np.float32 and form.floats and (plain or deep.available()):
+        return picture
+    if kind == np.float32 and form.deep and (plain or (form in (PNG, TIFF) and deep.available())):
+        return _cast(picture, np.uint16)
+    cure = f"{deep.CURE} keeps all" if form in (PNG, TIFF) else "write a .png or .tif to keep all"
+    warnings.warn(f"{path} gets 8 bits a channel of more; {cure}", stacklevel=4)
+    return _cast(picture, np.uint8)
+
+
+def _cast(picture: Picture, dtype: Any) -> Picture:
+    alpha = None if picture.alpha is None else cast(picture.alpha, dtype)
+    return replace(picture, colour=cast(picture.colour, dtype), alpha=alpha)
+
+
+def write_picture(picture: Picture, path: str | os.PathLike[str], replace: bool = True) -> None:
+    """Write a picture file, whole or not at all; the format follows the suffix.
+
+    Parameters
+    ----------
+    picture : Picture
+        As `fitted` gives it.
+    path : path
+    replace : bool
+        Whether a file that is there already is replaced.
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be written, or is there and not to be replaced.
+    """
+    form = check_output(path)
+    try:
+        with atomic_write(path, replace) as file:
+            if picture.colour.dtype == np.uint8 or (picture.grey and picture.alpha is None):
+                _image(picture).save(file, form.name, **_options(picture, form))
+            elif form is PNG:
+                file.write(png.with_chunks(deep.write_png(picture), _chunks(picture)))
+            else:
+                file.write(deep.write_tiff(picture))
+    except FileExistsError:
+        raise PictureError(f"{path} has come into being meanwhile, and is left alone") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot write {path}: {reason}; nothing was left behind") from None
+
+
+def _image(picture: Picture) -> Image.Image:
+    return Image.fromarray(picture.samples())
+
+
+def _options(picture: Picture, form: Format) -> dict[str, Any]:
+    """What Pillow is told beside the samples."""
+    tags = picture.tags
+    options: dict[str, Any] = {"icc_profile": tags.icc} if form.icc else {}
+    if tags.dpi and form is not WEBP:
+        options["dpi"] = tags.dpi
+    entries = (tags.exif or {}) | ({XMP: tags.xmp} if tags.xmp and form is TIFF else {})
+    if entries and form in (PNG, JPEG, WEBP, TIFF):
+        options["exif"] = exif_bytes(entries, picture.width, picture.height)
+    if form is PNG:
+        info = options["pnginfo"] = PngInfo()
+        for name, content in tags.chunks:
+            info.add(name, content)
+        if tags.xmp:
+            info.add_itxt("XML:com.adobe.xmp", tags.xmp.decode("utf-8", "replace"))
+    elif tags.xmp and form in (JPEG, WEBP):
+        options["xmp"] = tags.xmp
+    if form is JPEG:
+        options |= {"quality": QUALITY, "subsampling": 0}
+    elif form is WEBP:
+        options |= {"lossless": True} if tags.lossless else {"quality": QUALITY}
+    return options
+
+
+def _chunks(picture: Picture) -> list[png.Chunk]:
+    """The tags as a PNG's chunks: those that Pillow writes with a picture of one pixel."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG", **_options(picture, PNG))
+    return png.before_data(file.getvalue())
+
+
+def to_pillow(picture: Picture) -> Image.Image:
+    """A Pillow image with the picture's profile.
+
+    Warns
+    -----
+    UserWarning
+        If 8 bits a channel come out of more, as Pillow has no mode for them.
+    """
+    if picture.colour.dtype != np.uint8 and not (picture.grey and picture.alpha is None):
+        warnings.warn(
+            "a Pillow image holds 8 bits a channel of more; npbsrn.upscale_file, or an array, keeps all", stacklevel=4
+        )
+        picture = _cast(picture, np.uint8)
+    image = _image(picture)
+    if picture.tags.icc:
+        image.info["icc_profile"] = picture.tags.icc
+    return image

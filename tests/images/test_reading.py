@@ -1,0 +1,304 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from npbsrn.errors import PictureError
+from npbsrn.images.picture import Picture
+from npbsrn.images.reading import from_pillow, read_picture, read_rgb, turned
+from npbsrn.images.writing import write_picture
+from npbsrn.samples import cast
+from tests.images.files import png, ramp, tiff
+
+ORIENTATION = 274
+
+
+@pytest.fixture
+def colour(rng):
+    return rng.integers(0, 256, (5, 7, 3), np.uint8)
+
+
+def given_back(samples):
+    """As (H, W, C), of what was read."""
+    return samples if samples.ndim == 3 else samples[:, :, None]
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels", "alpha", "dtype"),
+    [
+        ("1", 1, False, np.uint8),
+        ("L", 1, False, np.uint8),
+        ("LA", 1, True, np.uint8),
+        ("P", 3, False, np.uint8),
+        ("RGB", 3, False, np.uint8),
+        ("RGBA", 3, True, np.uint8),
+        ("CMYK", 3, False, np.uint8),
+        ("YCbCr", 3, False, np.uint8),
+        ("HSV", 3, False, np.uint8),
+        ("LAB", 3, False, np.uint8),
+        ("I;16", 1, False, np.uint16),
+        ("I", 1, False, np.uint16),
+        ("F", 1, False, np.float32),
+    ],
+)
+def test_every_mode_is_read(colour, mode, channels, alpha, dtype):
+    image = Image.fromarray(colour)
+    if mode == "LAB":
+        image = Image.frombytes("LAB", image.size, image.tobytes())
+    elif mode == "F":
+        image = Image.fromarray(colour[:, :, 0] / np.float32(255))
+    else:
+        image = (image.convert("L") if mode[0] == "I" else image).convert(mode)
+    picture = from_pillow(image)
+    assert given_back(picture.colour).shape == (5, 7, channels)
+    assert (picture.alpha is not None) == alpha
+    assert picture.colour.dtype == dtype
+
+
+@pytest.mark.parametrize("key", [0, 200])
+def test_a_key_of_grey_becomes_alpha_of_grey(key):
+    image = Image.fromarray(np.array([[0, 200, 17]], np.uint8))
+    image.info["transparency"] = key
+    picture = from_pillow(image)
+    assert picture.colour.tolist() == [[0, 200, 17]]
+    assert picture.alpha.tolist() == [[255 * (level != key) for level in (0, 200, 17)]]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_key_is_a_sample_of_the_files_depth(tmp_path, depth):
+    levels = np.arange(2**depth)[None] if depth < 16 else np.array([[0, 0x1234, 0x1235, 65535]])
+    key = int(levels[0, -2 if depth > 1 else 0])
+    (tmp_path / "key.png").write_bytes(png(levels, depth, 0, (b"tRNS", key.to_bytes(2, "big"))))
+    picture = read_picture(tmp_path / "key.png")
+    peak = 65535 if depth == 16 else 255
+    np.testing.assert_array_equal(picture.colour, levels * peak // (2**depth - 1))
+    np.testing.assert_array_equal(picture.alpha, np.where(levels == key, 0, peak))
+
+
+def test_transparency_of_a_palette_becomes_alpha(colour):
+    image = Image.fromarray(colour).convert("P")
+    image.info["transparency"] = 0
+    picture = from_pillow(image)
+    np.testing.assert_array_equal(picture.alpha, np.where(np.asarray(image) == 0, 0, 255))
+
+
+@pytest.mark.parametrize("colour_type", [0, 2, 4, 6])
+def test_sixteen_bits_of_a_png_are_read(tmp_path, colour_type):
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    samples = ramp((9, 11, channels), np.uint16)
+    (tmp_path / "deep.png").write_bytes(png(samples, 16, colour_type))
+    picture = read_picture(tmp_path / "deep.png")
+    np.testing.assert_array_equal(given_back(picture.samples()), samples)
+    eight = cast(samples, np.uint8)[:, :, : 1 if channels < 3 else 3]
+    np.testing.assert_array_equal(read_rgb(tmp_path / "deep.png"), np.broadcast_to(eight, (9, 11, 3)))
+
+
+def test_a_key_of_deep_colours_becomes_alpha(tmp_path):
+    samples = ramp((5, 6, 3), np.uint16)
+    key = samples[2, 3]
+    (tmp_path / "key.png").write_bytes(png(samples, 16, 2, (b"tRNS", key.astype(">u2").tobytes())))
+    picture = read_picture(tmp_path / "key.png")
+    np.testing.assert_array_equal(picture.alpha == 0, np.all(samples == key, axis=2))
+
+
+@pytest.mark.parametrize("kind", ["rgb.png", "rgba.png", "rgb.tif"])
+def test_without_the_extra_eight_bits_come_out_and_it_is_said(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("npbsrn.images.deep.available", lambda: False)
+    samples = ramp((9, 11, 4 if kind == "rgba.png" else 3), np.uint16)
+    data = tiff(samples, photometric="rgb") if kind == "rgb.tif" else png(samples, 16, 2 if kind == "rgb.png" else 6)
+    (tmp_path / kind).write_bytes(data)
+    with pytest.warns(UserWarning, match=r"more than 8 bits a channel, of which 8 come out; pip install"):
+        picture = read_picture(tmp_path / kind)
+    assert picture.colour.dtype == np.uint8
+    assert np.abs(picture.samples() - samples / 257).max() < 1
+    read_rgb(tmp_path / kind)  # 8 bits are what is asked for: no warning
+
+
+def test_a_key_of_deep_colours_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("npbsrn.images.deep.available", lambda: False)
+    samples = np.array([[[0x1234, 0x5678, 0x9ABC], [0, 0, 0]]], np.uint16)
+    (tmp_path / "key.png").write_bytes(png(samples, 16, 2, (b"tRNS", samples[0, 0].astype(">u2").tobytes())))
+    with pytest.warns(UserWarning, match="of which 8 come out"):
+        assert read_picture(tmp_path / "key.png").alpha.tolist() == [[0, 255]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("shape", "dtype", "photometric"),
+    [
+        ((5, 7), np.uint8, "minisblack"),
+        ((5, 7), np.uint16, "minisblack"),
+        ((5, 7), np.float32, "minisblack"),
+        ((5, 7, 3), np.uint8, "rgb"),
+        ((5, 7, 3), np.uint16, "rgb"),
+        ((5, 7, 4), np.uint16, "rgb"),
+        ((5, 7, 4), np.uint8, "separated"),
+    ],
+)
+def test_uncompressed_tiffs_are_turned(tmp_path, orientation, shape, dtype, photometric):
+    samples = ramp(shape, dtype)
+    options = {"photometric": photometric} | (
+        {"extrasamples": ["unassalpha"]} if photometric == "rgb" and shape[2:] == (4,) else {}
+    )
+    plain, turned_file = tmp_path / "plain.tif", tmp_path / "turned.tif"
+    plain.write_bytes(tiff(samples, **options))
+    turned_file.write_bytes(tiff(samples, extratags=[(ORIENTATION, "H", 1, orientation, True)], **options))
+    expected = turned_by_hand(read_picture(plain).samples(), orientation)
+    np.testing.assert_array_equal(read_picture(turned_file).samples(), expected)
+    if photometric != "separated":
+        np.testing.assert_array_equal(expected, turned_by_hand(samples, orientation))
+
+
+def turned_by_hand(samples, orientation):
+    """By the words of the EXIF standard: which side of the picture row 0 and column 0 are."""
+    row, column = {
+        1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
+        5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
+    }[orientation]  # fmt: skip
+    upright = samples.swapaxes(0, 1) if row in ("left", "right") else samples
+    if "bottom" in (row, column):
+        upright = upright[::-1]
+    return upright[:, ::-1] if "right" in (row, column) else upright
+
+
+@given(st.integers(1, 8), st.integers(1, 5), st.integers(1, 5))
+def test_turning_is_what_the_standard_says(orientation, height, width):
+    samples = np.arange(height * width).reshape(height, width).astype(np.uint8)
+    picture = turned(Picture(samples, samples), orientation)
+    np.testing.assert_array_equal(picture.colour, turned_by_hand(samples, orientation))
+    np.testing.assert_array_equal(picture.alpha, picture.colour)
+
+
+TIFFS = list(
+    itertools.product(
+        ["uint8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"], [1, 2, 3, 4],
+        ["contig", "separate"], [None, "deflate", "lzw"], "<>",
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "channels", "planes", "compression", "order"), TIFFS)
+def test_every_kind_of_tiff_is_read_right(tmp_path, dtype, channels, planes, compression, order):
+    """Bytes of either order, planes, kinds of numbers: where samples are in range, they are what was written."""
+    if channels == 1 and planes == "separate":
+        pytest.skip("one channel has no planes")
+    dtype = np.dtype(dtype)
+    high = 1.0 if dtype.kind == "f" or dtype.itemsize < 3 else 65535 / np.iinfo(dtype).max
+    samples = ramp((9, 11, channels), dtype, 0, high)
+    data = samples[:, :, 0] if channels == 1 else np.moveaxis(samples, 2, 0).copy() if planes == "separate" else samples
+    options = {} if channels == 1 else {"planarconfig": planes}
+    if channels in (2, 4):
+        options["extrasamples"] = ["unassalpha"]
+    (tmp_path / "a.tif").write_bytes(
+        tiff(
+            data, photometric="minisblack" if channels < 3 else "rgb", compression=compression, byteorder=order,
+            **options,
+        )
+    )  # fmt: skip
+    picture = read_picture(tmp_path / "a.tif")
+    kind = np.float32 if dtype.kind == "f" else np.uint8 if dtype == np.uint8 else np.uint16
+    assert picture.colour.dtype == kind
+    np.testing.assert_array_equal(given_back(picture.samples()), samples.astype(kind))
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.array([[0, 70000]], np.int32), "whole numbers from 0 to 70000; bring them into 0..65535"),
+        (np.array([[0, 4000000000]], np.uint32), "whole numbers from 0 to 4000000000"),
+        (np.array([[-1, 5]], np.int16), "whole numbers from -1 to 5"),
+        (np.array([[-1, 5]], np.int8), "whole numbers from -1 to 5"),
+        (np.array([[0, 1.5]], np.float32), r"floats from 0 to 1.5; divide them by their range, to 0..1"),
+        (np.array([[0, np.nan]], np.float32), "floats from nan to nan"),
+        (np.array([[0, 1j]], np.complex64), "holds complex64 numbers, which are no picture's; convert it"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(tmp_path, samples, message):
+    (tmp_path / "a.tif").write_bytes(tiff(np.repeat(samples, 3, axis=0), photometric="minisblack"))
+    with pytest.raises(PictureError, match=message):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("samples", [np.array([[-1, 5]]), np.array([[5, 70000]])])
+def test_numbers_of_an_image_out_of_range_are_refused(samples):
+    with pytest.raises(PictureError, match="bring them into 0"):
+        from_pillow(Image.fromarray(samples.astype(np.int32)))
+
+
+def test_a_tiff_that_pillow_does_not_read_right_is_refused_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("npbsrn.images.deep.available", lambda: False)
+    planes = np.moveaxis(ramp((9, 11, 3), np.uint16), 2, 0).copy()
+    (tmp_path / "a.tif").write_bytes(tiff(planes, photometric="rgb", planarconfig="separate"))
+    with pytest.raises(PictureError, match=r"needs more packages: pip install 'npbsrn\[deep\]', or convert it"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_white_may_be_zero_and_colour_multiplied_by_alpha(tmp_path):
+    grey = ramp((4, 5), np.uint16)
+    (tmp_path / "white.tif").write_bytes(tiff(grey, photometric="miniswhite", compression="deflate"))
+    picture = read_picture(tmp_path / "white.tif")
+    np.testing.assert_array_equal(picture.colour, 65535 - grey)
+    straight = np.full((4, 5, 4), (60000, 20000, 4, 0), np.uint16)
+    straight[:, :, 3] = np.linspace(0, 65535, 20).reshape(4, 5)
+    multiplied = straight.copy()
+    multiplied[:, :, :3] = np.rint(straight[:, :, :3] * (straight[:, :, 3:] / 65535))
+    (tmp_path / "a.tif").write_bytes(tiff(multiplied, photometric="rgb", extrasamples=["assocalpha"]))
+    picture = read_picture(tmp_path / "a.tif")
+    seen = picture.alpha > 20000
+    assert np.abs(picture.colour[seen].astype(int) - straight[seen][:, :3].astype(int)).max() <= 2
+    np.testing.assert_array_equal(picture.alpha, straight[:, :, 3])
+
+
+def test_only_the_first_frame_is_taken_and_said(tmp_path, colour):
+    frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    with pytest.warns(UserWarning, match="holds several pictures: only the first is taken"):
+        np.testing.assert_array_equal(read_rgb(tmp_path / "moving.png"), colour)
+
+
+def test_long_texts_do_not_matter(tmp_path, colour):
+    import zlib
+
+    text = (b"zTXt", b"long\0\0" + zlib.compress(bytes(1 << 22)))
+    (tmp_path / "text.png").write_bytes(png(colour, 8, 2, text))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "text.png"), colour)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg", ".tif"])
+def test_exif_orientation_is_applied(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # turn by 90 degrees
+    colour = ramp((40, 56, 3), np.uint8)
+    Image.fromarray(colour).save(tmp_path / f"turned{suffix}", exif=exif)
+    assert np.abs(read_rgb(tmp_path / f"turned{suffix}").astype(int) - np.rot90(colour, -1)).max() < 12
+
+
+@pytest.mark.parametrize("place", ["IHDR", "IDAT"])
+def test_a_png_whose_sum_is_wrong_is_damaged(tmp_path, colour, place):
+    whole = bytearray(png(colour, 8, 2))
+    at = whole.index(place.encode())
+    whole[at + 14] ^= 1
+    (tmp_path / "a.png").write_bytes(whole)
+    with pytest.raises(PictureError, match=f"damaged .the sum of its {place} is wrong."):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns before it fails
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".ppm", "16.png", "16.tif"])
+def test_every_truncation_is_refused_or_read(tmp_path, rng, suffix):
+    """Some decoders forgive a missing tail; none may let another error through."""
+    path = tmp_path / f"picture{suffix}"
+    dtype = np.uint16 if suffix.startswith("16") else np.uint8
+    write_picture(Picture(rng.integers(0, 256, (40, 40, 3)).astype(dtype)), path)
+    whole = path.read_bytes()
+    refused = 0
+    for length in range(0, len(whole), max(1, len(whole) // 40)):
+        path.write_bytes(whole[:length])
+        try:
+            read_rgb(path)
+        except PictureError:
+            refused += 1
+    assert refused > 20
