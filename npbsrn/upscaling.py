@@ -11,13 +11,12 @@ from PIL import Image
 
 from npbsrn.engines import engine_of, engine_of_file
 from npbsrn.errors import PictureError, UsageError
-from npbsrn.images.alpha import fill_colour
+from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
 from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
 from npbsrn.inference import Engine, Runnable, run
 from npbsrn.models import Model, check_scale, load
-from npbsrn.resize import resize
 from npbsrn.samples import PEAKS, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
@@ -43,8 +42,8 @@ def upscale(
     ----------
     img : path, Pillow image or array
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
-        alpha, and is enlarged bicubically; the colour of transparent pixels is not looked at. Grey passes as three
-        equal channels and comes back as grey. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
+        alpha; the colour of transparent pixels is not looked at. Grey and alpha pass as three equal channels each, and
+        come back as one. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
     scale : {2, 3, 4}
         Factor for both axes.
     model : Model, path, "bicubic" or what `choose_model` gives, optional
@@ -149,23 +148,30 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
 def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:
     """Enlarge a picture by what `choose_model` gives.
 
-    Grey passes as three equal channels. Colour flows outwards under transparent pixels first, so that theirs, which is
-    chance, does not fringe what is seen; alpha is enlarged bicubically.
+    Grey passes as three equal channels, and so does alpha. Colour flows outwards under transparent pixels first, so
+    that theirs, which is chance, does not fringe what is seen.
     """
-    colour, alpha, dtype = picture.colour, picture.alpha, picture.colour.dtype
-    if picture.grey:
-        colour = np.repeat(to_fractions(colour)[:, :, None], 3, axis=2)
-    if alpha is None:
-        enlarged = run(model, np.ascontiguousarray(colour), scale, threads, tile)
-    else:
-        clear = to_fractions(alpha)
-        enlarged = run(model, fill_colour(to_fractions(colour), clear), scale, threads, tile)
-        alpha = to_samples(resize(clear, scale), dtype)
-    if picture.grey:
-        enlarged = np.mean(enlarged, axis=2)
-    if enlarged.dtype != dtype:
-        enlarged = to_samples(enlarged, dtype)
-    return replace(picture, colour=enlarged, alpha=alpha)
+
+    def enlarged(samples: Array) -> Array:
+        if samples.ndim == 3:
+            return run(model, np.ascontiguousarray(samples), scale, threads, tile)
+        grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
+        return np.mean(run(model, grey, scale, threads, tile), axis=2)
+
+    if picture.alpha is None:
+        return replace(picture, colour=_of_dtype(enlarged(picture.colour), picture))
+    clear = to_fractions(picture.alpha)
+    colour = np.broadcast_to(to_fractions(picture.colour).reshape(*clear.shape, -1), (*clear.shape, 3))
+    filled = fill_colour(colour, clear)
+    alpha = within_neighbours(enlarged(clear), clear, scale) if np.ptp(clear) else np.repeat(clear, scale**2)
+    colour = enlarged(filled[:, :, 0] if picture.grey else filled)
+    size = picture.height * scale, picture.width * scale
+    return replace(picture, colour=_of_dtype(colour, picture), alpha=_of_dtype(alpha.reshape(size), picture))
+
+
+def _of_dtype(samples: Array, picture: Picture) -> Array:
+    dtype = picture.colour.dtype
+    return samples if samples.dtype == dtype else to_samples(samples, dtype)
 
 
 def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:

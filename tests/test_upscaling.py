@@ -8,6 +8,7 @@ from npbsrn.errors import UsageError
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
 from npbsrn.images.writing import write_picture
+from npbsrn.resize import resize
 from tests.images.files import ramp
 from tests.strategies import pictures
 
@@ -112,8 +113,19 @@ def test_transparent_pixels_make_no_fringe(scale, under, ground):
     """On white and on black the disc looks as one that never was transparent, but for how alpha is enlarged."""
     result = npbsrn.upscale(disc(under), scale)
     shade = np.dstack([np.broadcast_to(ORANGE, (*result.shape[:2], 3)), result[:, :, 3]])
-    assert np.abs(over(result, ground) - over(shade, ground)).max() <= 4
+    assert np.abs(over(result, ground) - over(shade, ground)).max() <= 2
     np.testing.assert_array_equal(result, npbsrn.upscale(disc(255 - under), scale))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_alpha_is_enlarged_by_the_network_and_stays_flat_where_it_is(scale):
+    large = disc(0, 40 * scale)[:, :, 3]
+    small = resize(large, 1 / scale)
+    picture = np.dstack([np.zeros((40, 40, 3), np.uint8), small])
+    ours, bicubic = (npbsrn.upscale(picture, scale, model)[:, :, 3].astype(float) for model in (None, "bicubic"))
+    assert np.mean((ours - large) ** 2) < 0.7 * np.mean((bicubic - large) ** 2)
+    corner = ours[: 4 * scale, : 4 * scale], ours[18 * scale : 22 * scale, 18 * scale : 22 * scale]
+    assert [set(part.ravel()) for part in corner] == [{0}, {255}]
 
 
 def test_the_colours_of_an_opaque_picture_do_not_depend_on_alpha(tiny_model, rng):

@@ -1,4 +1,4 @@
-"""Colour under transparent pixels, so that none of it bleeds into what is seen."""
+"""Transparency: the colour under transparent pixels, and the range of an enlarged alpha."""
 
 from typing import Any
 
@@ -47,3 +47,20 @@ def _fill(colour: Array, sure: Array) -> Array:
     coarse = _fill(value / np.maximum(weight, np.float32(1e-6)), np.minimum(weight[:, :, 0], 1))
     finer = np.clip(resize(coarse, 2)[:height, :width], 0, 1)
     return np.where(sure[:, :, None] == 1, colour, finer + (colour - finer) * sure[:, :, None])
+
+
+def within_neighbours(enlarged: Array, alpha: Array, scale: int) -> Array:
+    """Keep an enlarged alpha within the range of the 3x3 pixels around, so that what is clear or opaque stays so.
+
+    Parameters
+    ----------
+    enlarged : (H * scale, W * scale) float32
+    alpha : (H, W) float32
+    scale : int
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    def spread(extreme: Array) -> Array:
+        return extreme.repeat(scale, axis=0).repeat(scale, axis=1)
+
+    return np.clip(enlarged, spread(minimum_filter(alpha, 3)), spread(maximum_filter(alpha, 3)))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npbsrn.images.alpha import SURE, fill_colour
+from npbsrn.images.alpha import SURE, fill_colour, within_neighbours
 from tests.strategies import seeds, sides
 
 
@@ -41,3 +41,15 @@ def test_a_faint_pixel_has_the_colour_of_its_neighbours_in_so_far_as_it_is_faint
     alpha = np.ones((4, 4), np.float32)
     colour[1, 1], alpha[1, 1] = 0, 0.25 / SURE
     assert fill_colour(colour, alpha)[1, 1] == pytest.approx([0.75] * 3, abs=0.1)
+
+
+@given(sides, sides, st.sampled_from([2, 3, 4]), seeds)
+def test_alpha_stays_within_its_neighbours(height, width, scale, seed):
+    rng = np.random.default_rng(seed)
+    alpha = rng.choice(np.float32([0, 0.5, 1]), (height, width))
+    enlarged = rng.normal(size=(height * scale, width * scale)).astype(np.float32)
+    result = within_neighbours(enlarged, alpha, scale)
+    for y, x in np.ndindex(result.shape):
+        row, column = y // scale, x // scale
+        around = alpha[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        assert result[y, x] == np.clip(enlarged[y, x], around.min(), around.max())
