@@ -9,7 +9,7 @@ from PIL import Image
 
 from npbsrn.datasets import pictures_in
 from npbsrn.errors import UsageError
-from npbsrn.images.formats import FORMATS
+from npbsrn.images.formats import FORMATS, OPENED
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,6 @@ def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
 
 
 def _others(folder: Path) -> list[Path]:
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN} - FORMATS.keys()
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} - FORMATS.keys()
     found = (path for path in folder.rglob("*") if path.suffix.lower() in known and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

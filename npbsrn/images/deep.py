@@ -1,11 +1,15 @@
 """Samples of 16 bits and floats, for which Pillow has no modes, by imagecodecs and tifffile if installed."""
 
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from npbsrn.errors import PictureError
 from npbsrn.images.picture import Picture, Tags, split
@@ -59,8 +63,10 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
     """
     import tifffile
 
-    with tifffile.TiffFile(file) as tiff:
+    with _quiet(), tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
+        if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 1 << 40) or page.samplesperpixel > 16:
+            raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first")
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:
             raise PictureError(f"{name} holds colours of a kind that is not read at such a depth; convert it to RGB")
@@ -82,6 +88,17 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
         samples = _divided(samples)
     picture = split(samples)
     return Picture(picture.colour, picture.alpha, tags), orientation
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what tifffile logs of damaged files: an error says it, where it matters."""
+    logger = logging.getLogger("tifffile")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _tags_of(page: Any) -> tuple[int, Tags]:

@@ -42,7 +42,14 @@ BMP = Format("BMP", icc=False)
 PPM = Format("PPM", icc=False)
 PGM = Format("PPM", icc=False, deep=True)
 
-# By suffix: what npbsrn reads in folders, and writes.
+# Kinds of files that are read, by Pillow's names. Some of the others run programs (EPS) or are no pictures of pixels, and
+# of some Pillow makes a negative (XBM).
+OPENED = (
+    "PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "PPM", "GIF", "AVIF", "HEIF", "JPEG2000", "TGA", "PCX", "SGI",
+    "QOI", "PSD", "ICO",
+)  # fmt: skip
+
+# By suffix: what npbsrn takes from folders, and writes.
 FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG, ".webp": WEBP, ".bmp": BMP,
     ".tif": TIFF, ".tiff": TIFF, ".ppm": PPM, ".pgm": PGM,

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR = (b"cICP", b"mDCV", b"cLLI", b"cHRM", b"gAMA", b"sRGB")  # iCCP is read by itself
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
-XMP = b"XML:com.adobe.xmp"
+XMP, EXIF = b"XML:com.adobe.xmp", b"Raw profile type "  # keywords of texts that are read
+LONGEST_TEXT = 1 << 16  # bytes in the file, of those
 LARGEST_PROFILE = 1 << 26  # bytes
 GREY, RGB, GREY_ALPHA, RGB_ALPHA = 0, 2, 4, 6  # colour types
 
@@ -59,7 +60,7 @@ def scan(data: bytes) -> tuple[Facts, bytes]:
     -------
     facts : Facts
     plain : bytes
-        The file without texts and colour profile, for decoders.
+        The file without colour profile and most texts, for decoders.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def scan(data: bytes) -> tuple[Facts, bytes]:
         elif name in TEXT:
             if name == b"iTXt" and content.startswith(XMP + bytes(5)):
                 xmp = content[len(XMP) + 5 :]
-            continue
+            if not _is_read(content):
+                continue
         elif not seen or name not in found:
             found.setdefault(name, content)
         if name != b"iCCP":
@@ -111,6 +113,11 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
             return
         at = end
     raise ValueError("it ends before its end")
+
+
+def _is_read(text: bytes) -> bool:
+    """Whether a text may say how the picture is to be turned; ImageMagick keeps EXIF in one."""
+    return text.startswith((XMP, EXIF)) and len(text) < LONGEST_TEXT
 
 
 def _profile(content: bytes | None) -> bytes | None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.formats import FORMATS
+from npbsrn.images.formats import FORMATS, OPENED
 from npbsrn.images.metadata import described
 from npbsrn.images.picture import Picture, split
 from npbsrn.samples import cast
@@ -47,10 +47,16 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
             return _read_png(file.read(), path)
         if header[:4] in TIFF_HEADERS:
             return _read_tiff(file, path)
-        with Image.open(file) as image:  # of a file and not of a path: what Pillow maps, it does not turn
+        with opened(file) as image:
             _load(image, path)
             picture = from_pillow(image, name=path)
         return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
+
+
+def opened(file: BinaryIO) -> Image.Image:
+    """Open a picture of a known kind by Pillow: of a file and not of a path, as what Pillow maps, it does not turn."""
+    Image.init()
+    return Image.open(file, formats=[name for name in OPENED if name in Image.OPEN])
 
 
 def _is_lossless(header: bytes) -> bool:
@@ -64,7 +70,7 @@ def _refusals(path: Path) -> Iterator[None]:
     """Turn whatever opening and decoding raise into one sentence."""
     try:
         yield
-    except (PictureError, MemoryError):
+    except PictureError:
         raise
     except FileNotFoundError:
         raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None
@@ -75,7 +81,7 @@ def _refusals(path: Path) -> Iterator[None]:
     except UnidentifiedImageError:
         known = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
         raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
     except Exception as error:  # decoders raise whatever damage provokes in them
         raise PictureError(f"{path} is damaged ({error}); get a good copy of it") from None
@@ -97,7 +103,7 @@ def _warn_shallow(name: object, cure: str = f"{deep.CURE} keeps all") -> None:
 
 def _read_png(data: bytes, path: Path) -> Picture:
     facts, plain = png.scan(data)
-    with Image.open(io.BytesIO(plain)) as image:
+    with opened(io.BytesIO(plain)) as image:
         wide = facts.depth == 16 and (facts.colour_type != png.GREY or facts.transparent)
         if not (wide and deep.available()):
             _load(image, path)
@@ -114,7 +120,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
 def _read_tiff(file: BinaryIO, path: Path) -> Picture:
     """By Pillow where it is known to be right, else by tifffile."""
     try:
-        with Image.open(file) as image:
+        with opened(file) as image:
             exif = described(image, True, None).exif  # which Pillow keeps, and cannot read once the samples are there
             trusted, wide = _kind_of_tiff(image)
             if trusted and not (wide and deep.available()):

@@ -15,11 +15,12 @@ names = st.sampled_from([b"gAMA", b"cICP", b"iCCP", b"pHYs", b"eXIf", b"tIME"])
 def test_facts_are_what_the_file_says():
     chunks = [(b"gAMA", b"\0\0\xb1\x8f"), (b"cICP", b"\1\r\0\1"), iccp(profile(b"RGB ")), (b"tRNS", b"\0\1\0\2\0\3")]
     xmp = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>")
-    facts, plain = scan(png(PLAIN, 16, 2, *chunks, xmp, (b"tEXt", b"a\0b")))
+    long = (b"tEXt", b"Raw profile type exif\0" + bytes(1 << 16))
+    facts, plain = scan(png(PLAIN, 16, 2, *chunks, xmp, (b"tEXt", b"a\0b"), long))
     assert (facts.depth, facts.colour_type, facts.transparent) == (16, 2, (1, 2, 3))
     assert facts.chunks == ((b"cICP", b"\1\r\0\1"), (b"gAMA", b"\0\0\xb1\x8f"))
     assert (facts.icc, facts.xmp) == (profile(b"RGB "), b"<x/>")
-    assert plain == png(PLAIN, 16, 2, chunks[0], chunks[1], chunks[3])
+    assert plain == png(PLAIN, 16, 2, chunks[0], chunks[1], chunks[3], xmp)
 
 
 @given(st.lists(st.tuples(names, st.binary(max_size=20)), max_size=3))

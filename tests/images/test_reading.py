@@ -276,6 +276,22 @@ def test_exif_orientation_is_applied(tmp_path, suffix):
     assert np.abs(read_rgb(tmp_path / f"turned{suffix}").astype(int) - np.rot90(colour, -1)).max() < 12
 
 
+def test_the_orientation_that_imagemagick_keeps_in_a_text_is_applied(tmp_path, colour):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    text = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (len(data), data.hex().encode())
+    (tmp_path / "a.png").write_bytes(png(colour, 8, 2, (b"tEXt", text)))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), np.rot90(colour, -1))
+
+
+@pytest.mark.parametrize("suffix", [".xbm", ".eps"])
+def test_kinds_that_cannot_be_trusted_are_refused(tmp_path, suffix):
+    Image.new("1" if suffix == ".xbm" else "L", (8, 8)).save(tmp_path / f"a{suffix}")
+    with pytest.raises(PictureError, match="is not a picture that can be read; known formats are"):
+        read_picture(tmp_path / f"a{suffix}")
+
+
 @pytest.mark.parametrize("place", ["IHDR", "IDAT"])
 def test_a_png_whose_sum_is_wrong_is_damaged(tmp_path, colour, place):
     whole = bytearray(png(colour, 8, 2))
