@@ -4,8 +4,8 @@
 
 Each file, and copies of it that are cut, have bytes changed, or have grown, is enlarged in a process of its own. It
 must end with exit code 0 or 2; with one line for each thing that it says; without a traceback; without a file
-half-written or left behind. Where the exit code is 0, what was read is compared with what an independent decoder reads (ImageMagick's
-``convert``, where it is installed): a list of files that differ is printed, to be looked at by eye.
+half-written or left behind. Where the exit code is 0, what was read is compared with what an independent decoder reads
+(ImageMagick's ``convert``, where it is installed): files that differ are listed, to be looked at by eye.
 """
 
 import argparse

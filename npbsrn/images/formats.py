@@ -42,8 +42,8 @@ BMP = Format("BMP", icc=False)
 PPM = Format("PPM", icc=False)
 PGM = Format("PPM", icc=False, deep=True)
 
-# Kinds of files that are read, by Pillow's names. Some of the others run programs (EPS) or are no pictures of pixels, and
-# of some Pillow makes a negative (XBM).
+# Kinds of files that are read, by Pillow's names. Some of the others run programs (EPS) or hold no pixels, and of some
+# Pillow makes a negative (XBM).
 OPENED = (
     "PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "PPM", "GIF", "AVIF", "HEIF", "JPEG2000", "TGA", "PCX", "SGI",
     "QOI", "PSD", "ICO",
