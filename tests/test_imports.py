@@ -13,9 +13,9 @@ ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
     ["errors"],
-    ["files", "threads", "arrays", "memory"],
+    ["files", "threads", "arrays", "memory", "run_files"],
     ["pictures", "resize", "params", "kernels", "samples"],
-    ["metrics", "ops"],
+    ["metrics", "ops", "layouts"],
     ["binarizers"],
     ["layers"],
     ["blocks", "tail"],
