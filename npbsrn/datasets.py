@@ -1,8 +1,7 @@
 """Folders of pictures: which layouts are understood, and how a pair of pictures is read."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,73 +11,76 @@ import numpy as np
 from npbsrn.errors import DataError, PictureError, UsageError
 from npbsrn.images.formats import FORMATS
 from npbsrn.images.reading import read_rgb
+from npbsrn.layouts.names import folder_name
+from npbsrn.layouts.pairing import Pair as Pair
+from npbsrn.layouts.pairing import pair_up
 from npbsrn.resize import resize
+from npbsrn.run_files import is_run
 
 Array = np.ndarray[Any, Any]
 
-SRF = re.compile(r"(?P<stem>.+)_SRF_(?P<scale>\d+)_(?P<kind>HR|LR)$")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A high-resolution picture and its low-resolution partner, or None where it is to be made."""
-
-    name: str
-    hr: Path
-    lr: Path | None = None
-
 
 def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") -> list[Pair]:
-    """Find the pictures of a folder in any of the usual layouts.
+    """Find the pictures of a folder, and their LR partners where it has some.
 
+    Names of folders and files, in any case, say what is HR and LR, and of which scale:
+
+    - ``HR``, ``GT`` or ``GTmod12`` beside ``LR``, ``LQ``, ``LR_bicubic/X4``, ``LRbicx4``, ``lr_x4``, ``x4``;
+      ``train_HR`` beside ``train_LR``; ``X4/GT`` beside ``X4/LR``; ``HR/Set5/x4`` and ``LR/Set5/x4``;
+    - beside their counterparts, ``original``, ``target``, ``high`` are HR, ``input``, ``low``, ``bicubic``, ``x4`` LR;
     - DIV2K as it is unpacked (``DIV2K_train_HR/0001.png``, ``DIV2K_train_LR_bicubic/X4/0001x4.png``), given the
-      parent folder or the HR folder;
-    - ``HR/`` beside ``LR/``, ``LR_bicubic/X4/`` or ``x4/``, with equal stems, suffix ``x4`` or not;
-    - ``img_001_SRF_4_HR.png`` beside ``img_001_SRF_4_LR.png``;
-    - any other folder, flat or nested: all its pictures are HR.
+      parent folder or the HR folder; likewise any ``NAME_HR``. Given the parent folder, `split` chooses a half;
+    - in one folder, ``img_001_SRF_4_HR.png`` beside ``img_001_SRF_4_LR.png``, ``baby_HR.png`` beside ``baby_LR.png``,
+      ``0001.png`` beside ``0001x4.png``;
+    - any other folder, flat or nested: all its pictures are HR. An HR folder that is named itself is one of these.
+
+    A folder may hold several such data sets. Partners have one name, but for suffix, case, role and scale: ``baby.png``
+    and ``babyx4.png``, ``baby_HR_x4.png`` and ``baby_LRBI_x4.png``. Of several HR folders ``GTmod12`` is taken before
+    ``HR``, and both before ``original``; of LR folders one that names the scale, and a bicubic one, first. Where there
+    is no LR picture of the scale, LR is made. What has no role beside an HR folder is left out with a warning.
+    Hidden files and folders are left out, and so are the folders of training runs, unless they are named.
 
     Parameters
     ----------
     folder : path
     scale : int
     split : {"train", "valid"}
-        Which half of DIV2K, given its parent folder.
+        Which half of data that is split by the names of its HR folders, as DIV2K is.
 
     Returns
     -------
-    pairs : list of Pair, sorted by name
+    pairs : list of Pair, sorted by the HR file
 
     Raises
     ------
     DataError
-        If the folder is missing or without pictures, or HR pictures lack their LR partners.
+        If the folder is missing or without pictures, holds LR pictures without HR ones, HR pictures lack some of their
+        partners, or have more than one; or if a folder holds the pictures of another made small, whatever its name.
     """
     if not isinstance(folder, str | PathLike):
         raise UsageError(f"a folder is named by a path, not by {folder!r}")
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; name one that holds pictures")
-    div2k = folder / f"DIV2K_{split}_HR"
-    if div2k.is_dir():
-        folder = div2k
-    elif (folder / "DIV2K_valid_HR").is_dir() or (folder / "DIV2K_train_HR").is_dir():
-        raise DataError(f"{folder} holds another half of DIV2K, but not DIV2K_{split}_HR")
-    if match := re.fullmatch(r"DIV2K_(\w+)_HR", folder.name):
-        candidates = [folder.parent / f"DIV2K_{match[1]}_LR_bicubic" / f"X{scale}"]
-        return _partners(folder, candidates, scale)
-    if (folder / "HR").is_dir():
-        names = ("LR", "LR_bicubic", "")
-        subs = (f"X{scale}", f"x{scale}")
-        candidates = [folder / name / sub for name in names for sub in subs] + [folder / "LR"]
-        return _partners(folder / "HR", candidates, scale)
-    files = pictures_in(folder)
-    if any(SRF.match(path.stem) for path in files):
-        return _srf_pairs(folder, files, scale)
-    return [Pair(path.relative_to(folder).as_posix(), path) for path in files]
+    if folder.name in ("", ".."):
+        folder = Path(os.path.abspath(folder))  # its name says something, too
+    files = _pictures_below(folder, data=True)
+    if not files:
+        raise _none_in(folder)
+    if lows := _lr_beside(folder):
+        beside = [path for low in lows for path in _pictures_below(low, data=True)]
+        return pair_up(folder.parent, [*files, *beside], scale, None)
+    return pair_up(folder, files, scale, split)
+
+
+def holds_valid_half(folder: Path) -> bool:
+    """Whether a folder holds HR pictures to judge on in a folder of their own, such as ``DIV2K_valid_HR``."""
+    names = (folder_name(path.name) for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return any(name.role == "HR" and name.strong and name.half == "valid" for name in names)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """All picture files below a folder, hidden ones left out, sorted; at least one.
+    """All picture files below a folder, hidden files and folders left out, sorted; at least one.
 
     Raises
     ------
@@ -87,49 +89,48 @@ def pictures_in(folder: Path) -> list[Path]:
     """
     files = _pictures_below(folder)
     if not files:
-        kinds = ", ".join(suffix[1:] for suffix in FORMATS)
-        raise DataError(f"there is no picture in {folder}; known kinds are {kinds}")
+        raise _none_in(folder)
     return files
 
 
-def _pictures_below(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS and not path.name.startswith("."))
-    return sorted(path for path in files if path.is_file())
+def _none_in(folder: Path) -> DataError:
+    kinds = ", ".join(suffix[1:] for suffix in FORMATS)
+    return DataError(f"there is no picture in {folder}; known kinds are {kinds}")
 
 
-def _partners(hr_folder: Path, candidates: Iterable[Path], scale: int) -> list[Pair]:
-    """Pair HR files with the LR files of the first candidate folder that exists and holds pictures."""
-    files = pictures_in(hr_folder)
-    lr_folder = next((c for c in candidates if c.is_dir() and any(_pictures_below(c))), None)
-    if lr_folder is None:
-        return [Pair(path.relative_to(hr_folder).as_posix(), path) for path in files]
-    by_place = {}
-    for path in _pictures_below(lr_folder):
-        place = path.relative_to(lr_folder).with_suffix("")
-        by_place[place] = by_place[place.with_name(place.name.removesuffix(f"x{scale}"))] = path
-    found = []
-    for path in files:
-        place = path.relative_to(hr_folder)
-        found.append(Pair(place.as_posix(), path, by_place.get(place.with_suffix(""))))
-    missing = [pair.name for pair in found if pair.lr is None]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(found)} pictures in {hr_folder} have no partner in {lr_folder}, {missing[0]} for "
-            f"one; add the partners, or remove {lr_folder} to have them made"
-        )
-    return found
+def _pictures_below(folder: Path, data: bool = False) -> list[Path]:
+    """Picture files below a folder, sorted.
+
+    As `data`, links to folders are followed, as data sets are often linked, and what training runs have left below
+    the folder is left out.
+    """
+
+    def say(error: OSError) -> None:
+        warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
+
+    found: list[Path] = []
+    been = set()
+    for place, folders, names in os.walk(folder, onerror=say, followlinks=data):
+        here, real = Path(place), os.path.realpath(place)
+        if real in been or (data and here != folder and is_run(names)):
+            folders.clear()
+            continue
+        been.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        suitable = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in FORMATS)
+        found += [path for name in suitable if (path := here / name).is_file()]
+    return sorted(found)
 
 
-def _srf_pairs(folder: Path, files: list[Path], scale: int) -> list[Pair]:
-    lows: dict[tuple[Path, str], Path] = {}
-    highs: dict[tuple[Path, str], Path] = {}
-    for path in files:
-        match = SRF.match(path.stem)
-        if match and int(match["scale"]) == scale:
-            (highs if match["kind"] == "HR" else lows)[path.parent, match["stem"]] = path
-    if not highs:
-        raise DataError(f"{folder} holds pairs, but none for x{scale}")
-    return [Pair(path.relative_to(folder).as_posix(), path, lows.get(key)) for key, path in highs.items()]
+def _lr_beside(folder: Path) -> list[Path]:
+    """The LR folders that belong to a folder with a name like ``DIV2K_train_HR``; none for a plain ``HR``."""
+    own = folder_name(folder.name)
+    if own.role != "HR" or not own.strong or not own.rest:
+        return []
+    siblings = (
+        (path, folder_name(path.name)) for path in folder.parent.iterdir() if path.is_dir() and path.name[0] != "."
+    )
+    return sorted(path for path, name in siblings if name.role == "LR" and name.strong and name.rest == own.rest)
 
 
 def read_pair(pair: Pair, scale: int) -> tuple[Array, Array]:

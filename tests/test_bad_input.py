@@ -80,6 +80,9 @@ def room(tmp_path, photographs, tiny_model, monkeypatch):
     for part, name in (("HR", "a.png"), ("LR", "b.png")):
         (tmp_path / "zero" / part).mkdir(parents=True)
         Image.new("RGB", (80, 80)).save(tmp_path / "zero" / part / name)
+    for part in ("high", "low"):
+        (tmp_path / part).mkdir()
+        Image.new("RGB", (80, 80)).save(tmp_path / part / "a.png")
     Image.new("RGBA", (3, 3), (0, 0, 0, 9)).save(tmp_path / "clear.png")
     Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "float.tif")
     (tmp_path / "floats").mkdir()
@@ -123,9 +126,9 @@ SHELL = {
     "train photographs --minutes inf": "minutes must be a number above 0, not inf",
     "train empty": r"there is no picture in .*empty",
     "train small": "no picture is as large as a patch of 64x64 pixels; give larger pictures or a smaller patch",
-    "train damaged": "cut.png is damaged .*; get a good copy",
-    "train texts": "text.png is not a picture",
-    "train dots": "1x1 pixels, too few for x4; remove it",
+    "train damaged": r"no picture can be used: cut.png is damaged \(.*\); give others",
+    "train texts": "no picture can be used: text.png is not a picture that can be read; give others",
+    "train dots": "no picture can be used: dot.png has 1x1 pixels, too few for x4; give others",
     "train zero": "1 of 1 pictures in .*HR have no partner in .*LR, a.png for one",
     "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
     "train photographs --steps 0": "steps must be a number above 0, not 0",
@@ -141,6 +144,9 @@ SHELL = {
     "train photographs --patch 6 --validation photographs empty": r"there is no picture in .*empty",
     "train photographs --set scale=3": "scale is no option of the run or the network",
     "train photographs --set name=[]": r"there is no network \[\]",
+    "train low": "low holds low-resolution pictures by its name; name the folder of the high-resolution ones",
+    "train photographs -o photographs": r"\d.png lies in .*photographs, where the run's own pictures go; choose",
+    "train photographs --patch 6 --validation damaged": "no picture of damaged can be used to judge on: cut.png is dam",
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
     "upscale -i photographs -o photographs/out": "or lie in it; write to another folder",
     "upscale -i photographs -o out -s 7": "the scale must be one of 2, 3, 4, not 7",
@@ -159,6 +165,7 @@ SHELL = {
     "compact nowhere -o out": "nowhere holds no run; name the folder of one",
     "compact empty -o out": "empty holds no run; name the folder of one",
     "compact tiny.npz -o out": "tiny.npz holds no run; name the folder of one",
+    "eval low": "low holds low-resolution pictures by its name; name the folder of the high-resolution ones",
     "eval nowhere": "there is no folder nowhere",
     "eval empty": "there is no picture in empty",
     "eval damaged": "cut.png is damaged",

@@ -13,9 +13,9 @@ ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
     ["errors"],
-    ["files", "threads", "arrays", "memory"],
+    ["files", "threads", "arrays", "memory", "run_files"],
     ["resize", "params", "kernels", "samples"],
-    ["images", "metrics", "ops"],
+    ["images", "metrics", "ops", "layouts"],
     ["binarizers"],
     ["layers"],
     ["blocks", "tail"],

@@ -1,6 +1,6 @@
 """The whole state of a run in one file, so that it goes on as if it had never stopped."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,9 @@ class Origin:
         Absolute path; a run that goes on elsewhere may name another.
     teacher_digest : str or None
         Names the content of the teacher's weights.
+    left_out : dict of str to list of str
+        Names of pictures that could not be used when the run began, by the set they are in; ``""`` are those to train
+        on.
     """
 
     folder: str | None
@@ -66,6 +69,7 @@ class Origin:
     digest: str | None = None
     teacher: str | None = None
     teacher_digest: str | None = None
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given: Any = self.validation or ()  # from JSON a list; in early checkpoints one folder or None

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.run_files import CHECKPOINTS
 from npbsrn.training.checkpoint import State, save_checkpoint
-from npbsrn.training.folder import CHECKPOINTS, own_folder
+from npbsrn.training.folder import own_folder
 from npbsrn.training.optimizer import Vector
 from npbsrn.training.resume import load_newest
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from npbsrn.datasets import Pair
-from npbsrn.errors import DataError
-from npbsrn.training.cache import decoded, default_cache
+from npbsrn.errors import DataError, PictureError
+from npbsrn.training.cache import Decoded, decoded, default_cache
+from npbsrn.training.sieve import TRAINING, Sieve, listing
 
 Array = np.ndarray[Any, Any]
 
@@ -26,17 +27,22 @@ class PatchSource:
     pairs : list of Pair
     scale : int
     patch : int
-        Side of the largest patch in LR pixels; smaller pictures are left out, with a warning.
+        Side of the largest patch in LR pixels; smaller pictures cannot be used.
     cache : path, optional
         Folder of the decoded pictures (see `default_cache`). Entries are named by the content of the files and the
         scale, so that a changed file is noticed and runs can share one folder.
     progress : callable, optional
         Called behind each picture.
+    sieve : Sieve, optional
+        Knows afterwards what cannot be used, and why; without one, a warning says it.
+    holdout : int
+        How many pictures are kept apart in `held`, evenly spread, but at most a tenth. They are chosen among those that
+        can be used: whoever removes the others changes nothing.
 
     Raises
     ------
     DataError
-        If no picture is as large as a patch, or the cache cannot be written.
+        If no picture can be used, or the cache cannot be written.
     """
 
     def __init__(
@@ -46,22 +52,36 @@ class PatchSource:
         patch: int,
         cache: str | PathLike[str] | None = None,
         progress: Callable[[], object] | None = None,
+        sieve: Sieve | None = None,
+        holdout: int = 0,
     ) -> None:
         self.scale = scale
-        folder = Path(cache) if cache else default_cache()
-        entries = []
-        for pair in pairs:
-            entries.append(decoded(pair, scale, folder))
-            if progress:
-                progress()
-        self.entries = [(lr, hr) for lr, hr in entries if min(lr.height, lr.width) >= patch]
-        if not self.entries:
-            raise DataError(
-                f"no picture is as large as a patch of {patch * scale}x{patch * scale} pixels; "
-                "give larger pictures or a smaller patch"
-            )
-        if small := len(entries) - len(self.entries):
-            warnings.warn(f"{small} pictures are smaller than a patch: left out", stacklevel=2)
+        folder, given = Path(cache) if cache else default_cache(), sieve
+        sieve = sieve or Sieve()
+        side = f"a patch of {patch * scale}x{patch * scale} pixels"
+
+        def read(pair: Pair) -> tuple[Decoded, Decoded]:
+            try:
+                lr, hr = decoded(pair, scale, folder)
+            finally:
+                if progress:
+                    progress()
+            if min(lr.height, lr.width) < patch:
+                raise PictureError(f"{pair.hr} is smaller than {side}")
+            return lr, hr
+
+        usable = list(sieve.read(TRAINING, pairs, read))
+        if not usable:
+            reasons = list(sieve.reasons[TRAINING].values())
+            if all(reason.endswith(side) for reason in reasons):
+                raise DataError(f"no picture is as large as {side}; give larger pictures or a smaller patch")
+            raise DataError(f"no picture can be used: {listing(reasons)}; give others")
+        if given is None and (left_out := sieve.summary()):
+            warnings.warn(left_out, stacklevel=2)
+        count = min(holdout, len(usable) // 10)
+        apart = {round((n + 0.5) * len(usable) / count) for n in range(count)}
+        self.held = [usable[i] for i in sorted(apart)]
+        self.entries = [entry for i, (_, entry) in enumerate(usable) if i not in apart]
         names = " ".join(lr.path.name for lr, _ in self.entries)  # which hold the digests of the pictures
         self.digest = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
         areas = np.array([lr.height * lr.width for lr, _ in self.entries], np.float64)

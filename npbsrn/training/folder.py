@@ -1,15 +1,14 @@
 """The folder of a run: whether one is there, and that only one training writes to it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from npbsrn.datasets import Pair
 from npbsrn.errors import DataError, UsageError
 from npbsrn.files import lock
-
-CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
-FRESH = "checkpoint-new.npz"  # whole, too: it stands for a moment, until it takes the first one's place
+from npbsrn.run_files import CHECKPOINTS, CURVES, FRESH, PICTURES, holds_run
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -29,7 +28,8 @@ def check_folder(folder: Path, begun: bool) -> None:
     Raises
     ------
     UsageError
-        If a run is there and should not be, or the other way round.
+        If a run is there and should not be, or the other way round; or if pictures that are no run's are where the
+        run would write its own.
     DataError
         If the folder could not be made or written.
     """
@@ -37,11 +37,40 @@ def check_folder(folder: Path, begun: bool) -> None:
         raise UsageError(f"{folder} holds no run to go on with; start one without resuming")
     if not begun and checkpoints(folder):
         raise UsageError(f"{folder} holds a run already; resume it, or choose another output folder")
+    if not begun and not holds_run(folder):
+        for path in (folder / CURVES, *(folder / PICTURES).glob("*")):
+            if path.exists():
+                raise UsageError(f"{path} is there already and may be overwritten; choose another output folder")
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise DataError(f"cannot write to {folder}; choose another output folder")
+
+
+def refuse_mixing(run: Path, folder: Path, pairs: Iterable[Pair]) -> None:
+    """Refuse an output folder in which the run's pictures would come among those that it is trained or judged on.
+
+    Parameters
+    ----------
+    run : path
+        The run's folder.
+    folder : path
+        That of the training pictures.
+    pairs : iterable of Pair
+
+    Raises
+    ------
+    UsageError
+        If a picture lies where the run writes its own, or in a run's folder within `folder`: once the run is there, it
+        is left out of the data.
+    """
+    run, folder = run.resolve(), folder.resolve()
+    taken = run if run.is_relative_to(folder) else run / PICTURES
+    places = {path.parent: path for pair in pairs for path in (pair.hr, pair.lr) if path is not None}
+    for place, path in places.items():
+        if place.resolve().is_relative_to(taken):
+            raise UsageError(f"{path} lies in {run}, where the run's own pictures go; choose another output folder")
 
 
 @contextmanager

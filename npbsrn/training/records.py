@@ -17,10 +17,10 @@ from npbsrn.files import atomic_write
 from npbsrn.images.picture import Picture
 from npbsrn.images.writing import write_picture
 from npbsrn.models import Model, save_model
+from npbsrn.run_files import CHECKPOINTS, CONFIG, CURVES, FRESH, METRICS, PICTURES
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.curves import draw_curves
-from npbsrn.training.folder import CHECKPOINTS, FRESH
 
 Array = np.ndarray[Any, Any]
 
@@ -51,13 +51,13 @@ class Records:
     def __init__(self, folder: Path, config: TrainConfig, origin: Origin, step: int, sets: list[str]) -> None:
         self.folder, self.config, self.origin, self.sets = folder, config, origin, sets
         with self._writing():
-            with atomic_write(folder / "config.json") as file:
+            with atomic_write(folder / CONFIG) as file:
                 file.write(json.dumps(dataclasses.asdict(config), indent=2).encode() + b"\n")
             self._start_metrics(step)
         self.log(f"begin at step {step} of {config.steps}")
 
     def _start_metrics(self, step: int) -> None:
-        path = self.folder / "metrics.csv"
+        path = self.folder / METRICS
         self.columns = [*COLUMNS, *(f"{figure}_{name}" for name in self.sets[1:] for figure in ("psnr", "ssim"))]
         text = io.StringIO(newline="")
         kept = []
@@ -94,11 +94,11 @@ class Records:
             end = f"_{name}" if n else ""
             row |= {f"psnr{end}": f"{psnr:.4f}", f"ssim{end}": f"{ssim:.4f}"}
             words.append(f"{name}: PSNR {psnr:.4f}, SSIM {ssim:.4f}")
-        path = self.folder / "metrics.csv"
+        path = self.folder / METRICS
         with self._writing():
             with path.open("a", newline="", encoding="utf-8") as file:
                 self._table(file).writerow(row)
-            draw_curves(path, self.folder / "curves.png")
+            draw_curves(path, self.folder / CURVES)
         self.log("; ".join(words))
 
     def log(self, words: str) -> None:
@@ -108,7 +108,7 @@ class Records:
 
     def picture(self, own: str, name: str, picture: Array) -> None:
         """Write a picture of the validation set `own`, (H, W, 3) uint8, in place of the last one of its name."""
-        folder = self.folder / "pictures" / ("" if own == self.sets[0] else own)
+        folder = self.folder / PICTURES / ("" if own == self.sets[0] else own)
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
         write_picture(Picture(picture), folder / f"{Path(name).stem}.png")

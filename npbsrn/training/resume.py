@@ -12,6 +12,7 @@ from npbsrn.networks import make_network
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, with_option
 from npbsrn.training.folder import checkpoints
+from npbsrn.training.sieve import TRAINING
 
 
 def load_newest(folder: Path) -> tuple[State, TrainConfig, Origin]:
@@ -69,6 +70,8 @@ def go_on(
     )
     if origin.validation[:1] != before.validation[:1]:  # figures of other pictures do not compare
         state = dataclasses.replace(state, best=float("-inf"))
+    if origin.validation != before.validation:
+        origin = dataclasses.replace(origin, left_out={own: x for own, x in before.left_out.items() if own == TRAINING})
     return state, config, origin
 
 

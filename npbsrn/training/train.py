@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from npbsrn import arrays
+from npbsrn.datasets import find_pairs
 from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.models import Model, check_scale, load
 from npbsrn.networks import Network, make_network
@@ -21,15 +23,16 @@ from npbsrn.threads import quiet_blas
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
-from npbsrn.training.folder import check_folder, own_folder
+from npbsrn.training.folder import check_folder, own_folder, refuse_mixing
 from npbsrn.training.loop import Run
 from npbsrn.training.memory import refuse_too_large
 from npbsrn.training.optimizer import Flat
 from npbsrn.training.records import Records
 from npbsrn.training.resume import go_on
+from npbsrn.training.sieve import TRAINING, Sieve, listing
 from npbsrn.training.step import first_state, train_step
 from npbsrn.training.teacher import load_teacher
-from npbsrn.training.validation import ValidationSet, read_sets, split_pairs
+from npbsrn.training.validation import ValidationSet, find_sets, read_sets
 
 TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
 
@@ -54,7 +57,9 @@ def train(
     Parameters
     ----------
     folder : path
-        Pictures in any layout of `npbsrn.datasets.find_pairs`. To resume, it may be left out.
+        Pictures in any layout of `npbsrn.datasets.find_pairs`. To resume, it may be left out. What is damaged, cannot
+        be read, is smaller than a patch or has a partner of the wrong size is left out, with one warning and a line in
+        the log, and stays out when the run is resumed.
     scale : {2, 3, 4}
         By default 4.
     output : path, optional
@@ -92,8 +97,8 @@ def train(
 
     Raises
     ------
-    UsageError, DataError, PictureError, WeightsError
-        If an option, the folder, a picture or the checkpoint cannot be used.
+    UsageError, DataError, WeightsError
+        If an option, the folder, all its pictures, or the checkpoint cannot be used.
     TrainingDivergedError
         If the loss is not finite.
     KeyboardInterrupt
@@ -118,30 +123,42 @@ def train(
         network = make_network(config.network)
         refuse_too_large(network, config)
         teacher_model, origin = load_teacher(origin, config)
-        source, valid, origin = _pictures(origin, config, cache, progress)
+        sieve = Sieve(origin.left_out)
+        source, valid, origin = _pictures(run, origin, config, sieve, cache, progress)
+        if left_out := sieve.summary():
+            warnings.warn(left_out, stacklevel=2)
         if state is None:
             if minutes is not None:
                 config = _fit_to_time(minutes, config, network, source, teacher_model)
             state = first_state(network, config.seed, _weights_of(init, network, config.seed))
             until_the_end.enter_context(own_folder(run, begun=False))  # only now: a run that is refused leaves nothing
         records = Records(run, config, origin, state.step, [held.name for held in valid])
+        if left_out:
+            records.log(left_out)
         return Run(config, network, source, valid, records, progress, teacher_model).go(state)
 
 
 def _pictures(
-    origin: Origin, config: TrainConfig, cache: str | PathLike[str] | None, progress: bool
+    run: Path,
+    origin: Origin,
+    config: TrainConfig,
+    sieve: Sieve,
+    cache: str | PathLike[str] | None,
+    progress: bool,
 ) -> tuple[PatchSource, list[ValidationSet], Origin]:
-    """Decode what is trained on and what is judged on; the origin gets the pictures' digest."""
+    """Decode what is trained on and what is judged on; the origin gets the digest, and what is left out."""
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
-    train_pairs, valid_pairs = split_pairs(origin, config)
-    patch = max(config.patch, config.late_patch)
-    with tqdm(desc="decode", total=len(train_pairs), disable=None if progress else True, leave=False) as bar:
-        source = PatchSource(train_pairs, config.scale, patch, cache, progress=bar.update)
+    pairs, sets = find_pairs(origin.folder, config.scale), find_sets(origin, config)
+    refuse_mixing(run, Path(origin.folder), [pair for found in (pairs, *(sets or {}).values()) for pair in found])
+    patch, holdout = max(config.patch, config.late_patch), config.holdout if sets is None else 0
+    with tqdm(desc="decode", total=len(pairs), disable=None if progress else True, leave=False) as bar:
+        source = PatchSource(pairs, config.scale, patch, cache, bar.update, sieve, holdout)
     if origin.digest not in (None, source.digest):
-        raise DataError(f"the pictures in {origin.folder} are not those that this run began with; name those")
-    valid = read_sets(valid_pairs, config.scale)
-    return source, valid, dataclasses.replace(origin, digest=source.digest)
+        new = f": {listing(new)}; mend them, or name those" if (new := sieve.new(TRAINING)) else "; name those"
+        raise DataError(f"the pictures in {origin.folder} are not those that this run began with{new}")
+    valid = read_sets(sets, source, origin, config, sieve)
+    return source, valid, dataclasses.replace(origin, digest=source.digest, left_out=sieve.left_out())
 
 
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:

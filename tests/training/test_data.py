@@ -82,7 +82,7 @@ def test_all_eight_turns_and_all_pictures_occur(tmp_path, rng):
 
 def test_small_pictures_are_left_out_with_a_warning(photographs, tmp_path):
     Image.new("RGB", (20, 200)).save(photographs / "small.png")
-    with pytest.warns(UserWarning, match="1 pictures are smaller than a patch"):
+    with pytest.warns(UserWarning, match=r"^1 picture is left out: small.png is smaller than a patch of 32x32 pixels$"):
         source = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache")
     assert len(source.entries) == 5
 
@@ -90,3 +90,35 @@ def test_small_pictures_are_left_out_with_a_warning(photographs, tmp_path):
 def test_no_picture_large_enough(photographs, tmp_path):
     with pytest.raises(DataError, match="no picture is as large as a patch of 400x400 pixels"):
         PatchSource(find_pairs(photographs, 4), 4, 100, tmp_path / "cache")
+
+
+def names(found):
+    return [pair.name for pair, _ in found]
+
+
+def test_a_held_out_picture_is_not_trained_on(photographs, tmp_path):
+    for n in range(5, 30):
+        Image.new("RGB", (40, 40), (n, n, n)).save(photographs / f"{n:02}.png")
+    every = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache")
+    source = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", holdout=2)
+    assert len(source.held) == 2
+    assert len(source.entries) == 28
+    assert not {entry for _, entry in source.held} & set(source.entries)
+    assert {entry for _, entry in source.held} | set(source.entries) == set(every.entries)
+
+
+def test_whoever_removes_what_cannot_be_used_changes_nothing(photographs, tmp_path):
+    for n in range(5, 30):
+        Image.new("RGB", (40, 40), (n, n, n)).save(photographs / f"{n:02}.png")
+    bad = [photographs / f"{n:02}a.png" for n in (3, 11, 29)]
+    for path in bad:
+        path.write_text("no picture")
+    with pytest.warns(
+        UserWarning, match="^3 pictures are left out: 03a.png is not a picture that can be read; 11a.png"
+    ):
+        source = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", holdout=2)
+    for path in bad:
+        path.unlink()
+    again = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", holdout=2)
+    assert again.digest == source.digest
+    assert names(again.held) == names(source.held)

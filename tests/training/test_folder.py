@@ -1,7 +1,8 @@
 import pytest
 
+from npbsrn.datasets import Pair
 from npbsrn.errors import DataError, UsageError
-from npbsrn.training.folder import check_folder, checkpoints, own_folder
+from npbsrn.training.folder import check_folder, checkpoints, own_folder, refuse_mixing
 
 
 def test_a_folder_is_made_and_kept_to_oneself(tmp_path):
@@ -47,3 +48,38 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot write to .*run; choose another output folder"):
         check_folder(tmp_path / "file/run", begun=False)
+
+
+@pytest.mark.parametrize("name", ["pictures/baby.png", "curves.png"])
+def test_pictures_that_are_not_a_runs_are_not_overwritten(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(
+        UsageError, match=r"\.png is there already and may be overwritten; choose another output folder"
+    ):
+        check_folder(tmp_path, begun=False)
+    for own in ("config.json", "metrics.csv"):  # what is left of a run whose checkpoints were removed
+        (tmp_path / own).touch()
+    check_folder(tmp_path, begun=False)
+
+
+@pytest.mark.parametrize(
+    ("folder", "run", "picture", "refused"),
+    [
+        ("data", "run", "data/a.png", False),
+        ("data", "data/run", "data/a.png", False),
+        ("data", "data/run", "data/run/a.png", True),
+        ("data", "data", "data/a.png", True),
+        ("data", ".", "data/a.png", False),
+        ("pictures", ".", "pictures/a.png", True),
+        ("data", "run", "run/pictures/a.png", True),  # to be judged on
+    ],
+)
+def test_a_runs_pictures_do_not_come_among_the_data(tmp_path, folder, run, picture, refused):
+    pairs = [Pair("b", tmp_path / "b.png"), Pair("a", tmp_path / "b.png", tmp_path / picture)]
+    if refused:
+        with pytest.raises(UsageError, match="where the run's own pictures go; choose another output folder"):
+            refuse_mixing(tmp_path / run, tmp_path / folder, pairs)
+    else:
+        refuse_mixing(tmp_path / run, tmp_path / folder, pairs)

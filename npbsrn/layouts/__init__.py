@@ -1,0 +1,1 @@
+"""Layouts of data sets: what names say, which pictures belong together."""
