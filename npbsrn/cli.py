@@ -1,6 +1,7 @@
 """The command line: ``npbsrn upscale | train | compact | eval | info | pack | warmup | bench``.
 
-Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 130, interrupted.
+Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 and the signal's number, interrupted: 130 by
+Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         say(f"interrupted{interrupt}")
-        return 130
+        return 128 + getattr(interrupt, "number", signal.SIGINT)
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

@@ -1,14 +1,16 @@
 """Files written whole or not at all, and locks."""
 
+import errno
 import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from npbsrn.errors import NpbsrnError, UsageError
+from npbsrn.interrupts import ENDING, UNFINISHED
 
 
 def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
@@ -20,35 +22,62 @@ def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path | str | os.PathLike[str], replace: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], replace: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an error.
 
     The content is flushed to the disk before the rename, so that after a crash `path` holds either its
-    old content or the new one. After an error, a full disk included, the temporary file is removed.
+    old content or the new one. After an error, a full disk and an interrupt included, the temporary file is removed.
 
     Parameters
     ----------
     path : path
         The file to write; its folder must exist.
+    replace : bool
+        Whether a file that is there by then is replaced.
 
     Yields
     ------
     file : binary file, open for writing
+
+    Raises
+    ------
+    FileExistsError
+        Without `replace`, behind the block, if there is a file. Of several that write at once one wins.
     """
     path = Path(path).resolve()  # a link stays, and the file behind it is replaced
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
+        with ENDING:
+            UNFINISHED.add(str(temporary))
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if not replace and path.exists():
-            raise FileExistsError(path)
-        os.replace(temporary, path)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            _place(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+    finally:
+        UNFINISHED.discard(str(temporary))
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Rename a file to a name that nobody has; a link is made where that can be, as it never replaces a file."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+    except (OSError, NotImplementedError, AttributeError):  # a file system or a system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(temporary, path)
+    else:
+        temporary.unlink()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import npbsrn
 ROOT = Path(npbsrn.__file__).parent
 # From the ground up; modules of one floor do not import each other, but within one folder they may.
 FLOORS = [
-    ["errors"],
+    ["errors", "interrupts"],
     ["files", "threads", "arrays", "memory", "run_files"],
     ["resize", "params", "kernels", "samples"],
     ["images", "metrics", "ops", "layouts"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from numba import njit
 
+from npbsrn.files import atomic_write
 from npbsrn.kernels.cpu import chosen_kernel
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
@@ -61,6 +62,7 @@ def _harden(kept: Any) -> None:
             _warn_once()
 
     kept._load_index, kept._load_data, kept.save = index, data, keep
+    kept._open_for_write = atomic_write  # Numba's own leaves a temporary file behind an interrupt
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -28,6 +28,10 @@ class State:
         PSNR of the last validation, in dB.
     seconds : float
         Time spent in training so far.
+    judged : int
+        The step of the last validation.
+    losses : (float, int)
+        Sum and number of the losses since then.
     """
 
     params: Vector
@@ -38,6 +42,8 @@ class State:
     best: float = float("-inf")
     psnr: float | None = None
     seconds: float = 0.0
+    judged: int = 0
+    losses: tuple[float, int] = (0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ def save_checkpoint(path: Path, state: State, config: TrainConfig, origin: Origi
         "best": state.best if state.best > float("-inf") else None,
         "psnr": state.psnr,
         "seconds": state.seconds,
+        "judged": state.judged,
+        "losses": state.losses,
     }
     save_arrays(path, arrays, card, compress)
 
@@ -114,12 +122,15 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
         network = make_network(config.network)
         config = replace(config, network=network.config)  # options that are younger than the file have their defaults
         best = float("-inf") if card["best"] is None else float(card["best"])
+        loss, count = card.get("losses", (0.0, 0))
         state = State(
             **{group: Vector(a) for group, a in groups.items()},
             step=int(card["step"]),
             best=best,
             psnr=card["psnr"],
             seconds=float(card["seconds"]),
+            judged=int(card.get("judged", card["step"])),  # early checkpoints were written behind the validation
+            losses=(float(loss), int(count)),
         )
         origin = Origin(**card["origin"])
     except (KeyError, TypeError, ValueError) as error:

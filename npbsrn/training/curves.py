@@ -4,6 +4,8 @@ import csv
 from importlib.util import find_spec
 from pathlib import Path
 
+from npbsrn.files import atomic_write
+
 
 def draw_curves(metrics: Path, picture: Path) -> bool:
     """Draw training loss and validation PSNR over the steps.
@@ -39,5 +41,6 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
         lower.legend()
     lower.set_ylabel("validation PSNR on Y, dB")
     lower.set_xlabel("step")
-    figure.savefig(picture)
+    with atomic_write(picture) as file:
+        figure.savefig(file, format="png")
     return True

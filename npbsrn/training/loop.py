@@ -1,12 +1,11 @@
 """The training loop: batch, step, and again, with validation and checkpoints in between."""
 
 import dataclasses
-import signal
-import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from npbsrn.engines import engine_of
 from npbsrn.errors import TrainingDivergedError
 from npbsrn.inference import Runnable, run_uint8
+from npbsrn.interrupts import Deferral, deferred
 from npbsrn.metrics import compare
 from npbsrn.models import Model
 from npbsrn.networks import Network
@@ -31,6 +31,12 @@ from npbsrn.training.validation import ValidationSet
 Array = np.ndarray[Any, Any]
 
 SHOWN = 3  # pictures of a validation set that are kept
+
+# What is said of interrupts.
+WAITS = "interrupted; the state is saved behind this step, another interrupt ends at once"
+SAVED = "; the state is saved, --resume goes on"
+BEGUN = "; --resume goes on"
+LAST = "; --resume goes on from the last checkpoint"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,32 +65,62 @@ class Run:
 
     def go(self, state: State) -> Model:
         """Train from `state` to the last step; returns the averaged weights."""
-        config = self.config
-        losses: list[float] = []
+        self.records.begin_metrics(state.judged)
         if state.step == 0:
             self.records.checkpoint(state)  # so that a run that is killed early can be resumed, too
-        with _deferred_interrupt() as interrupted, quiet_blas(), self._bar(state) as bar, self._batches(state) as ahead:
-            while state.step < config.steps:
-                state, loss = self._timed_step(state, ahead)
-                losses.append(loss)
-                bar.update()
-                bar.set_postfix_str(self._words(state, losses, bar))
-                last, stop = state.step == config.steps, interrupted.is_set()
-                judge = last or state.step % config.validate_every == 0
-                save = last or stop or state.step % config.checkpoint_every == 0
-                if judge or save:
-                    self._refuse_infinite(state, *state.params.values())
-                if judge:
-                    state = self._validate(state, float(np.mean(losses)))
-                    losses.clear()
-                if save:
-                    self.records.checkpoint(state)
-                if stop and not last:
-                    raise KeyboardInterrupt("; the state is saved, --resume goes on")
-        model = self.model(state)
-        self.records.weights("weights.npz", model)
-        self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")
+        with deferred(WAITS, LAST) as interrupt:
+            with quiet_blas(), self._bar(state) as bar, self._batches(state) as ahead:
+                state = self._steps(state, interrupt, bar, ahead)
+            with interrupt.at_once(SAVED):
+                model = self.model(state)
+                self.records.weights("weights.npz", model)
+                self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")
         return model
+
+    def _steps(
+        self, state: State, interrupt: Deferral, bar: "tqdm[Any]", ahead: Iterator[tuple[Array, Array]]
+    ) -> State:
+        """All steps that are left. What can be lost is saved before anything that takes long."""
+        config, saved = self.config, state.step
+        losses: deque[float] = deque(maxlen=100)
+        compiled: set[int] = set()  # sizes of patches that have been trained on: a new one may need other kernels
+        if self._is_due(state):  # the run was interrupted while it was judged
+            state = self._judged(state, interrupt)
+        while state.step < config.steps:
+            patch = config.patch_at(state.step)
+            if patch not in compiled and saved < state.step:
+                self._save(state)
+                saved = state.step
+            with nullcontext() if patch in compiled else interrupt.at_once(SAVED if compiled else BEGUN):
+                state, loss = self._timed_step(state, ahead)
+            compiled.add(patch)
+            losses.append(loss)
+            bar.update()
+            bar.set_postfix_str(self._words(state, losses, bar))
+            due = self._is_due(state)
+            if due or state.step % config.checkpoint_every == 0 or interrupt.number is not None:
+                self._save(state)
+                saved = state.step
+                interrupt.check(SAVED)
+            if due:
+                state = self._judged(state, interrupt)
+        return state
+
+    def _is_due(self, state: State) -> bool:
+        """Whether the state is to be judged."""
+        config = self.config
+        return state.judged < state.step and (state.step == config.steps or state.step % config.validate_every == 0)
+
+    def _judged(self, state: State, interrupt: Deferral) -> State:
+        """A state that is saved, judged."""
+        with interrupt.at_once(SAVED):
+            state = self._validate(state)
+            self.records.checkpoint(state, again=True)
+        return state
+
+    def _save(self, state: State) -> None:
+        self._refuse_infinite(state, *state.params.values())
+        self.records.checkpoint(state)
 
     def model(self, state: State) -> Model:
         """The averaged weights with a card."""
@@ -126,7 +162,9 @@ class Run:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused right below
             new, loss = train_step(state, self.network, self.config, x, y, self.teacher)
         self._refuse_infinite(state, np.array(loss))
-        return dataclasses.replace(new, seconds=state.seconds + time.perf_counter() - start), loss
+        total, count = state.losses
+        seconds = state.seconds + time.perf_counter() - start
+        return dataclasses.replace(new, seconds=seconds, losses=(total + loss, count + 1)), loss
 
     def _refuse_infinite(self, state: State, *arrays: Array) -> None:
         if not all(np.all(np.isfinite(array)) for array in arrays):
@@ -136,17 +174,17 @@ class Run:
                 "last good checkpoint, if there was one"
             )
 
-    def _validate(self, state: State, loss: float) -> State:
+    def _validate(self, state: State) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
         model = engine_of(self.model(state), "auto")  # as `npbsrn.upscale` will run it
         scores = [self._judge(model, held) for held in self.valid]
         psnr = scores[0][0] if scores else None
         state = dataclasses.replace(state, psnr=psnr)
-        self.records.metrics(state, loss, scores)
+        self.records.metrics(state, scores)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
             self.records.weights("best.npz", self.model(state))
-        return state
+        return dataclasses.replace(state, judged=state.step, losses=(0.0, 0))
 
     def _judge(self, model: Runnable, held: ValidationSet) -> tuple[float, float]:
         """Mean PSNR and SSIM of a model on a set; some of the pictures are kept."""
@@ -165,31 +203,10 @@ class Run:
             dynamic_ncols=True, smoothing=0.05,
         )  # fmt: skip
 
-    def _words(self, state: State, losses: list[float], bar: "tqdm[Any]") -> str:
+    def _words(self, state: State, losses: "deque[float]", bar: "tqdm[Any]") -> str:
         steps_a_second = bar.format_dict["rate"] or 0.0
         best = "" if state.best == float("-inf") else f", best {state.best:.2f} dB"
         return (
-            f"loss {np.mean(losses[-100:]):.4f}, lr {self.config.rate_at(state.step - 1):.1e}, "
+            f"loss {np.mean(losses):.4f}, lr {self.config.rate_at(state.step - 1):.1e}, "
             f"{self.config.batch * steps_a_second:.0f} patches/s{best}"
         )
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into an event that the loop looks at between steps; the next ends at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handler(signum: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -37,7 +37,7 @@ class Records:
     config : TrainConfig
     origin : Origin
     step : int
-        Where the run starts; metrics of later steps, left by a run that was killed, are dropped.
+        Where the run starts.
     sets : list of str
         Names of the validation sets. The first one's figures are ``psnr`` and ``ssim``, those of any other ``NAME``
         ``psnr_NAME`` and ``ssim_NAME``.
@@ -50,13 +50,19 @@ class Records:
 
     def __init__(self, folder: Path, config: TrainConfig, origin: Origin, step: int, sets: list[str]) -> None:
         self.folder, self.config, self.origin, self.sets = folder, config, origin, sets
-        with self._writing():
-            with atomic_write(folder / CONFIG) as file:
-                file.write(json.dumps(dataclasses.asdict(config), indent=2).encode() + b"\n")
-            self._start_metrics(step)
+        with self._writing(), atomic_write(folder / CONFIG) as file:
+            file.write(json.dumps(dataclasses.asdict(config), indent=2).encode() + b"\n")
         self.log(f"begin at step {step} of {config.steps}")
 
-    def _start_metrics(self, step: int) -> None:
+    def begin_metrics(self, judged: int) -> None:
+        """Begin ``metrics.csv``, or go on with it behind the step that was judged last.
+
+        Lines of later steps, left by a run that was killed, are dropped.
+        """
+        with self._writing():
+            self._begin_metrics(judged)
+
+    def _begin_metrics(self, judged: int) -> None:
         path = self.folder / METRICS
         self.columns = [*COLUMNS, *(f"{figure}_{name}" for name in self.sets[1:] for figure in ("psnr", "ssim"))]
         text = io.StringIO(newline="")
@@ -65,7 +71,7 @@ class Records:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = csv.DictReader(file)
                 whole = (row for row in rows if None not in row.values())  # the last one may have been cut
-                kept = [row for row in whole if row.get("step", "").isdigit() and int(row["step"]) <= step]
+                kept = [row for row in whole if row.get("step", "").isdigit() and int(row["step"]) <= judged]
                 self.columns += [name for name in rows.fieldnames or () if name not in self.columns]
         table = self._table(text)
         table.writeheader()
@@ -76,18 +82,18 @@ class Records:
     def _table(self, file: TextIO) -> "csv.DictWriter[str]":
         return csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n")
 
-    def metrics(self, state: State, loss: float, scores: list[tuple[float, float]]) -> None:
+    def metrics(self, state: State, scores: list[tuple[float, float]]) -> None:
         """Add a line to ``metrics.csv`` and to the log, and draw the curves anew.
 
         Parameters
         ----------
         state : State
-        loss : float
-            Mean of the steps since the line before.
+            Of its losses the mean is shown.
         scores : list of (psnr, ssim)
             One a validation set.
         """
-        row = {"step": state.step, "loss": f"{loss:.6f}", "rate": f"{self.config.rate_at(state.step - 1):.3e}"}
+        loss, count = state.losses
+        row = {"step": state.step, "loss": f"{loss / count:.6f}", "rate": f"{self.config.rate_at(state.step - 1):.3e}"}
         row |= {"seconds": f"{state.seconds:.1f}"}
         words = [f"step {state.step}: loss {row['loss']}"]
         for n, (name, (psnr, ssim)) in enumerate(zip(self.sets, scores, strict=True)):
@@ -113,12 +119,15 @@ class Records:
             folder.mkdir(parents=True, exist_ok=True)
         write_picture(Picture(picture), folder / f"{Path(name).stem}.png")
 
-    def checkpoint(self, state: State) -> None:
-        """Write ``checkpoint.npz``; the one before it stays as ``checkpoint-previous.npz``."""
+    def checkpoint(self, state: State, again: bool = False) -> None:
+        """Write ``checkpoint.npz``.
+
+        The one before it stays as ``checkpoint-previous.npz``, unless it is of the same step, and is written `again`.
+        """
         newest, previous, fresh = (self.folder / name for name in (*CHECKPOINTS, FRESH))
         save_checkpoint(fresh, state, self.config, self.origin)
         with self._writing():  # whenever this is interrupted, a whole one is there
-            if newest.exists():
+            if newest.exists() and not again:
                 newest.replace(previous)
             fresh.replace(newest)
 

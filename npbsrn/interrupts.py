@@ -1,0 +1,168 @@
+"""Interrupts: Ctrl-C, SIGTERM and SIGHUP, answered within a second whatever the main thread does.
+
+Python runs a signal's handler in the main thread, between two of its own instructions: not before a kernel returns, nor
+before LLVM has compiled one. What an exception would do there is not sure either: libraries print it, or take it for
+a fault of their own. So the command line has a thread that hears of a signal at once, by the descriptor that Python
+writes to where the signal arrives. It removes what is half-written, says so, and ends the process. Only training asks
+it to wait (`deferred`).
+
+In a process that is not the command line's, nothing is changed but while a training runs.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+# A signal that was ignored before stays so: SIGHUP under nohup, SIGINT of a job in the background.
+SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+PATIENCE = 0.4  # seconds for a lock, and for words that nobody takes
+
+ENDING = threading.Lock()  # held while a file is begun, and for good by a process that ends
+UNFINISHED: set[str] = set()  # files that are not whole yet, to be removed when the process ends
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that came by a signal; its words follow "interrupted" in what is said."""
+
+    def __init__(self, words: str, number: int) -> None:
+        super().__init__(words)
+        self.number = number
+
+
+class Deferral:
+    """How a training answers: the first interrupt waits until it is asked for, the second ends at once.
+
+    Parameters
+    ----------
+    first : str
+        What to say to the first one.
+    again : str
+        The words of an interrupt that ends at once.
+    """
+
+    def __init__(self, first: str, again: str) -> None:
+        self.first, self.again = first, again
+        self.number: int | None = None  # of the signal that waits
+        self._at_once: str | None = None
+        self._lock = threading.RLock()  # a handler may come while its own thread holds it
+
+    def hear(self, number: int) -> str | None:
+        """Take a signal; returns the words with which to end now, or None where it waits."""
+        with self._lock:
+            if self._at_once is not None:
+                return self._at_once
+            if self.number is not None:
+                return self.again
+            self.number = number
+        _say(self.first)
+        return None
+
+    def check(self, words: str) -> None:
+        """Raise `Interrupted` with these words if a signal waits."""
+        if self.number is not None:
+            raise Interrupted(words, self.number)
+
+    @contextlib.contextmanager
+    def at_once(self, words: str) -> Iterator[None]:
+        """Let the first signal end at once, with these words, while the block runs."""
+        with self._lock:
+            self._at_once = words
+        try:
+            self.check(words)
+            yield
+        finally:
+            self._at_once = None
+
+
+_watching = False
+_deferral: Deferral | None = None  # of the training that the watcher asks
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Let a signal end the process, which must be the caller's own, while the block runs; behind it, quietly."""
+    global _watching
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    reading, writing = os.pipe()
+    if sys.platform != "win32":
+        os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    threading.Thread(target=_watch, args=(reading,), daemon=True).start()
+    for number in heeded:
+        signal.signal(number, lambda *_: None)  # so that Python takes it, and writes its number
+    _watching = True
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)  # no traceback while Python shuts down
+
+
+@contextlib.contextmanager
+def deferred(first: str, again: str) -> Iterator[Deferral]:
+    """Let the block look at interrupts when it can, see `Deferral`.
+
+    Where the process is not `watched`, they are heard by handlers, if this is the main thread, and not at all if it is
+    another.
+    """
+    global _deferral
+    deferral = Deferral(first, again)
+
+    def handler(number: int, frame: Any) -> None:
+        if (words := deferral.hear(number)) is not None:
+            raise Interrupted(words, number)
+
+    before: dict[int, Any] = {}
+    if _watching:
+        _deferral = deferral
+    elif threading.current_thread() is threading.main_thread():
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield deferral
+    finally:
+        _deferral = None
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _watch(reading: int) -> None:
+    while arrived := os.read(reading, 1):
+        if (number := arrived[0]) in SIGNALS:
+            deferral = _deferral
+            words = "" if deferral is None else deferral.hear(number)
+            if words is not None:
+                _end(number, words)
+
+
+def _end(number: int, words: str) -> None:
+    """Remove what is half-written, say so, and end the process, with the code that shells give to a signal."""
+    ENDING.acquire(timeout=PATIENCE)
+    for path in list(UNFINISHED):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    late = threading.Timer(PATIENCE, os._exit, [128 + number])  # for a pipe that is full, or a terminal that is gone
+    late.daemon = True
+    late.start()
+    try:
+        with _without_bars():  # which the main thread does not draw again
+            print(f"npbsrn: interrupted{words}", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            os._exit(128 + number)
+    finally:
+        os._exit(128 + number)
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError, ValueError, RuntimeError), _without_bars():  # a stream that is closed, or at work
+        print(f"npbsrn: {words}", file=sys.stderr, flush=True)
+
+
+def _without_bars() -> contextlib.AbstractContextManager[Any]:
+    """Context in which no progress bar stands on the terminal's line."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported: the main thread may be at that
+    return contextlib.nullcontext() if tqdm is None else tqdm.external_write_mode(file=sys.stderr)
