@@ -13,6 +13,7 @@ from tqdm import tqdm
 from npbsrn.batch import Batch, plan
 from npbsrn.errors import PictureError, TooLargeError, UsageError
 from npbsrn.files import atomic_write, check_folder_of
+from npbsrn.images.formats import FORMATS
 from npbsrn.models import is_packed, load
 from npbsrn.networks import NETWORKS, count_parameters, make_network
 
@@ -151,6 +152,8 @@ def run_eval(arguments: argparse.Namespace) -> None:
     from npbsrn.evaluation import evaluate
 
     if arguments.json and str(arguments.json) != "-":
+        if arguments.json.suffix.lower() in FORMATS:
+            raise UsageError(f"--json {arguments.json} is the name of a picture; name a .json file")
         check_folder_of(arguments.json, UsageError)
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 

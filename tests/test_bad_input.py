@@ -173,6 +173,7 @@ SHELL = {
     "eval zero": "have no partner",
     "eval photographs -s 1": "the scale must be one of 2, 3, 4, not 1",
     "eval photographs --json nowhere/r.json": "cannot write nowhere/r.json: there is no folder nowhere",
+    "eval photographs --json good.png": "good.png is the name of a picture; name a .json file",
     "info -m edsr": "there is no weight file edsr",
     "info -m cut.npz": "cut.npz is truncated",
     "info -m bsrn -s 8": "scale cannot be 8; choose among 2, 3, 4",
