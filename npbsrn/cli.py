@@ -24,7 +24,8 @@ from npbsrn.training.config import PRESETS
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can mend."""
     arguments = build_parser().parse_args(argv)
-    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
+    if not logging.root.handlers:
+        logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
