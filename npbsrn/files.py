@@ -54,10 +54,11 @@ def atomic_write(path: Path | str, replace: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            os.replace(temporary, path)
-        else:
-            _place(temporary, path)
+        with ENDING:
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _place(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
