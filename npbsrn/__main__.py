@@ -1,13 +1,16 @@
 """``npbsrn`` and ``python -m npbsrn``: the command line in a process of its own."""
 
+import signal
 import sys
-
-from npbsrn.interrupts import watched
 
 
 def main() -> int:
     """Run one command, and let a signal end it at any moment; returns its exit code."""
-    with watched():  # before anything is imported that takes time
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shows no traceback; the import below takes a moment
+    from npbsrn.interrupts import watched
+
+    with watched():
         from npbsrn import cli
 
         return cli.main()

@@ -54,10 +54,11 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True) -> Iterator
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            os.replace(temporary, path)
-        else:
-            _place(temporary, path)
+        with ENDING:
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _place(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from typing import Any
 SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
 PATIENCE = 0.4  # seconds for a lock, and for words that nobody takes
 
-ENDING = threading.Lock()  # held while a file is begun, and for good by a process that ends
+ENDING = threading.Lock()  # held while a file is begun or takes its place, and for good by a process that ends
 UNFINISHED: set[str] = set()  # files that are not whole yet, to be removed when the process ends
 
 

@@ -3,6 +3,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,3 +75,60 @@ def test_a_file_system_without_locks_is_usable(tmp_path, monkeypatch):
     monkeypatch.setattr("npbsrn.files._take", refuse)
     with lock(tmp_path / "lock", "taken"):
         assert (tmp_path / "lock").exists()
+
+
+def refuse_links(*_):
+    raise OSError(errno.EPERM, "no hard links here")
+
+
+@pytest.fixture(params=["links", "no links"])
+def links(request, monkeypatch):
+    if request.param == "no links":
+        monkeypatch.setattr(os, "link", refuse_links)
+    return request.param
+
+
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path, links):
+    path = tmp_path / "file"
+    with atomic_write(path, replace=False) as file:
+        file.write(b"first")
+    with pytest.raises(FileExistsError) as raised, atomic_write(path, replace=False) as file:
+        file.write(b"second")
+    assert (raised.value.filename, raised.value.strerror) == (str(path), os.strerror(errno.EEXIST))
+    assert path.read_bytes() == b"first"
+    assert path.stat().st_nlink == 1
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_that_comes_meanwhile_is_not_replaced_either(tmp_path, links):
+    path = tmp_path / "file"
+    with pytest.raises(FileExistsError), atomic_write(path, replace=False):
+        path.write_bytes(b"another's")
+    assert path.read_bytes() == b"another's"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_of_many_writers_at_once_one_wins(tmp_path):
+    path, start = tmp_path / "file", threading.Barrier(8)
+
+    def write(n):
+        try:
+            with atomic_write(path, replace=False) as file:
+                file.write(bytes([n]) * 1000)
+                start.wait()
+        except FileExistsError:
+            return None
+        return bytes([n]) * 1000
+
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            won = [content for content in pool.map(write, range(8)) if content is not None]
+        assert won == [path.read_bytes()]
+        assert os.listdir(tmp_path) == ["file"]
+        path.unlink()
+
+
+def test_a_name_that_cannot_be_written_is_said_as_it_is(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError), atomic_write(tmp_path / "file/x"):
+        pass

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,11 @@ ORIGIN = Origin("/pictures", ("/Set5", "/Set14"), "old.npz", "digest")
 
 
 def test_round_trip(tmp_path):
-    state = first_state(make_network(CONFIG.network), 0)
+    state = replace(first_state(make_network(CONFIG.network), 0), step=3, judged=2, losses=(0.1, 1))
     save_checkpoint(tmp_path / "c.npz", state, CONFIG, ORIGIN)
     again, config, origin = load_checkpoint(tmp_path / "c.npz")
-    assert (config, origin, again.step, again.best) == (CONFIG, ORIGIN, 0, float("-inf"))
+    assert (config, origin, again.step, again.best) == (CONFIG, ORIGIN, 3, float("-inf"))
+    assert (again.judged, again.losses) == (2, (0.1, 1))
     for group in GROUPS:
         before, after = getattr(state, group), getattr(again, group)
         assert before.keys() == after.keys()
@@ -32,6 +35,15 @@ def test_options_younger_than_a_checkpoint_have_their_defaults(tmp_path):
     del card["train"]["network"]["padding"], card["train"]["network"]["input_gain"]
     save_arrays(path, arrays, card, compress=False)
     assert load_checkpoint(path)[1] == CONFIG
+
+
+def test_early_checkpoints_were_judged(tmp_path):
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, replace(first_state(make_network(CONFIG.network), 0), step=3), CONFIG, ORIGIN)
+    arrays, card = load_arrays(path)
+    del card["judged"], card["losses"]
+    save_arrays(path, arrays, card, compress=False)
+    assert (load_checkpoint(path)[0].judged, load_checkpoint(path)[0].losses) == (3, (0.0, 0))
 
 
 @pytest.mark.parametrize(("written", "wanted"), [(None, ()), ("/Set5", ("/Set5",))])

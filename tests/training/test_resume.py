@@ -1,5 +1,8 @@
 import contextlib
 import json
+import os
+import signal
+import time
 import warnings
 
 import numpy as np
@@ -10,6 +13,7 @@ import npbsrn
 from npbsrn.errors import DataError, UsageError
 from npbsrn.params import load_arrays
 from npbsrn.training import loop
+from npbsrn.training.records import Records
 from tests.training.runs import arrays, interrupt_at, read_metrics, same
 
 
@@ -20,10 +24,49 @@ def test_ctrl_c_saves_and_resume_ends_bit_for_bit_the_same(train, tmp_path, monk
         interrupt_at(patch, at)
         with pytest.raises(KeyboardInterrupt):
             train("stopped")
-    assert load_arrays(tmp_path / "stopped/checkpoint.npz")[1]["step"] == at + 1
+    done = at + 1 if at else 0  # the first step of a process, which may have to compile, is not waited for
+    assert load_arrays(tmp_path / "stopped/checkpoint.npz")[1]["step"] == done
     npbsrn.train(None, 4, tmp_path / "stopped", resume=True, progress=False, cache=tmp_path / "cache")
     assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
     assert same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "stopped/weights.npz"))
+
+
+def figures(run):
+    """What ``metrics.csv`` says, without the seconds."""
+    return [{**row, "seconds": None} for row in read_metrics(run)]
+
+
+def go_on(run):
+    npbsrn.train(None, 4, run, resume=True, progress=False, cache=run.parent / "cache")
+
+
+@pytest.mark.parametrize("place", ["picture", "metrics", "weights", "checkpoint"])
+def test_an_interrupt_of_a_validation_ends_at_once_and_it_is_done_again(
+    train, photographs, tmp_path, monkeypatch, place
+):
+    options = {"validate_every": 3, "checkpoint_every": 5, "validation": photographs}  # judged at 3, 6 and 8
+    train("whole", **options)
+    inner, judging = getattr(Records, place), []
+
+    def interrupt(self, *args, **kwargs):
+        inner(self, *args, **kwargs)
+        if place != "checkpoint" or kwargs.get("again"):
+            judging.append(place)
+            if len(judging) == count:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+                pytest.fail("it went on")
+
+    for count in (1, 2):  # in the first validation, and in one of the run that goes on
+        judging.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, place, interrupt)
+            with pytest.raises(KeyboardInterrupt, match="; the state is saved, --resume goes on"):
+                train("stopped", **options) if count == 1 else go_on(tmp_path / "stopped")
+    go_on(tmp_path / "stopped")
+    for name in ("checkpoint.npz", "weights.npz", "best.npz"):
+        assert same(arrays(tmp_path / "whole" / name), arrays(tmp_path / "stopped" / name)), name
+    assert figures(tmp_path / "stopped") == figures(tmp_path / "whole")
 
 
 def test_resume_after_a_crash_between_checkpoints(train, tmp_path, monkeypatch):
@@ -100,7 +143,7 @@ def test_a_resumed_run_keeps_its_validation_folders_or_takes_others(train, photo
     npbsrn.train(**go_on, validation=second)
     rows = read_metrics(tmp_path / "run")
     assert [int(row["step"]) for row in rows] == list(range(1, 9))
-    assert [row["psnr_second, small"] != "" for row in rows] == [True] * 7 + [False]
+    assert [row["psnr_second, small"] != "" for row in rows] == [True] * 6 + [False] * 2  # 7 was not judged before
     mean = npbsrn.evaluate(tmp_path / "run", second, 4).mean
     assert float(rows[-1]["psnr"]) == pytest.approx(mean.psnr, abs=1e-4)
     assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["best"] == pytest.approx(mean.psnr)  # not the other folder's
@@ -219,3 +262,52 @@ def test_a_checkpoint_that_had_no_time_to_take_its_place_is_the_newest(train, tm
     (run / "checkpoint-previous.npz").write_bytes(b"damaged")
     npbsrn.train(output=run, resume=True, progress=False, cache=tmp_path / "cache")
     assert load_arrays(run / "checkpoint-new.npz")[1]["step"] == 8
+
+
+def test_metrics_do_not_depend_on_interrupts(train, tmp_path, monkeypatch):
+    train("whole")
+    for at in (2, 6):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, at)
+            with pytest.raises(KeyboardInterrupt):
+                train("stopped") if at == 2 else go_on(tmp_path / "stopped")
+    go_on(tmp_path / "stopped")
+    assert figures(tmp_path / "stopped") == figures(tmp_path / "whole")
+
+
+def test_two_interrupts_of_a_step_do_not_wait_for_it(train, tmp_path, monkeypatch):
+    inner = loop.train_step
+
+    def step(state, *args):
+        for _ in range(2 if state.step == 5 else 0):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        return inner(state, *args)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    with pytest.raises(KeyboardInterrupt, match="; --resume goes on from the last checkpoint"):
+        train()
+    assert load_arrays(tmp_path / "run/checkpoint.npz")[1]["step"] == 4
+
+
+def test_all_is_saved_before_a_size_of_patch_that_may_have_to_be_compiled(train, tmp_path, monkeypatch):
+    late = {"late_patch": 8, "late_from": 0.625, "checkpoint_every": 100, "validate_every": 100}  # from step 5 on
+    train("whole", **late)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt, match="; the state is saved, --resume goes on"):
+            train("stopped", **late)
+    assert load_arrays(tmp_path / "stopped/checkpoint.npz")[1]["step"] == 5
+    go_on(tmp_path / "stopped")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+
+
+def test_an_interrupt_behind_the_last_step_is_heeded_before_the_weights(train, tmp_path, monkeypatch):
+    train("whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 7)
+        with pytest.raises(KeyboardInterrupt, match="; the state is saved, --resume goes on"):
+            train("stopped")
+    assert not (tmp_path / "stopped/weights.npz").exists()
+    go_on(tmp_path / "stopped")
+    assert figures(tmp_path / "stopped") == figures(tmp_path / "whole")
