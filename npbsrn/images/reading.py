@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
+KIND, REDUCED = 254, 1  # tag of TIFF: what a picture is for, and the bit of a preview
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
 
 
@@ -53,7 +54,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
 
 
-def opened(file: BinaryIO) -> Image.Image:
+def opened(file: BinaryIO) -> Any:
     """Open a picture of a known kind by Pillow: of a file and not of a path, as what Pillow maps, it does not turn."""
     Image.init()
     return Image.open(file, formats=[name for name in OPENED if name in Image.OPEN])
@@ -87,10 +88,10 @@ def _refusals(path: Path) -> Iterator[None]:
         raise PictureError(f"{path} is damaged ({error}); get a good copy of it") from None
 
 
-def _load(image: Image.Image, name: object) -> None:
+def _load(image: Any, name: object) -> None:
     if getattr(image, "n_frames", 1) > 1:
         warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=4)
-    tiles: Any = getattr(image, "tile", ())
+    tiles = getattr(image, "tile", ())
     largest = [tile.args[1] for tile in tiles if image.format == "PPM" and isinstance(tile.args, tuple)]
     if image.mode == "RGB" and any(isinstance(value, int) and value > 255 for value in largest):
         _warn_shallow(name, "npbsrn reads no more of a PPM")
@@ -123,7 +124,9 @@ def _read_tiff(file: BinaryIO, path: Path) -> Picture:
         with opened(file) as image:
             exif = described(image, True, None).exif  # which Pillow keeps, and cannot read once the samples are there
             trusted, wide = _kind_of_tiff(image)
-            if trusted and not (wide and deep.available()):
+            if image.tag_v2.get(KIND, 0) & REDUCED:
+                raise PictureError(f"{path} holds a small preview first, as cameras' raw files do; develop it first")
+            if trusted and not (wide and deep.available() and image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC):
                 if wide:
                     _warn_shallow(path)
                 _load(image, path)

@@ -252,6 +252,18 @@ def test_white_may_be_zero_and_colour_multiplied_by_alpha(tmp_path):
     np.testing.assert_array_equal(picture.alpha, straight[:, :, 3])
 
 
+def test_deep_inks_come_out_in_eight_bits_and_it_is_said(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff(np.full((3, 4, 4), (65535, 0, 0, 0), np.uint16), photometric="separated"))
+    with pytest.warns(UserWarning, match="of which 8 come out"):
+        assert read_picture(tmp_path / "a.tif").colour[0, 0].tolist() == [0, 255, 255]
+
+
+def test_the_preview_of_a_raw_file_is_not_taken_for_the_picture(tmp_path):
+    (tmp_path / "a.nef").write_bytes(tiff(ramp((3, 4, 3), np.uint8), photometric="rgb", subfiletype=1))
+    with pytest.raises(PictureError, match="holds a small preview first, as cameras' raw files do"):
+        read_picture(tmp_path / "a.nef")
+
+
 def test_only_the_first_frame_is_taken_and_said(tmp_path, colour):
     frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]
     frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
