@@ -107,7 +107,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         name, content = data[at + 4 : at + 8], data[at + 8 : end - 4]
         critical = not name[0] & 32 or name == b"tRNS"
         if critical and struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(data[at + 4 : end - 4]):
-            raise ValueError(f"the sum of its {name.decode('latin-1')} is wrong")
+            raise ValueError(f"the sum of its {name.decode('ascii', 'replace')} is wrong")
         yield name, content, data[at:end]
         if name == b"IEND":
             return

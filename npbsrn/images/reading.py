@@ -85,7 +85,8 @@ def _refusals(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
     except Exception as error:  # decoders raise whatever damage provokes in them
-        raise PictureError(f"{path} is damaged ({error}); get a good copy of it") from None
+        reason = " ".join(str(error).split())
+        raise PictureError(f"{path} is damaged ({reason}); get a good copy of it") from None
 
 
 def _load(image: Any, name: object) -> None:
