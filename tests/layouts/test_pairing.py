@@ -87,6 +87,7 @@ NAMED = [
     ),
     ("LRbicx4/inputs/a.png:4 LRbicx4/target/a.png", "LRbicx4/target", "LRbicx4/target/a.png"),
     ("x4/a.png y/b.png", "x4", "x4/a.png"),
+    ("LR/photos/a.png", "LR/photos", "LR/photos/a.png"),  # LR may mean other things further up
     ("run/pictures/a.png run/checkpoint.npz", "run/pictures", "run/pictures/a.png"),
     (".hidden/a.png .hidden/b/.c/d.png", ".hidden", ".hidden/a.png"),
     ("GTmod12/a.png LRbicx4/a.png:4", "LRbicx4", None),
@@ -144,7 +145,8 @@ def test_a_folder_that_is_named_itself(folder, files, given, expected, monkeypat
         return
     assert found(folder, given) == [expected]
     monkeypatch.chdir(folder / given)
-    assert [pair.hr.name for pair in find_pairs(".", 4)] == [expected.split()[0].split("/")[-1]]
+    (pair,) = find_pairs(".", 4)
+    assert [path.name for path in (pair.hr, pair.lr) if path] == [word.split("/")[-1] for word in expected.split()]
 
 
 def test_a_low_folder_cannot_be_named_from_within(folder, monkeypatch):
