@@ -13,7 +13,7 @@ from npbsrn.images.formats import FORMATS
 from npbsrn.images.reading import read_rgb
 from npbsrn.layouts.names import folder_name
 from npbsrn.layouts.pairing import Pair as Pair
-from npbsrn.layouts.pairing import pair_up
+from npbsrn.layouts.pairing import pair_up, siblings
 from npbsrn.resize import resize
 from npbsrn.run_files import is_run
 
@@ -106,6 +106,8 @@ def _pictures_below(folder: Path, data: bool = False) -> list[Path]:
     """
 
     def say(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"the folder {folder} cannot be read ({error.strerror}); check its permissions")
         warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
 
     found: list[Path] = []
@@ -127,10 +129,8 @@ def _lr_beside(folder: Path) -> list[Path]:
     own = folder_name(folder.name)
     if own.role != "HR" or not own.strong or not own.rest:
         return []
-    siblings = (
-        (path, folder_name(path.name)) for path in folder.parent.iterdir() if path.is_dir() and path.name[0] != "."
-    )
-    return sorted(path for path, name in siblings if name.role == "LR" and name.strong and name.rest == own.rest)
+    named = ((path, folder_name(path.name)) for path in siblings(folder))
+    return sorted(path for path, name in named if name.role == "LR" and name.strong and name.rest == own.rest)
 
 
 def read_pair(pair: Pair, scale: int) -> tuple[Array, Array]:

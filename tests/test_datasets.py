@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,3 +110,36 @@ def test_pairs_that_do_not_fit_are_refused(tmp_path):
     put(tmp_path / "small/a.png", (3, 12))
     with pytest.raises(PictureError, match="12x3 pixels, too few for x4"):
         read_pair(find_pairs(tmp_path / "small", 4)[0], 4)
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    put(tmp_path / "photographs/a.png")
+    put(tmp_path / "photographs/lost+found/b.png")
+    inner, locked = os.scandir, tmp_path / "photographs/lost+found"
+
+    def scandir(path):
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return inner(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.warns(UserWarning, match=r"lost\+found cannot be read \(Permission denied\): left out"):
+        assert names(find_pairs(tmp_path / "photographs", 4)) == [("a.png", None)]
+    with pytest.raises(DataError, match=r"lost\+found cannot be read \(Permission denied\); check its permissions"):
+        find_pairs(locked, 4)
+
+
+def test_hidden_files_and_folders_are_left_out_unless_they_are_named(tmp_path):
+    for name in ("a.png", ".b.png", ".trash/c.png", "d/.trash/e.png"):
+        put(tmp_path / name)
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.png"]
+    assert [path.name for path in pictures_in(tmp_path / ".trash")] == ["c.png"]
+
+
+def test_results_of_runs_are_pictures_but_no_data(tmp_path):
+    for name in ("a.png", "run/pictures/b.png"):
+        put(tmp_path / name)
+    (tmp_path / "run/checkpoint.npz").touch()
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.png", "b.png"]
+    assert names(find_pairs(tmp_path, 4)) == [("a.png", None)]
+    assert names(find_pairs(tmp_path / "run/pictures", 4)) == [("b.png", None)]

@@ -27,7 +27,7 @@ STEM = re.compile(
     r"(?P<rest>.+?)"
     r"(?:[ ._-]SRF[ ._-](?P<srf>[2-9]))?(?:(?P<gap>[ ._-])?x(?P<before>[2-9]))?"
     rf"(?:[ ._-](?P<role>{_ROLE}))?(?:(?P<gap2>[ ._-])?x(?P<after>[2-9]))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 
 

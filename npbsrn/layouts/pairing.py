@@ -71,7 +71,7 @@ def _refuse_low(folder: Path) -> None:
     for place in (here, *list(here.parents)[:2]):
         own = folder_name(place.name)
         if own.role or own.bare:
-            both = has_counterpart(own, (folder_name(path.name) for path in _siblings(place)))
+            both = has_counterpart(own, (folder_name(path.name) for path in siblings(place)))
             if both or (own.strong and only_scales):
                 if own.role == "HR":
                     return
@@ -90,9 +90,10 @@ def _refuse_gaps(found: list[tuple[Item, Path | None]]) -> None:
             )
 
 
-def _siblings(folder: Path) -> list[Path]:
+def siblings(folder: Path) -> list[Path]:
+    """The folders beside a folder, hidden ones left out; none where they cannot be read."""
     try:
-        return [path for path in folder.parent.iterdir() if path.name != folder.name and path.is_dir()]
+        return [path for path in folder.parent.iterdir() if path != folder and path.name[0] != "." and path.is_dir()]
     except OSError:
         return []
 

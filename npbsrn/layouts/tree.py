@@ -127,8 +127,6 @@ class Tree:
                 key += own.rest
             elif not own.bare:
                 key.append(part)
-        if self.has("LR", parts) and not self.has("HR", parts) and role != "LR":
-            role = "HR"  # beside the folder of their LR partners
         return Place(role, deciding, scale, tuple(key), root) if role else Place(None, deciding, None, parts, parts)
 
     def item(self, path: Path) -> Item:

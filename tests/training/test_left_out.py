@@ -128,3 +128,19 @@ def test_a_picture_that_was_damaged_meanwhile_is_named(train, many, second, go_o
     refusal = r"are not those that this run began with: 3\.png is damaged \(.*\); mend them, or name those"
     with pytest.raises(DataError, match=refusal):
         go_on(tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("ignore:. picture")
+def test_another_validation_folder_begins_anew(train, many, second, go_on, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere" / second.name
+    other.mkdir(parents=True)
+    for path in second.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    cut(second / "0.png")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            train(validation=second)
+    go_on(tmp_path / "run", validation=other)
+    mean = npbsrn.evaluate(tmp_path / "run", other, 4).mean
+    assert float(read_metrics(tmp_path / "run")[-1]["psnr"]) == pytest.approx(mean.psnr, abs=1e-4)
