@@ -93,19 +93,26 @@ def _catches(pid: int, number: int) -> bool:
 def moments(folder: Path) -> dict[str, Moment]:
     """Moments at which something takes long, with their pictures in `folder`; results go to its ``out`` and ``run``."""
     out, run, cache, kept = (folder / name for name in ("out", "run", "cache", "kernels"))
-    for name, height, width in (("small", 40, 40), ("large", 3000, 4000), ("photographs/a", 900, 900)):
+    for name, height, width in (
+        ("small", 40, 40),
+        ("large", 3000, 4000),
+        ("middle", 1200, 1600),
+        ("photographs/a", 900, 900),
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         Image.fromarray(picture).save(folder / f"{name}.png", compress_level=1)
     out.mkdir()
-    small, large, photographs = (str(folder / name) for name in ("small.png", "large.png", "photographs"))
+    small, middle, large, photographs = (
+        str(folder / name) for name in ("small.png", "middle.png", "large.png", "photographs")
+    )
     compiled_anew = {"NUMBA_CACHE_DIR": str(kept)}
     caches = {"NPBSRN_CACHE": str(cache), "NPBSRN_NUM_THREADS": "1"}
     upscale = ["upscale", "-o", str(out / "out.png"), "--threads", "1", "-i"]
     train = ["train", photographs, "-o", str(run), "--quiet", "--set", "holdout=0", "--set", "validate_every=1000000"]
     validation = [*train[:-1], "validate_every=2", "--validation", str(folder / "validation")]
     (folder / "validation").mkdir()
-    (folder / "validation/large.png").symlink_to(large)
+    (folder / "validation/large.png").symlink_to(middle)
 
     def compiles() -> bool:
         return any(kept.rglob("*.nbi"))
@@ -119,7 +126,7 @@ def moments(folder: Path) -> dict[str, Moment]:
         "compiling": Moment([*upscale, small], compiles, 1.0, compiled_anew),
         "a large picture": Moment([*upscale, large], lambda: True, 4.0),
         "writing a large picture": Moment(
-            [*upscale, large, "-m", "bicubic"], lambda: any(out.glob(".*.tmp")), 0.2
+            [*upscale, middle, "-m", "bicubic"], lambda: any(out.glob(".*.tmp")), 0.2
         ),
         "compiling the first step": Moment(train, compiles, 1.0, caches | compiled_anew),
         "training": Moment([*train, "--set", "checkpoint_every=3"], is_saved, 0.1, caches),

@@ -33,6 +33,14 @@ def test_a_change_of_any_kernel_is_noticed():
     assert kept._source_stamp == jit.STAMP
 
 
+def test_an_interrupt_leaves_no_temporary_file(tmp_path):
+    from npbsrn.kernels import filters
+
+    with pytest.raises(KeyboardInterrupt), filters.filters_forward._cache._cache_file._open_for_write(tmp_path / "x"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_another_version_has_kept_is_not_even_read(tmp_path):
     """It may name what is no longer where it was."""
     assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
