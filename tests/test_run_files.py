@@ -31,7 +31,7 @@ def test_a_run_is_known_before_it_writes_a_picture(photographs, tmp_path, monkey
 
     seen = []
     monkeypatch.setattr(Records, "picture", lambda self, *_: seen.append(holds_run(self.folder)))
-    monkeypatch.setattr(Records, "checkpoint", lambda self, _: seen.append(holds_run(self.folder)))
+    monkeypatch.setattr(Records, "checkpoint", lambda self, *_, **__: seen.append(holds_run(self.folder)))
     npbsrn.train(photographs, 4, tmp_path / "run", validation=photographs, steps=1, cache=tmp_path / "cache", **TINY)
     assert len(seen) > 2
     assert all(seen)

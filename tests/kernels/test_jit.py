@@ -89,6 +89,7 @@ def test_a_full_disk_does_not_matter(monkeypatch):
         full.save("key", "kernel")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", ["+sse4.2", "+avx2,+fma,+bmi,+bmi2,+popcnt"])
 def test_lesser_cpus_give_the_same(tmp_path, features):
     if os.uname().machine != "x86_64":

@@ -94,6 +94,7 @@ for variant in ("x4", "x3 without activation"):
 AVX2 = "+avx2,+fma,+bmi,+bmi2,+popcnt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("features", "kernel"), [("+sse4.2", "portable"), (AVX2, "avx2"), (AVX2, "portable")])
 def test_lesser_cpus_count_the_same(tmp_path, features, kernel):
     """Without BITALG nibbles are looked up, and without AVX2 bits are counted by byte."""
