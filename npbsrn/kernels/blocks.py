@@ -12,7 +12,7 @@ from numba import types
 
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import atomic_add, load, store
-from npbsrn.kernels.simd import LANES, magnitude, select, splat, to_float
+from npbsrn.kernels.simd import LANES, divide, magnitude, select, splat, to_float
 from npbsrn.kernels.tables import WIDTH
 from npbsrn.threads import GIVEN_UP
 
@@ -165,4 +165,4 @@ def activate(x: Array, counts: Array, k: int, place: int, weights: Weights, out:
             a = select(y > ZERO, y, y * weights.slope[k - 1, c])
         store(out, c * LANES, a)
         e = e + (magnitude(a) if weights.statistic == ABS else a)
-    return splat(ONE) if weights.statistic == NONE else e * MEAN
+    return splat(ONE) if weights.statistic == NONE else divide(e, TAPS1)
