@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npbsrn
+from npbsrn.engines import engine_of_file
 from npbsrn.inference import run, run_uint8
 from npbsrn.packed import engine as module
 from npbsrn.packed.engine import Engine
@@ -38,7 +39,7 @@ def small_engine(variant="x2"):
 
 @lru_cache
 def packaged_engine(scale):
-    return Engine(fold(npbsrn.load(None, scale)))
+    return engine_of_file(None, scale, "packed")
 
 
 @pytest.mark.parametrize("base", ["bicubic", "none"])
@@ -50,6 +51,15 @@ def test_random_networks(base, config, height, width, seed):
     picture = smooth_picture(np.random.default_rng(seed), height, width) / np.float32(255)
     difference = abs(Engine(fold(model)).run(picture) - run(model, picture, model.scale))
     assert difference.max() < 2e-5
+
+
+@pytest.mark.parametrize("statistic", ["abs", "mean"])
+def test_a_picture_of_one_pixel(rng, statistic):
+    model = random_model(9, scale=2, blocks=3, width=48, binarizer={"statistic": statistic})
+    engine = Engine(fold(model))
+    for _ in range(20):
+        picture = rng.random((1, 1, 3), np.float32)
+        assert abs(engine.run(picture) - run(model, picture, 2)).max() < 1e-6
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
