@@ -23,7 +23,7 @@ SPINS = 2000  # some tens of microseconds
 SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 TAPS3, TAPS1 = np.float32(9 * WIDTH), np.float32(WIDTH)  # products in one output value
-MEAN = np.float32(1 / WIDTH)  # over the channels
+MEAN = np.float32(1 / WIDTH)  # over the channels, in the backward pass
 ABS, SIGNED, NONE = 0, 1, 2  # E of eq. 9: the mean of |A|, the mean of A, or 1
 
 

@@ -3,12 +3,10 @@ import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-import npbsrn
 from npbsrn.kernels import jit
 
 TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; from npbsrn.ops.conv import conv2d; "
@@ -43,7 +41,7 @@ def test_only_gradients_are_summed_in_any_order():
     """Whatever decides a sign has one order on every CPU."""
     loose = []
     for path in jit.SOURCES:
-        module = importlib.import_module(".".join(path.relative_to(Path(npbsrn.__file__).parents[1]).with_suffix("").parts))
+        module = importlib.import_module(f"npbsrn.{path.parent.name}.{path.stem}")
         loose += [
             name
             for name, value in vars(module).items()
@@ -79,6 +77,7 @@ def test_damaged_kernels_are_compiled_anew(tmp_path, suffix, size):
 
 def test_a_full_disk_does_not_matter(monkeypatch):
     """Where kernels cannot be kept they are used all the same, with a warning."""
+
     class Full:
         _source_stamp, _version = "", "0"
 
