@@ -195,18 +195,29 @@ def to_float(typing: Any, x: Any) -> Any:
     return f32x16(u16x16), lambda context, builder, signature, args: builder.uitofp(args[0], f32x16.vector)
 
 
-@intrinsic
-def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
-    """``x * y + z``, rounded once, on every CPU."""
+def _of_three(emit: Callable[..., Any]) -> Callable[..., Any]:
+    """Codegen of three arguments, each a vector or a scalar."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = [
             value if given == f32x16 else broadcast(builder, context.cast(builder, value, given, types.float32), f32x16)
             for value, given in zip(args, signature.args, strict=True)
         ]
-        return fused_multiply_add(builder, *vectors)
+        return emit(builder, *vectors)
 
-    return f32x16(x, y, z), codegen
+    return codegen
+
+
+@intrinsic
+def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once, on every CPU."""
+    return f32x16(x, y, z), _of_three(fused_multiply_add)
+
+
+@intrinsic
+def contracted(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once where the CPU has an instruction for it, else twice: for gradients alone."""
+    return f32x16(x, y, z), _of_three(multiply_add)
 
 
 @intrinsic
