@@ -11,7 +11,7 @@ from npbsrn.kernels import tables as look_up
 from npbsrn.kernels.blocks import ABS, MEAN, NONE, ONE, TWO, ZERO, Saved, Weights, activate, value
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
-from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
+from npbsrn.kernels.simd import LANES, contracted, magnitude, select, splat, total
 from npbsrn.kernels.tables import ROWS, TABLE, WIDTH, aligned
 
 Array = np.ndarray[Any, Any]
@@ -70,6 +70,12 @@ def take_totals(sums: Array, first: int, out: Array) -> None:
 
 
 @kernel(forceinline=True)
+def _add_product(out: Array, place: int, x: Any, y: Any) -> None:
+    """``out[place :+16] += x * y``."""
+    store(out, place, contracted(x, y, load(out, place)))
+
+
+@kernel(forceinline=True)
 def norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: Norm) -> None:
     """At 16 pixels, in place: the cotangent of BN's result becomes that of the sums which BN took in.
 
@@ -78,7 +84,7 @@ def norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: 
     for c in range(WIDTH):
         at = WIDTH * place + LANES * c
         normal = (load(values, at) - saved.mean[k, c]) * saved.inverse[k, c]
-        d = (load(dz, at) - norm.along_one[k, c] - normal * norm.along_y[k, c]) * norm.factor[k, c]
+        d = contracted(-normal, norm.along_y[k, c], load(dz, at) - norm.along_one[k, c]) * norm.factor[k, c]
         store(dz, at, d)
 
 
@@ -94,15 +100,15 @@ def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weig
         at, a = WIDTH * place + LANES * c, load(room.a, c * LANES)
         t2 = load(dt[2, s], at)
         ds = t2 * b2
-        dots2 = dots2 + t2 * a
+        dots2 = contracted(t2, a, dots2)
         if k < 2:
             t1 = load(dt[1, s], at)
-            ds = ds + t1 * b1
-            dots1 = dots1 + t1 * a
+            ds = contracted(t1, b1, ds)
+            dots1 = contracted(t1, a, dots1)
         if k < 1:
             t0 = load(dt[0, s], at)
-            ds = ds + t0 * b0
-            dots0 = dots0 + t0 * a
+            ds = contracted(t0, b0, ds)
+            dots0 = contracted(t0, a, dots0)
         store(room.ds, c * LANES, ds)
     look_up.add_to(room.betas, 0, dots0 * e)
     look_up.add_to(room.betas, LANES, dots1 * e)
@@ -115,8 +121,8 @@ def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weig
 def magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
     """``S = e a`` with ``e = mean_c f(a)``: ``da = e ds + f'(a) side``, where ``side = mean_c(ds a)``."""
     if statistic == ABS:
-        return e * ds + select(a > ZERO, side, select(a < ZERO, -side, splat(ZERO)))
-    return e * ds + side
+        return contracted(e, ds, select(a > ZERO, side, select(a < ZERO, -side, splat(ZERO))))
+    return contracted(e, ds, side)
 
 
 @kernel(forceinline=True)
@@ -128,7 +134,7 @@ def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights:
         y = products * weights.scale[conv, c]
         look_up.add_to(room.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
         d = select(y > ZERO, da, da * weights.slope[conv, c])
-    look_up.add_to(room.sums, c * LANES, d * products)
+    _add_product(room.sums, c * LANES, d, products)
     return d * weights.scale[conv, c]
 
 
@@ -160,11 +166,11 @@ def sign_back(
     for c in range(WIDTH):
         at = WIDTH * place + LANES * c
         d, normal = load(dz, at), (load(values, at) - saved.mean[conv, c]) * saved.inverse[conv, c]
-        z = magnitude(normal * weights.gain[conv, c] + weights.shift[conv, c])
+        z = magnitude(contracted(normal, weights.gain[conv, c], weights.shift[conv, c]))
         if ste == CLIP:
             d = select(z <= ONE, d, splat(ZERO))
         elif ste == BIREAL:
             d = select(z <= ONE, d * (TWO - z * TWO), splat(ZERO))
         store(dz, at, d)
-        look_up.add_to(room.normed, c * LANES, d * normal)
+        _add_product(room.normed, c * LANES, d, normal)
         look_up.add_to(room.normed, (WIDTH + c) * LANES, d)

@@ -12,7 +12,7 @@ from numba import types
 
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import atomic_add, load, store
-from npbsrn.kernels.simd import LANES, magnitude, select, splat, to_float
+from npbsrn.kernels.simd import LANES, divide, magnitude, select, splat, to_float
 from npbsrn.kernels.tables import WIDTH
 from npbsrn.threads import GIVEN_UP
 
@@ -23,7 +23,7 @@ SPINS = 2000  # some tens of microseconds
 SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 TAPS3, TAPS1 = np.float32(9 * WIDTH), np.float32(WIDTH)  # products in one output value
-MEAN = np.float32(1 / WIDTH)  # over the channels
+MEAN = np.float32(1 / WIDTH)  # over the channels, in the backward pass
 ABS, SIGNED, NONE = 0, 1, 2  # E of eq. 9: the mean of |A|, the mean of A, or 1
 
 
@@ -165,4 +165,4 @@ def activate(x: Array, counts: Array, k: int, place: int, weights: Weights, out:
             a = select(y > ZERO, y, y * weights.slope[k - 1, c])
         store(out, c * LANES, a)
         e = e + (magnitude(a) if weights.statistic == ABS else a)
-    return splat(ONE) if weights.statistic == NONE else e * MEAN
+    return splat(ONE) if weights.statistic == NONE else divide(e, TAPS1)

@@ -25,6 +25,11 @@ def has_avx512() -> bool:
     return "avx512f" in features()
 
 
+def has_fma() -> bool:
+    """A product and a sum in one instruction, rounded once: FMA3, AVX-512 and NEON have it."""
+    return bool({"fma", "avx512f", "neon"} & features())
+
+
 KERNELS = ("avx512", "avx2", "portable", "numpy")  # of the packed engine
 NEEDED = {"avx512": ("avx512bitalg", "AVX-512 BITALG"), "avx2": ("avx2", "AVX2")}
 

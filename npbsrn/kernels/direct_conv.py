@@ -15,15 +15,17 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from npbsrn.kernels.cpu import has_avx512
+from npbsrn.kernels.cpu import has_avx512, has_fma
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data
-from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
+from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, fused_multiply_add, multiply_add
 
 Array = np.ndarray[Any, Any]
 
 # What the registers hold: 32 of 512 bits, or half as many of half the size.
 OUTPUTS, MOST_ROWS, MOST_TAPS = (12, 2, 24) if has_avx512() else (6, 1, 6)
+# Inputs of the head, whose result decides signs: of so few each step is rounded once, also where that takes long.
+FEW = 0 if has_fma() else 3
 ZERO = ir.Constant(f32x16.vector, None)
 
 
@@ -32,7 +34,7 @@ def _slots(builder: Any, count: int) -> list[Any]:
     return [cgutils.alloca_once_value(builder, ZERO) for _ in range(count)]
 
 
-def _make_tile(size: int, rows: int) -> Callable[..., Any]:
+def _make_tile(size: int, rows: int, step_of: Callable[..., Any] = multiply_add) -> Callable[..., Any]:
     @intrinsic
     def tile(
         typing: Any, x: Any, place: Any, plane: Any, line: Any, channels: Any, w: Any, first: Any, y: Any, where: Any,
@@ -66,7 +68,7 @@ def _make_tile(size: int, rows: int) -> Callable[..., Any]:
                         value = broadcast(builder, builder.load(builder.gep(ws, [index])), f32x16)
                         for r in range(rows):
                             slot = sums[r * OUTPUTS + o]
-                            builder.store(multiply_add(builder, pixels[r], value, builder.load(slot)), slot)
+                            builder.store(step_of(builder, pixels[r], value, builder.load(slot)), slot)
             for r in range(rows):
                 for o in range(OUTPUTS):
                     offset = builder.add(builder.mul(step, ir.Constant(I64, o)), builder.mul(row, ir.Constant(I64, r)))
@@ -82,6 +84,7 @@ def _make_tile(size: int, rows: int) -> Callable[..., Any]:
 # Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
 # have another one in each process.
 _pair3, _single3, _pair5, _single5 = (_make_tile(size, rows) for size in (3, 5) for rows in (MOST_ROWS, 1))
+_exact3 = _make_tile(3, 1, fused_multiply_add)
 
 
 def blocked(w: Array) -> Array:
@@ -121,7 +124,9 @@ def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int
                     first = b * channels * size * size * OUTPUTS
                     where = (s * blocks + b) * OUTPUTS * pixels + top * width + left
                     both = top + MOST_ROWS <= end
-                    if size == 3 and both:
+                    if size == 3 and channels <= FEW:  # of a CPU whose registers hold one row
+                        _exact3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+                    elif size == 3 and both:
                         _pair3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
                     elif size == 3:
                         _single3(x, place, plane, line, channels, filters, first, out, where, pixels, width)

@@ -1,4 +1,8 @@
-"""Accumulated filters: sum, standardise, take signs; and back."""
+"""Accumulated filters: sum, standardise, take signs; and back.
+
+Forward, signs and scales must be the same on every CPU, or a network would be another one wherever it is folded: each
+operation rounds as it is written, and sums are made in float64 in the order of `total_by_halves`.
+"""
 
 from typing import Any
 
@@ -11,11 +15,31 @@ Array = np.ndarray[Any, Any]
 EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
 
 
-@kernel(fastmath=SUMS)
+@kernel(forceinline=True)
+def total_by_halves(values: Array, count: int) -> float:
+    """Sum of the first `count` values, which change, in the order of `npbsrn.ops.sums.total_by_halves`.
+
+    Parameters
+    ----------
+    values : (J,) float64
+    count : int
+        At least 1.
+    """
+    while count > 1:
+        half = (count + 1) // 2
+        for j in range(count - half):
+            values[j] += values[half + j]
+        count = half
+    return values[0]
+
+
+@kernel()
 def filters_forward(
     terms: tuple[Array, ...], alpha: Array, bits: Array, scale: Array, normal: Array, inverse: Array
 ) -> None:
     """``bits = sign(BN(sum_k alpha_k terms_k))``, ``scale = mean|terms_last|``, by rows.
+
+    Gives the bytes of `npbsrn.ops.filters.binary_filters_ref`.
 
     Parameters
     ----------
@@ -28,8 +52,8 @@ def filters_forward(
         Filled; ``inverse = 1 / sqrt(variance + eps)``.
     """
     outputs, size = bits.shape
-    count = np.float32(size)
-    last = len(terms) - 1
+    own = terms[len(terms) - 1]
+    wide = np.empty(size, np.float64)
     for o in range(outputs):
         row = normal[o]
         for k in range(len(terms)):
@@ -40,22 +64,20 @@ def filters_forward(
             else:
                 for j in range(size):
                     row[j] += term[j] * a
-        mean, magnitude = np.float32(0), np.float32(0)
-        own = terms[last][o]
         for j in range(size):
-            mean += row[j]
-            magnitude += abs(own[j])
-        mean /= count
-        variance = np.float32(0)
+            wide[j] = abs(own[o, j])
+        scale[o] = total_by_halves(wide, size) / size
         for j in range(size):
-            deviation = row[j] - mean
-            variance += deviation * deviation
-        inverse[o] = np.float32(1) / np.sqrt(variance / count + EPS)
-        scale[o] = magnitude / count
+            wide[j] = row[j]
+        mean = np.float32(total_by_halves(wide, size) / size)
         for j in range(size):
-            value = (row[j] - mean) * inverse[o]
-            row[j] = value
-            bits[o, j] = np.float32(1) if value >= 0 else np.float32(-1)
+            row[j] -= mean
+            wide[j] = row[j] * row[j]
+        variance = np.float32(total_by_halves(wide, size) / size)
+        inverse[o] = np.float32(1) / np.sqrt(variance + EPS)
+        for j in range(size):
+            row[j] *= inverse[o]
+            bits[o, j] = np.float32(1) if row[j] >= 0 else np.float32(-1)
 
 
 @kernel(fastmath=SUMS)
@@ -64,6 +86,8 @@ def filters_backward(
     down: Array, dalpha: Array,
 ) -> None:  # fmt: skip
     """Pull back `filters_forward`, the signs by the STE "identity".
+
+    These sums may be reordered: no sign of the step depends on them, and gradients differ in last bits by the CPU.
 
     Parameters
     ----------

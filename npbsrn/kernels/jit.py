@@ -18,7 +18,8 @@ PLACES = ("kernels", "packed")  # of the package, where kernels are
 SOURCES = sorted(path for place in PLACES for path in (Path(__file__).parents[1] / place).glob("*.py"))
 STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path in SOURCES)])).hexdigest()
 
-# Sums may be reordered, so that they can be done in vectors; everything else follows IEEE 754.
+# Sums may be reordered, so that they can be done in vectors, and give other last bits on another CPU: for gradients
+# alone, never where a sign of the forward pass depends on it (docs/architecture.md). All else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
 
 

@@ -17,6 +17,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from npbsrn.kernels.cpu import has_fma
+
 Emit = Callable[[Any, Any, Any], Any]  # (builder, x, y) -> value
 
 LANES = 16
@@ -64,9 +66,42 @@ def broadcast(builder: Any, value: Any, kind: Vector) -> Any:
 
 
 def multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    """``x * y + z`` of `f32x16`, by one instruction where the CPU has it."""
+    """``x * y + z`` of `f32x16`, by one instruction where the CPU has it: not for what decides a sign."""
     kind = ir.FunctionType(f32x16.vector, [f32x16.vector] * 3)
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fmuladd.v16f32"), [x, y, z])
+
+
+def fused_multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z`` of `f32x16`, rounded once, on every CPU."""
+    if not has_fma():  # where LLVM would call a function of the C library for each lane
+        return _in_float64(builder, x, y, z)
+    kind = ir.FunctionType(f32x16.vector, [f32x16.vector] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32"), [x, y, z])
+
+
+def _in_float64(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """The same by float64, in which the product is exact.
+
+    The sum is not. If it were rounded to the nearest float64 and then to float32, it could be rounded twice in one
+    direction; so of the two float64 around it that with an odd last bit is taken. What is left of the sum is known
+    from Knuth's TwoSum. See S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums", IEEE
+    Transactions on Computers, 2008.
+    """
+    wide, bits = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(I64, LANES)
+    one, none = ir.Constant(bits, [1] * LANES), ir.Constant(bits, None)
+    zero = ir.Constant(wide, None)
+    product = builder.fmul(*(builder.fpext(value, wide) for value in (x, y)))
+    term = builder.fpext(z, wide)
+    total = builder.fadd(product, term)
+    other = builder.fsub(total, product)
+    left = builder.fadd(builder.fsub(product, builder.fsub(total, other)), builder.fsub(term, other))
+    whole = builder.bitcast(total, bits)
+    even = builder.icmp_unsigned("==", builder.and_(whole, one), none)
+    inexact = builder.and_(builder.fcmp_ordered("!=", left, zero), even)
+    outwards = builder.xor(builder.fcmp_ordered(">", left, zero), builder.fcmp_ordered("<", total, zero))
+    step = builder.select(outwards, one, ir.Constant(bits, [-1] * LANES))
+    odd = builder.add(whole, builder.select(inexact, step, none))
+    return builder.fptrunc(builder.bitcast(odd, wide), f32x16.vector)
 
 
 def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Emit) -> None:
@@ -89,12 +124,8 @@ def _define(function: Any, kind: Vector, scalar: Any, result: Vector, emit: Emit
         lower_builtin(function, *pair)(lower)
 
 
-def _float_operation(name: str) -> Emit:
-    # "contract": a product and a sum may become one instruction
-    return lambda builder, x, y: getattr(builder, name)(x, y, flags=("contract",))
-
-
-def _whole_operation(name: str) -> Emit:
+def _operation(name: str) -> Emit:
+    # Without flags: LLVM may not make one operation of a product and a sum, which would round once where there is one.
     return lambda builder, x, y: getattr(builder, name)(x, y)
 
 
@@ -103,7 +134,7 @@ def _comparison(name: str, sign: str) -> Emit:
 
 
 for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _define(_function, f32x16, types.float32, f32x16, _float_operation(_name))
+    _define(_function, f32x16, types.float32, f32x16, _operation(_name))
 for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
     _define(_function, f32x16, types.float32, mask16, _comparison("fcmp_ordered", _sign))
 for _function, _name in (
@@ -115,7 +146,7 @@ for _function, _name in (
     (operator.lshift, "shl"),
     (operator.rshift, "lshr"),
 ):
-    _define(_function, u16x16, types.uint16, u16x16, _whole_operation(_name))
+    _define(_function, u16x16, types.uint16, u16x16, _operation(_name))
 
 
 @infer_global(operator.neg)
@@ -164,19 +195,29 @@ def to_float(typing: Any, x: Any) -> Any:
     return f32x16(u16x16), lambda context, builder, signature, args: builder.uitofp(args[0], f32x16.vector)
 
 
-@intrinsic
-def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
-    """``x * y + z``, rounded once, on every CPU."""
+def _of_three(emit: Callable[..., Any]) -> Callable[..., Any]:
+    """Codegen of three arguments, each a vector or a scalar."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vectors = [
             value if given == f32x16 else broadcast(builder, context.cast(builder, value, given, types.float32), f32x16)
             for value, given in zip(args, signature.args, strict=True)
         ]
-        kind = ir.FunctionType(f32x16.vector, [f32x16.vector] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32"), vectors)
+        return emit(builder, *vectors)
 
-    return f32x16(x, y, z), codegen
+    return codegen
+
+
+@intrinsic
+def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once, on every CPU."""
+    return f32x16(x, y, z), _of_three(fused_multiply_add)
+
+
+@intrinsic
+def contracted(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once where the CPU has an instruction for it, else twice: for gradients alone."""
+    return f32x16(x, y, z), _of_three(multiply_add)
 
 
 @intrinsic

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.sums import mean_over
+
 Array = np.ndarray[Any, Any]
 
 EPS = 1e-5
@@ -34,9 +36,9 @@ def standardize(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, C
     ----------
     S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015; Appendix of the same for the backward pass.
     """
-    mean = np.mean(x, axis=axes, keepdims=True)
+    mean = mean_over(x, axes)
     centred = x - mean
-    variance = np.mean(centred * centred, axis=axes, keepdims=True)
+    variance = mean_over(centred * centred, axes)
     inverse = 1 / np.sqrt(variance + EPS)
     y = centred * inverse
 

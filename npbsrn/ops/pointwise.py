@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.sums import mean_over
+
 Array = np.ndarray[Any, Any]
 
 
@@ -85,7 +87,7 @@ def mean_magnitude(w: Array) -> tuple[Array, Callable[[Array], Array]]:
     scale : (O,)
     pull : dscale -> dw; the derivative of |w| at 0 is 0
     """
-    scale = np.mean(np.abs(w), axis=(1, 2, 3))
+    scale = mean_over(np.abs(w), (1, 2, 3)).ravel()
 
     def pull(dscale: Array) -> Array:
         return np.sign(w) * (dscale / w[0].size)[:, None, None, None]
@@ -119,13 +121,24 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Arra
     if statistic == "none":
         return a, lambda dy: dy
     function, derivative = STATISTICS[statistic]
-    e = np.mean(function(a), axis=1, keepdims=True)
+    e = _mean_of_channels(function(a))
 
     def pull(dy: Array) -> Array:
         de = np.mean(dy * a, axis=1, keepdims=True)
         return e * dy + derivative(a) * de
 
     return e * a, pull
+
+
+def _mean_of_channels(x: Array) -> Array:
+    """(N, C, H, W) to (N, 1, H, W): the channels added one after another, then divided, as the kernels do it.
+
+    `numpy.mean` does the same but for a picture of one pixel.
+    """
+    total = np.zeros_like(x[:, :1])
+    for c in range(x.shape[1]):
+        total += x[:, c : c + 1]
+    return total / x.dtype.type(x.shape[1])
 
 
 def weighted_sum(terms: Sequence[Array], weights: Array) -> tuple[Array, Callable[[Array], tuple[list[Array], Array]]]:

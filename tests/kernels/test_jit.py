@@ -1,9 +1,13 @@
+import importlib
 import os
 import pickle
 import subprocess
 import sys
 
 import pytest
+from numba.core.dispatcher import Dispatcher
+
+from npbsrn.kernels import jit
 
 TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; from npbsrn.ops.conv import conv2d; "
 TINY += "x = np.ones((1, 1, 2, 2), np.float32); y, pull = conv2d(x, np.ones((1, 1, 3, 3), np.float32)); pull(y); "
@@ -27,7 +31,7 @@ def test_compiled_kernels_are_kept(tmp_path):
 
 
 def test_a_change_of_any_kernel_is_noticed():
-    from npbsrn.kernels import filters, jit
+    from npbsrn.kernels import filters
 
     kept = filters.filters_forward._cache._cache_file
     assert kept._source_stamp == jit.STAMP
@@ -39,6 +43,19 @@ def test_an_interrupt_leaves_no_temporary_file(tmp_path):
     with pytest.raises(KeyboardInterrupt), filters.filters_forward._cache._cache_file._open_for_write(tmp_path / "x"):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_gradients_are_summed_in_any_order():
+    """Whatever decides a sign has one order on every CPU."""
+    loose = []
+    for path in jit.SOURCES:
+        module = importlib.import_module(f"npbsrn.{path.parent.name}.{path.stem}")
+        loose += [
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, Dispatcher) and value.targetoptions.get("fastmath")
+        ]
+    assert loose == ["filters_backward"]
 
 
 def test_what_another_version_has_kept_is_not_even_read(tmp_path):
@@ -68,7 +85,6 @@ def test_damaged_kernels_are_compiled_anew(tmp_path, suffix, size):
 
 def test_a_full_disk_does_not_matter(monkeypatch):
     """Where kernels cannot be kept they are used all the same, with a warning."""
-    from npbsrn.kernels import jit
 
     class Full:
         _source_stamp, _version = "", "0"

@@ -1,11 +1,14 @@
 """Each vector operation against NumPy's, on 16 lanes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numba import njit
 
+from npbsrn.kernels import simd
 from npbsrn.kernels.memory import load, store
-from npbsrn.kernels.simd import magnitude, select, splat, to_float, total
+from npbsrn.kernels.simd import fused, magnitude, select, splat, to_float, total
 
 A = np.linspace(-3, 4, 16).astype(np.float32)
 B = np.linspace(2, -2, 16).astype(np.float32)
@@ -31,7 +34,7 @@ def test_floats():
     out = np.empty(128, np.float32)
     whole = floats(A, B, out)
     expected = [A + B, A - B, A * B, -A, abs(A), np.where(A < B, A, B), np.where(A >= 0, 1, -1), 2 * A + 1]
-    np.testing.assert_allclose(out.reshape(8, 16), np.stack(expected), rtol=1e-6)
+    np.testing.assert_array_equal(out.reshape(8, 16), np.stack(expected).astype(np.float32))
     assert whole == pytest.approx(A.sum(), rel=1e-6)
 
 
@@ -69,3 +72,41 @@ def test_places_are_elements_and_need_no_alignment(source, target):
     move(a, out, source, target)
     np.testing.assert_array_equal(out[target : target + 16], a[source : source + 16])
     assert np.count_nonzero(out) <= 16
+
+
+def awkward_terms(rng, count):
+    """x, y and z whose exact x * y + z lies near the middle of two float32, by less than a float64 can say, or not."""
+    x, y = ((1 + rng.integers(0, 2**11, count) / 2**11 + 2.0**-12).astype(np.float32) for _ in range(2))
+    z = (rng.choice([-1, 1], count) * 2.0 ** rng.integers(-120, 40, count)).astype(np.float32)
+    z[::5] = -x[::5] * y[::5]
+    z[::7] = rng.standard_normal(len(z[::7]))
+    return x * rng.choice(np.float32([-1, 1]), count), y, z
+
+
+def nearest(exact):
+    """The nearest float32 of a fraction, of two the even one."""
+    guess = np.float32(float(exact))
+    around = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
+    return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
+
+
+def accumulate(x, y, z, out, rounded):
+    for at in range(0, x.size, 16):
+        store(out, at, fused(load(x, at), load(y, at), load(z, at)))
+        store(rounded, at, load(x, at) * load(y, at) + load(z, at))
+
+
+@pytest.mark.parametrize("instruction", [True, False])
+def test_a_fused_sum_is_rounded_once_and_a_plain_one_twice(rng, monkeypatch, instruction):
+    """Also on CPUs without such an instruction."""
+    if not instruction:
+        monkeypatch.setattr(simd, "has_fma", lambda: False)
+    x, y, z = awkward_terms(rng, 4096)
+    out, rounded = np.empty_like(z), np.empty_like(z)
+    njit(accumulate)(x, y, z, out, rounded)
+    exact = [Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)) for a, b, c in zip(x, y, z, strict=True)]
+    expected = np.array([nearest(value) for value in exact], np.float32)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(rounded, x * y + z)
+    assert not np.array_equal(expected, rounded)
+    assert not np.array_equal(expected, (x.astype(np.float64) * y + z).astype(np.float32))

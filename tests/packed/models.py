@@ -4,6 +4,7 @@ import numpy as np
 
 from npbsrn.models import Model
 from npbsrn.networks import make_network
+from npbsrn.packed.fold import fold
 from npbsrn.params import leaves, nest
 from npbsrn.resize import resize
 
@@ -34,6 +35,22 @@ def random_model(seed, **config):
                 continue
         params[name] = new.astype(np.float32)
     return Model(network, nest(params))
+
+
+def put_on_threshold(model, x, statistic):
+    """Let the first binarization of a pixel hang on the last bit of E.
+
+    x is what the blocks take in at that pixel, (C,) float32. Each channel's shift becomes minus its rounded weighted
+    term, so that the sign is that of a rounding error.
+    """
+    e = np.float32(0)
+    for value in x:
+        e += abs(value) if statistic == "abs" else value
+    e /= np.float32(len(x))
+    own = model.params["body"]["hpb"]["1"]["1"]["conv1"]["binarizer"]
+    own["running_mean"][...] = 0
+    weight = fold(model).coefficients.weight[0, 0, 0]
+    own["shift"][...] = -(weight.astype(np.float64) * (e * x)).astype(np.float32)
 
 
 def smooth_picture(rng, height, width):

@@ -1,19 +1,26 @@
 """Folded coefficients against the layers that they stand for, convolution by convolution."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import npbsrn
 from npbsrn.binarizers import bam
 from npbsrn.blocks import long_range
 from npbsrn.errors import UsageError
 from npbsrn.models import Model
 from npbsrn.networks import make_network
 from npbsrn.ops.conv import conv2d_ref
+from npbsrn.packed.file import load_packed
 from npbsrn.packed.fold import ABS, fold
 from npbsrn.packed.plain import blocks_ref
 from npbsrn.params import digest, leaves
-from tests.packed.models import random_model
+from tests.packed.models import put_on_threshold, random_model
+from tests.packed.test_block import Case, run
+from tests.packed.test_file import contents
 from tests.strategies import packable_networks, seeds
 
 
@@ -84,6 +91,29 @@ def test_coefficients_stand_for_the_layers(config, seed):
     for b, (before, binarized, after) in enumerate(blocks):
         check_block(folded, b, before, binarized, after)
     np.testing.assert_array_equal(blocks_ref(x[0], folded.signs, folded.coefficients), blocks[-1][2])  # to the bit
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_folding_gives_the_shipped_arrays(scale):
+    """They were made elsewhere; on a CPU that sums in another order last bits of scales, or signs, would differ."""
+    here = fold(npbsrn.load(None, scale))
+    there = load_packed(Path(npbsrn.__file__).parent / "weights" / f"bsrn-x{scale}-packed.npz")
+    assert here.config == there.config
+    for own, shipped in zip(contents(here), contents(there), strict=True):
+        np.testing.assert_array_equal(own, shipped)
+
+
+@pytest.mark.parametrize("statistic", ["abs", "mean"])
+@settings(max_examples=10)
+@given(seeds, st.sampled_from([16, 48, 65]))
+def test_one_pixel(statistic, seed, width):
+    """Of one pixel NumPy's mean would add the channels in another order than of several."""
+    model = random_model(seed, scale=2, blocks=1, width=width, binarizer={"statistic": statistic})
+    x = np.random.default_rng(seed).standard_normal((1, width, 1, 1)).astype(np.float32)
+    put_on_threshold(model, x[0, :, 0, 0], statistic)
+    folded, expected = fold(model), apply_reference(model, x)[-1][2]
+    np.testing.assert_array_equal(blocks_ref(x[0], folded.signs, folded.coefficients), expected)
+    np.testing.assert_array_equal(run(Case(x[0], folded.signs, folded.coefficients)), expected)
 
 
 @settings(max_examples=25)

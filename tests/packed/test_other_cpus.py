@@ -1,0 +1,90 @@
+"""Packed files made elsewhere against the layers here: here, and held to lesser CPUs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npbsrn
+from npbsrn.datasets import find_pairs, read_pair
+from npbsrn.inference import run_uint8
+from npbsrn.packed.engine import Engine
+from npbsrn.packed.file import load_packed, save_packed
+from npbsrn.packed.fold import fold
+from npbsrn.params import load_arrays
+from tests.other_cpus import CPUS, run_held
+
+ROOT = Path(npbsrn.__file__).parents[1]
+SCALES = (2, 3, 4)
+HERE = "as it is"
+
+
+def shipped(scale):
+    return ROOT / "npbsrn" / "weights" / f"bsrn-x{scale}-packed.npz"
+
+
+def check_packing(folder):
+    """What is packed here is what was packed elsewhere, to the byte."""
+    for scale in SCALES:
+        path = Path(folder) / f"x{scale}.npz"
+        save_packed(path, fold(npbsrn.load(None, scale)))
+        (here, _), (there, _) = load_arrays(path), load_arrays(shipped(scale))
+        assert here.keys() == there.keys()
+        for name, value in there.items():
+            assert here[name].dtype == value.dtype
+            assert here[name].tobytes() == value.tobytes(), f"{name} of x{scale}"
+
+
+def check_pictures(pictures):
+    """All signs are the same, and all that differs is the order of sums in the tail."""
+    engines = {scale: Engine(load_packed(shipped(scale))) for scale in {scale for _, scale, _ in pictures}}
+    for name, scale, picture in pictures:
+        packed = engines[scale].run(picture).astype(np.int64)
+        difference = abs(packed - run_uint8(npbsrn.load(None, scale), picture, scale))
+        assert difference.max() <= 1, (name, scale)
+        assert np.mean(difference > 0) < 1e-3, (name, scale)
+
+
+def crops():
+    """Of the sample photograph, by sizes that are no multiple of anything."""
+    with Image.open(ROOT / "docs" / "images" / "coffee.png") as image:
+        coffee = np.asarray(image.convert("RGB"))
+    places = [(4, slice(100), slice(317)), (2, slice(50, 87), slice(111, 164)), (3, slice(101, 142), slice(7, 36))]
+    places += [(scale, slice(60, 73), slice(120, 121)) for scale in SCALES]
+    return [("coffee", scale, np.ascontiguousarray(coffee[rows, columns])) for scale, rows, columns in places]
+
+
+def set5(folder):
+    return [(pair.name, 4, read_pair(pair, 4)[0]) for pair in find_pairs(Path(folder) / "Set5", 4)]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where compiled kernels are kept between these tests, by CPU."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_every_cpu_packs_the_shipped_files(kept, tmp_path, cpu):
+    run_held(cpu, kept / cpu, f"from {__name__} import check_packing; check_packing({str(tmp_path)!r})")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", [HERE, *CPUS])
+def test_engine_and_layers_agree(kept, cpu):
+    if cpu == HERE:
+        check_pictures(crops())
+    else:
+        run_held(cpu, kept / cpu, f"from {__name__} import check_pictures, crops; check_pictures(crops())")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", [HERE, *CPUS])
+def test_engine_and_layers_agree_on_set5(kept, data, cpu):
+    if cpu == HERE:
+        check_pictures(set5(data))
+    else:
+        program = f"from {__name__} import check_pictures, set5; check_pictures(set5({str(data)!r}))"
+        run_held(cpu, kept / cpu, program)
