@@ -11,6 +11,12 @@ from npbsrn.datasets import pictures_in
 from npbsrn.errors import UsageError
 from npbsrn.images.formats import FORMATS, OPENED
 
+# Pictures of kinds that Pillow does not read, or not without a plug-in.
+OTHERS = {
+    ".heic", ".heif", ".jxl", ".exr", ".hdr", ".pfm",
+    ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -23,7 +29,7 @@ class Batch:
     existing : list of path
         Targets that are there already, and are left alone.
     others : list of path
-        Pictures of kinds that are not taken from folders.
+        What may be missed in the result: pictures of other kinds, links to folders, broken links.
     """
 
     jobs: list[tuple[Path, Path]]
@@ -83,6 +89,13 @@ def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
 
 
 def _others(folder: Path) -> list[Path]:
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} - FORMATS.keys()
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in known and path.is_file())
+    """What may be missed: pictures of kinds that are not taken from folders, links to folders, and broken links."""
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS
+
+    def is_other(path: Path) -> bool:
+        if path.suffix.lower() in FORMATS and not path.is_dir():
+            return not path.is_file()
+        return path.suffix.lower() in known if path.is_file() else path.is_symlink()
+
+    found = (path for path in folder.rglob("*") if is_other(path))
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from npbsrn.batch import Batch, plan
-from npbsrn.errors import PictureError, TooLargeError, UsageError
+from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
 from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.images.formats import FORMATS
 from npbsrn.models import is_packed, load
@@ -64,25 +64,27 @@ def run_upscale(arguments: argparse.Namespace) -> int:
 def _upscale_folder(batch: Batch, target: Path, enlarge: Callable[[Path, Path], object]) -> int:
     """Enlarge what is to be done; a picture that cannot be enlarged stops none of the others."""
     make_folder(target)
-    failed = 0
+    failed, there = 0, len(batch.existing)
     for picture, result in tqdm(batch.jobs, unit="picture", disable=len(batch.jobs) < 2 or None, leave=False):
         try:
             make_folder(result.parent)
             enlarge(picture, result)
+        except ExistsError:  # another process has written it meanwhile
+            there += 1
         except (PictureError, TooLargeError) as error:
             failed += 1
             words = error if isinstance(error, PictureError) else f"{picture}: {error}"
             tqdm.write(f"npbsrn: {words}", file=sys.stderr)
     if batch.others:
-        say(f"{len(batch.others)} pictures of other kinds are left out: {_names(batch.others)}")
-    there = len(batch.existing)
+        say(f"left out, as what is not taken from folders: {_names(batch.others)}")
+    done = len(batch.jobs) + len(batch.existing) - there - failed
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
     if failed and failed == len(batch.jobs):
         say(f"none of {failed} pictures could be enlarged{left}")
     elif failed:
         say(f"{failed} of {len(batch.jobs)} pictures could not be enlarged; the others are in {target}{left}")
     else:
-        print(f"{target}: {len(batch.jobs)} pictures{left}")
+        print(f"{target}: {done} picture{'' if done == 1 else 's'}{left}")
     return 2 if failed else 0
 
 

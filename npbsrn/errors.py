@@ -25,5 +25,9 @@ class TrainingDivergedError(NpbsrnError, ArithmeticError):
     """The loss is no longer a finite number."""
 
 
+class ExistsError(UsageError):
+    """A file to be written exists already, and is not to be replaced."""
+
+
 class TooLargeError(UsageError):
     """A picture does not fit into memory."""

@@ -22,7 +22,7 @@ def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], replace: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an error.
 
     The content is flushed to the disk before the rename, so that after a crash `path` holds either its
@@ -34,6 +34,8 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True) -> Iterator
         The file to write; its folder must exist.
     replace : bool
         Whether a file that is there by then is replaced.
+    follow : bool
+        Whether a link stays, and the file that it leads to is written; without, the file takes the link's place.
 
     Yields
     ------
@@ -44,7 +46,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True) -> Iterator
     FileExistsError
         Without `replace`, behind the block, if there is a file. Of several that write at once one wins.
     """
-    path = Path(path).resolve()  # a link stays, and the file behind it is replaced
+    path = Path(path).resolve() if follow else Path(path).absolute()
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         with ENDING:

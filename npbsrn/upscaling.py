@@ -1,5 +1,6 @@
 """Enlarge one picture, whatever form it comes in, and give back the same kind."""
 
+import os
 from dataclasses import replace
 from numbers import Integral
 from os import PathLike
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from npbsrn.engines import engine_of, engine_of_file
-from npbsrn.errors import PictureError, UsageError
+from npbsrn.errors import ExistsError, PictureError, UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
@@ -118,7 +119,9 @@ def upscale_file(
     Raises
     ------
     UsageError, PictureError, WeightsError
-        As `upscale`; and if `target` exists, is `source`, cannot be written, or cannot hold the picture.
+        As `upscale`; and if `target` is `source`, cannot be written, or cannot hold the picture.
+    ExistsError
+        If `target` exists and is not to be replaced.
 
     Warns
     -----
@@ -141,8 +144,8 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
     check_output(target)
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists already and is left alone; choose another file, or add --overwrite")
+    if os.path.lexists(target) and not overwrite:
+        raise ExistsError(f"{target} exists already and is left alone; choose another file, or add --overwrite")
 
 
 def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:

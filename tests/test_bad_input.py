@@ -103,7 +103,7 @@ SHELL = {
     "upscale -i nowhere -o out": "there is no file nowhere",
     "upscale -i cut.png -o out.png": "cut.png is damaged .*; get a good copy",
     "upscale -i text.png -o out.png": "text.png is not a picture that can be read; known formats are",
-    "upscale -i nothing.png -o out.png": "nothing.png is not a picture that can be read",
+    "upscale -i nothing.png -o out.png": "nothing.png is empty; get a good copy of it",
     "upscale -i good.png -o out.xyz": "cannot write out.xyz: choose a suffix",
     "upscale -i good.png -o nowhere/out.png": "there is no folder nowhere; make it first",
     "upscale -i good.png -o good.png": "good.png is the input itself; write to another file",

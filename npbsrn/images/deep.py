@@ -79,7 +79,7 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
     samples = samples.reshape(*samples.shape[:2], -1)[:, :, : channels + 1]
     if samples.ndim != 3 or samples.shape[2] < channels:
         raise PictureError(f"{name} holds no picture of grey or colours; convert it first")
-    samples = in_range(samples, name)
+    samples = _of_range(samples, int(page.bitspersample), name)
     if photometric == 0:
         samples[:, :, 0] = peak_of(samples.dtype) - samples[:, :, 0]
     if samples.shape[2] > channels and not (extra and extra[0] in (ASSOCIATED, UNASSOCIATED)):
@@ -116,6 +116,18 @@ def _divided(samples: Array) -> Array:
     alpha = samples[:, :, -1:].astype(np.float64)
     colour = to_samples(samples[:, :, :-1] / np.maximum(alpha, 1e-9) * (alpha > 0), samples.dtype)
     return np.concatenate([colour, samples[:, :, -1:]], axis=2)
+
+
+def _of_range(samples: Array, bits: int, name: object) -> Array:
+    """Samples of any depth as those of 8 or 16 bits, or as floats; see `in_range`."""
+    if samples.dtype.kind == "u" and bits < 16:
+        kind = np.uint8 if bits <= 8 else np.uint16
+        return to_samples(samples / (2**bits - 1), kind) if bits != 8 else samples
+    if samples.dtype.kind == "i" and bits <= 8:
+        raise PictureError(f"{name} holds signed numbers of {bits} bits, which are no picture's; convert it first")
+    if samples.dtype.kind in "iu" and samples.dtype != np.uint16:
+        warnings.warn(f"{name} holds whole numbers of no range of their own: 65535 is taken for white", stacklevel=6)
+    return in_range(samples, name)
 
 
 def in_range(samples: Array, name: object) -> Array:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.formats import FORMATS, OPENED
+from npbsrn.images.formats import OPENED
 from npbsrn.images.metadata import described
 from npbsrn.images.picture import Picture, split
 from npbsrn.samples import cast
@@ -41,8 +41,12 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         If the file holds several pictures, or 16 bits a channel of which 8 come out.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(f"{path} is a pipe or device; name a picture file")
     with _refusals(path), open(path, "rb") as file:
         header = file.read(HEADER)
+        if not header:
+            raise PictureError(f"{path} is empty; get a good copy of it")
         file.seek(0)
         if header.startswith(png.SIGNATURE):
             return _read_png(file.read(), path)
@@ -50,6 +54,8 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
             return _read_tiff(file, path)
         with opened(file) as image:
             _load(image, path)
+            if _depth_of(header) > 8 and image.mode in ("RGB", "RGBA"):
+                _warn_shallow(path, False)
             picture = from_pillow(image, name=path)
         return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
 
@@ -58,6 +64,16 @@ def opened(file: BinaryIO) -> Any:
     """Open a picture of a known kind by Pillow: of a file and not of a path, as what Pillow maps, it does not turn."""
     Image.init()
     return Image.open(file, formats=[name for name in OPENED if name in Image.OPEN])
+
+
+def _depth_of(header: bytes) -> int:
+    """Bits of a sample of an AVIF, JPEG 2000 or SGI file, as far as they show whether Pillow shortens them; else 8."""
+    if header.startswith(b"\x01\xda"):
+        return 8 * header[3]
+    if (at := header.find(b"av1C")) >= 0:
+        return 10 if int.from_bytes(header[at + 6 : at + 7], "big") & 0x40 else 8
+    at = header.find(b"\xff\x4f\xff\x51")  # JPEG 2000: start, and sizes; of components behind 40 bytes
+    return (header[at + 42] & 0x7F) + 1 if 0 <= at < len(header) - 42 else 8
 
 
 def _is_lossless(header: bytes) -> bool:
@@ -80,7 +96,7 @@ def _refusals(path: Path) -> Iterator[None]:
     except PermissionError:
         raise PictureError(f"{path} may not be read; check its permissions") from None
     except UnidentifiedImageError:
-        known = ", ".join(sorted({suffix[1:] for suffix in FORMATS}))
+        known = ", ".join(OPENED)
         raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
@@ -95,11 +111,12 @@ def _load(image: Any, name: object) -> None:
     tiles = getattr(image, "tile", ())
     largest = [tile.args[1] for tile in tiles if image.format == "PPM" and isinstance(tile.args, tuple)]
     if image.mode == "RGB" and any(isinstance(value, int) and value > 255 for value in largest):
-        _warn_shallow(name, "npbsrn reads no more of a PPM")
+        _warn_shallow(name, False)
     image.load()
 
 
-def _warn_shallow(name: object, cure: str = f"{deep.CURE} keeps all") -> None:
+def _warn_shallow(name: object, curable: bool) -> None:
+    cure = f"{deep.CURE} keeps all" if curable else "convert it to PNG or TIFF to keep more"
     warnings.warn(f"{name} holds more than 8 bits a channel, of which 8 come out; {cure}", stacklevel=5)
 
 
@@ -110,7 +127,7 @@ def _read_png(data: bytes, path: Path) -> Picture:
         if not (wide and deep.available()):
             _load(image, path)
             if wide:
-                _warn_shallow(path)
+                _warn_shallow(path, True)
             return from_pillow(image, facts, path)
         if getattr(image, "n_frames", 1) > 1:
             warnings.warn(f"{path} holds several pictures: only the first is taken", stacklevel=3)
@@ -127,10 +144,11 @@ def _read_tiff(file: BinaryIO, path: Path) -> Picture:
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{path} holds a small preview first, as cameras' raw files do; develop it first")
-            if trusted and not (wide and deep.available() and image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC):
-                if wide:
-                    _warn_shallow(path)
+            curable = image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC
+            if trusted and not (wide and deep.available() and curable):
                 _load(image, path)
+                if wide:
+                    _warn_shallow(path, curable)
                 return from_pillow(image, name=path)
     except UnidentifiedImageError:
         exif = None
@@ -146,14 +164,15 @@ def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
     """Whether Pillow reads such a TIFF right, and whether it drops bits of it.
 
     Not right are planes of other than 8 bits and planes of grey with alpha, of which noise comes out; signed, 32-bit
-    and floating samples, whose bytes are not swapped where they are compressed; and deep grey of which 0 is white.
+    and floating samples, whose bytes are not swapped where they are compressed; deep grey of which 0 is white; and
+    12 bits, which are taken for 16.
     """
     tags = image.tag_v2
     bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
     samples, planes = tags.get(SAMPLES, 1), tags.get(PLANAR, 1) == 2
     noise = planes and samples > 1 and (bits != {8} or samples < 3)
     negative = max(bits) > 8 and tags.get(PHOTOMETRIC, 1) == 0
-    trusted = kinds == {1} and max(bits) <= 16 and not noise and not negative
+    trusted = kinds == {1} and bits <= {1, 2, 4, 8, 16} and not noise and not negative
     return trusted, samples > 1 and max(bits) > 8
 
 
@@ -206,9 +225,10 @@ def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:
         return split(np.asarray(image.convert("LA")))
     if image.mode in ("1", "L"):
         samples = np.asarray(image.convert("L"))
-        key, depth = image.info.get("transparency"), facts.depth if facts else 8
-        # Pillow spreads samples of fewer bits over 0..255, but not what stands for transparent.
-        return split(samples, (key * 255 // (2**depth - 1),) if isinstance(key, int) else ())
+        key = image.info.get("transparency")
+        if facts and facts.transparent:  # Pillow spreads samples of fewer bits over 0..255, but not always the key
+            key = facts.transparent[0] * 255 // (2**facts.depth - 1)
+        return split(samples, (key,) if isinstance(key, int) else ())
     samples = deep.in_range(np.asarray(image), name)
     key = image.info.get("transparency")
     return split(samples, (key,) if isinstance(key, int) and samples.dtype == np.uint16 else ())

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from npbsrn.errors import PictureError
+from npbsrn.errors import ExistsError, PictureError
 from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
@@ -125,16 +125,18 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], replace: bool 
         As `fitted` gives it.
     path : path
     replace : bool
-        Whether a file that is there already is replaced.
+        Whether a file that is there already is replaced; a link is, and not the file that it leads to.
 
     Raises
     ------
     PictureError
-        If the file cannot be written, or is there and not to be replaced.
+        If the file cannot be written.
+    ExistsError
+        If it is there already and not to be replaced.
     """
     form = check_output(path)
     try:
-        with atomic_write(path, replace) as file:
+        with atomic_write(path, replace, follow=False) as file:
             if picture.colour.dtype == np.uint8 or (picture.grey and picture.alpha is None):
                 _image(picture).save(file, form.name, **_options(picture, form))
             elif form is PNG:
@@ -142,7 +144,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], replace: bool 
             else:
                 file.write(deep.write_tiff(picture))
     except FileExistsError:
-        raise PictureError(f"{path} has come into being meanwhile, and is left alone") from None
+        raise ExistsError(f"{path} exists already and is left alone; choose another file, or add --overwrite") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {path}: {reason}; nothing was left behind") from None

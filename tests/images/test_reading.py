@@ -1,4 +1,6 @@
 import itertools
+import os
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -67,10 +69,11 @@ def test_a_key_of_grey_becomes_alpha_of_grey(key):
     assert picture.alpha.tolist() == [[255 * (level != key) for level in (0, 200, 17)]]
 
 
+@pytest.mark.parametrize("place", [0, 1, -1])
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_a_key_is_a_sample_of_the_files_depth(tmp_path, depth):
+def test_a_key_is_a_sample_of_the_files_depth(tmp_path, depth, place):
     levels = np.arange(2**depth)[None] if depth < 16 else np.array([[0, 0x1234, 0x1235, 65535]])
-    key = int(levels[0, -2 if depth > 1 else 0])
+    key = int(levels[0, place])
     (tmp_path / "key.png").write_bytes(png(levels, depth, 0, (b"tRNS", key.to_bytes(2, "big"))))
     picture = read_picture(tmp_path / "key.png")
     peak = 65535 if depth == 16 else 255
@@ -172,6 +175,7 @@ def test_turning_is_what_the_standard_says(orientation, height, width):
     np.testing.assert_array_equal(picture.alpha, picture.colour)
 
 
+WHITE = "holds whole numbers of no range of their own: 65535 is taken for white"
 TIFFS = list(
     itertools.product(
         ["uint8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"], [1, 2, 3, 4],
@@ -198,19 +202,44 @@ def test_every_kind_of_tiff_is_read_right(tmp_path, dtype, channels, planes, com
             **options,
         )
     )  # fmt: skip
-    picture = read_picture(tmp_path / "a.tif")
+    with nullcontext() if dtype.kind == "f" or dtype in ("uint8", "uint16") else pytest.warns(UserWarning, match=WHITE):
+        picture = read_picture(tmp_path / "a.tif")
     kind = np.float32 if dtype.kind == "f" else np.uint8 if dtype == np.uint8 else np.uint16
     assert picture.colour.dtype == kind
     np.testing.assert_array_equal(given_back(picture.samples()), samples.astype(kind))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 7, 9, 10, 12, 14])
+@pytest.mark.parametrize("kind", ["minisblack", "miniswhite", "rgb"])
+def test_any_number_of_bits_is_spread_over_all_levels(tmp_path, bits, kind):
+    samples = np.random.default_rng(0).integers(0, 2**bits, (6, 8, 3) if kind == "rgb" else (6, 8), np.uint16)
+    data = samples.astype(bool) if bits == 1 else samples.astype(np.uint16 if bits > 8 else np.uint8)
+    if bits == 1 and kind == "rgb":
+        pytest.skip("there are no such pictures")
+    options = {"bitspersample": bits} if bits > 1 else {}
+    (tmp_path / "a.tif").write_bytes(tiff(data, photometric=kind, **options))
+    picture = read_picture(tmp_path / "a.tif")
+    peak = 65535 if bits > 8 else 255
+    exact = samples * (peak / (2**bits - 1))
+    assert picture.colour.dtype == (np.uint16 if bits > 8 else np.uint8)
+    assert np.abs(picture.colour - (peak - exact if kind == "miniswhite" else exact)).max() <= 0.51
+
+
+def test_twelve_bits_are_refused_without_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "a.tif").write_bytes(tiff(np.full((6, 8), 4095, np.uint16), photometric="minisblack", bitspersample=12))
+    monkeypatch.setattr("npbsrn.images.deep.available", lambda: False)
+    with pytest.raises(PictureError, match="needs more packages"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.filterwarnings("ignore:.*65535 is taken for white")
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
         (np.array([[0, 70000]], np.int32), "whole numbers from 0 to 70000; bring them into 0..65535"),
         (np.array([[0, 4000000000]], np.uint32), "whole numbers from 0 to 4000000000"),
         (np.array([[-1, 5]], np.int16), "whole numbers from -1 to 5"),
-        (np.array([[-1, 5]], np.int8), "whole numbers from -1 to 5"),
+        (np.array([[1, 5]], np.int8), "signed numbers of 8 bits, which are no picture's; convert it"),
         (np.array([[0, 1.5]], np.float32), r"floats from 0 to 1.5; divide them by their range, to 0..1"),
         (np.array([[0, np.nan]], np.float32), "floats from nan to nan"),
         (np.array([[0, 1j]], np.complex64), "holds complex64 numbers, which are no picture's; convert it"),
@@ -295,6 +324,38 @@ def test_the_orientation_that_imagemagick_keeps_in_a_text_is_applied(tmp_path, c
     text = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (len(data), data.hex().encode())
     (tmp_path / "a.png").write_bytes(png(colour, 8, 2, (b"tEXt", text)))
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), np.rot90(colour, -1))
+
+
+def test_deep_colours_that_pillow_shortens_are_said(tmp_path):
+    import imagecodecs
+
+    samples = ramp((40, 50, 3), np.uint16)
+    (tmp_path / "a.jp2").write_bytes(imagecodecs.jpeg2k_encode(samples, level=0))
+    height, width, _ = samples.shape
+    header = b"\x01\xda\0\2" + b"".join(v.to_bytes(2, "big") for v in (3, width, height, 3)) + bytes(500)
+    (tmp_path / "a.sgi").write_bytes(header + samples[::-1].transpose(2, 0, 1).astype(">u2").tobytes())
+    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(samples >> 6, bitspersample=10, level=99))
+    for name in ("a.jp2", "a.sgi", "a.avif"):
+        with pytest.warns(UserWarning, match="of which 8 come out; convert it to PNG or TIFF to keep more"):
+            assert read_picture(tmp_path / name).colour.shape == samples.shape
+        assert read_rgb(tmp_path / name).shape == samples.shape
+    Image.new("RGB", (20, 10)).save(tmp_path / "shallow.jp2")
+    Image.new("RGB", (20, 10)).save(tmp_path / "shallow.avif")
+    assert read_picture(tmp_path / "shallow.jp2").colour.shape == (10, 20, 3)
+    assert read_picture(tmp_path / "shallow.avif").colour.shape == (10, 20, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=r"is a pipe or device; name a picture file"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(PictureError, match="is empty; get a good copy"):
+        read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", [".xbm", ".eps"])

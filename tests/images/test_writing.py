@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from npbsrn.errors import PictureError
+from npbsrn.errors import ExistsError, PictureError
 from npbsrn.images.formats import FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
@@ -221,12 +222,24 @@ def test_a_full_disk_leaves_no_half_picture(tmp_path, monkeypatch):
 def test_a_file_that_is_there_is_replaced_only_if_told(tmp_path):
     (tmp_path / "a.png").write_text("mine")
     picture = Picture(ramp((2, 2, 3), np.uint8))
-    with pytest.raises(PictureError, match="has come into being meanwhile, and is left alone"):
+    with pytest.raises(ExistsError, match="exists already and is left alone"):
         write_picture(picture, tmp_path / "a.png", replace=False)
     assert (tmp_path / "a.png").read_text() == "mine"
     write_picture(picture, tmp_path / "a.png")
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), picture.colour)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "photograph.png").write_text("mine")
+    (tmp_path / "out.png").symlink_to(tmp_path / "photograph.png")
+    picture = Picture(ramp((2, 2, 3), np.uint8))
+    with pytest.raises(ExistsError):
+        write_picture(picture, tmp_path / "out.png", replace=False)
+    write_picture(picture, tmp_path / "out.png")
+    assert (tmp_path / "photograph.png").read_text() == "mine"
+    np.testing.assert_array_equal(read_rgb(tmp_path / "out.png"), picture.colour)
 
 
 @pytest.mark.parametrize(("shape", "mode"), [((3, 4), "L"), ((3, 4, 3), "RGB"), ((3, 4, 2), "LA"), ((3, 4, 4), "RGBA")])
