@@ -67,16 +67,20 @@ def plan(source: Path, target: Path, overwrite: bool) -> Batch:
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return _real(path).is_relative_to(_real(folder))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # which, unlike Path.resolve, goes on where links run in a circle
 
 
 def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
     """Look at files themselves: links lead to them by other names."""
-    originals = {picture.resolve(): picture for picture, _ in jobs}
+    originals = {_real(picture): picture for picture, _ in jobs}
     by_inode = {(at.st_dev, at.st_ino): picture for picture in originals for at in [picture.stat()] if at.st_ino}
     written: dict[Path, Path] = {}
     for picture, target in jobs:
-        real = target.resolve()
+        real = _real(target)
         at = real.stat() if real.exists() else None
         lost = originals.get(real) or (by_inode.get((at.st_dev, at.st_ino)) if at else None)
         if lost:

@@ -39,14 +39,12 @@ def say(message: object) -> None:
 
 def run_upscale(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
-    from npbsrn.upscaling import choose_model, refuse_target, upscale_file
+    from npbsrn.upscaling import choose_model, upscale_file
 
     source, target = arguments.input, arguments.output
     batch = plan(source, target, arguments.overwrite) if source.is_dir() else None
-    if not batch:
-        refuse_target(source, target, arguments.overwrite)
     tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
-    model = choose_model(arguments.model, arguments.scale, arguments.engine)
+    model = choose_model(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
 
     def enlarge(picture: Path, result: Path) -> tuple[int, int]:
         return upscale_file(

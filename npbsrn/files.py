@@ -46,7 +46,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
     FileExistsError
         Without `replace`, behind the block, if there is a file. Of several that write at once one wins.
     """
-    path = Path(path).resolve() if follow else Path(path).absolute()
+    path = Path(os.path.realpath(path)) if follow else Path(path).absolute()
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         with ENDING:

@@ -106,8 +106,8 @@ def watched() -> Iterator[None]:
 def deferred(first: str, again: str) -> Iterator[Deferral]:
     """Let the block look at interrupts when it can, see `Deferral`.
 
-    Where the process is not `watched`, they are heard by handlers, if this is the main thread, and not at all if it is
-    another.
+    Where the process is not `watched`, they are heard by handlers, but only in the main thread, and where the caller
+    has none of its own.
     """
     global _deferral
     deferral = Deferral(first, again)
@@ -120,7 +120,7 @@ def deferred(first: str, again: str) -> Iterator[Deferral]:
     if _watching:
         _deferral = deferral
     elif threading.current_thread() is threading.main_thread():
-        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        heeded = [n for n in SIGNALS if signal.getsignal(n) in (signal.SIG_DFL, signal.default_int_handler)]
         before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield deferral

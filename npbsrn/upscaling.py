@@ -24,6 +24,7 @@ Array = np.ndarray[Any, Any]
 Given = str | PathLike[str] | Image.Image | Array
 Source = Model | Engine | str | PathLike[str] | None
 
+BAND = 64  # rows
 SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
 ENGINES = ("auto", "packed", "reference")
 
@@ -128,9 +129,9 @@ def upscale_file(
     UserWarning
         If 8 bits a channel come out of more.
     """
+    refuse_target(Path(source), Path(target), overwrite)
     chosen = choose_model(model, scale, engine)
     how = _threads(threads), _tile(tile)
-    refuse_target(Path(source), Path(target), overwrite)
     picture = fitted(read_picture(source), target, scale)
     enlarged = enlarge(picture, scale, chosen, *how)
     write_picture(enlarged, target, overwrite)
@@ -163,18 +164,26 @@ def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, 
 
     if picture.alpha is None:
         return replace(picture, colour=_of_dtype(enlarged(picture.colour), picture))
-    clear = to_fractions(picture.alpha)
-    colour = np.broadcast_to(to_fractions(picture.colour).reshape(*clear.shape, -1), (*clear.shape, 3))
-    filled = fill_colour(colour, clear)
-    alpha = within_neighbours(enlarged(clear), clear, scale) if np.ptp(clear) else np.repeat(clear, scale**2)
-    colour = enlarged(filled[:, :, 0] if picture.grey else filled)
-    size = picture.height * scale, picture.width * scale
-    return replace(picture, colour=_of_dtype(colour, picture), alpha=_of_dtype(alpha.reshape(size), picture))
+    alpha = picture.alpha
+    filled = fill_colour(picture.colour, alpha)
+    if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
+        large = run(model, np.repeat(alpha[:, :, None], 3, axis=2), scale, threads, tile)[:, :, 1]
+        alpha = within_neighbours(large, alpha, scale)
+    else:
+        alpha = np.full((picture.height * scale, picture.width * scale), alpha[0, 0])
+    colour = _of_dtype(enlarged(filled), picture)
+    return replace(picture, colour=colour, alpha=alpha)
 
 
 def _of_dtype(samples: Array, picture: Picture) -> Array:
+    """Samples of the picture's dtype, made by bands of rows: floats of a large result take much memory."""
     dtype = picture.colour.dtype
-    return samples if samples.dtype == dtype else to_samples(samples, dtype)
+    if samples.dtype == dtype:
+        return samples
+    cast = np.empty(samples.shape, dtype)
+    for top in range(0, len(samples), BAND):
+        cast[top : top + BAND] = to_samples(samples[top : top + BAND], dtype)
+    return cast
 
 
 def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:

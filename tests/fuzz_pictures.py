@@ -5,7 +5,7 @@
 Each file, and copies of it that are cut, have bytes changed, or have grown, is enlarged in a process of its own. It
 must end with exit code 0 or 2; with one line for each thing that it says; without a traceback; without a file
 half-written or left behind. Where the exit code is 0, what was read is compared with what an independent decoder reads
-(ImageMagick's ``convert``, where it is installed): files that differ are listed, to be looked at by eye.
+(ImageMagick's ``convert``, at $CONVERT). Files that differ are listed, to be looked at: decoders differ in taste.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from npbsrn.images.reading import read_picture
 from npbsrn.samples import cast
 
 SECONDS, MEMORY = 60, 6 << 30  # what one file may take
+CONVERT = os.environ.get("CONVERT", "/usr/bin/convert")  # ImageMagick's
 FAR = 40  # levels of a mean difference between decoders that is more than taste
 
 
@@ -88,7 +89,7 @@ def faults_of(code: int, said: str, folder: Path) -> list[str]:
 
 def independent(path: Path) -> np.ndarray | None:
     """The picture's 8-bit RGBA by ImageMagick, upright, or None where it cannot read it."""
-    command = ["/usr/bin/convert", f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "8", "PAM:-"]
+    command = [CONVERT, f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "8", "PAM:-"]
     done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS)
     header, _, body = done.stdout.partition(b"ENDHDR\n")
     if not body:
@@ -115,7 +116,7 @@ def difference(path: Path) -> str | None:
     ours = rgba(cast(picture.colour, np.uint8), None if picture.alpha is None else cast(picture.alpha, np.uint8))
     if ours.shape != theirs.shape:
         return f"{ours.shape[1]}x{ours.shape[0]} against {theirs.shape[1]}x{theirs.shape[0]}"
-    apart = np.abs(ours - theirs)
+    apart = np.abs(ours - theirs) * (255 / max(ours[:, :, :3].max(), theirs[:, :, :3].max(), 1))  # in the dark, too
     return f"mean {apart.mean():.1f}, at most {apart.max():.0f}" if apart.mean() > 2 or apart.max() > FAR else None
 
 
@@ -151,7 +152,7 @@ def look_at(path: Path, kind: str, content: bytes, place: Path, tally: "Counter[
         tally["wrong"] += 1
         print(f"WRONG {path} {kind}: {'; '.join(wrong)}: {said[-600:]}", flush=True)
         shutil.copy(source, f"{tempfile.gettempdir()}/wrong-{tally['wrong']}{path.suffix}")
-    elif code == 0 and Path("/usr/bin/convert").exists():
+    elif code == 0 and Path(CONVERT).exists():
         try:
             apart = difference(source)
         except subprocess.TimeoutExpired:

@@ -96,6 +96,18 @@ def test_what_is_there_is_left_alone_and_counted(tmp_path, capsys):
 
 
 @POSIX
+def test_links_in_a_circle_are_refused_or_replaced(tmp_path, capsys):
+    draw(tmp_path / "in/x.png")
+    link(tmp_path / "out/b.png", tmp_path / "out/x.png")
+    link(tmp_path / "out/x.png", tmp_path / "out/b.png")
+    assert enlarge(tmp_path / "in", tmp_path / "out") == 0
+    assert enlarge(tmp_path / "in/x.png", tmp_path / "out/x.png") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert enlarge(tmp_path / "in/x.png", tmp_path / "out/x.png", "--overwrite") == 0
+    assert level(tmp_path / "out/x.png") == ((6, 4), 7)
+
+
+@POSIX
 def test_a_link_to_nothing_counts_as_there(tmp_path):
     draw(tmp_path / "in/x.png")
     link(tmp_path / "elsewhere.png", tmp_path / "out/x.png")
@@ -120,15 +132,18 @@ def test_what_may_be_missed_is_named(tmp_path, capsys):
 
 
 def test_a_file_that_comes_into_being_meanwhile_is_left_alone(tmp_path, monkeypatch, capsys):
-    """Another process writes the same result while this one enlarges."""
-    draw(tmp_path / "in/x.png")
+    """Another process writes the same results while this one enlarges: this one goes on with the others."""
+    for name in ("w.png", "x.png", "y.png"):
+        draw(tmp_path / "in" / name)
     target = tmp_path / "out/x.png"
 
     def late(*_, **__):
         draw(target, 99)
+        draw(tmp_path / "out/y.png", 99)
         return np.zeros((4, 6, 3), np.float32)
 
     monkeypatch.setattr("npbsrn.upscaling.run", late)
     assert enlarge(tmp_path / "in", tmp_path / "out") == 0
-    assert "out: 0 pictures; 1 existed already and are left alone" in capsys.readouterr().out
+    assert "out: 1 picture; 2 existed already and are left alone" in capsys.readouterr().out
+    assert level(tmp_path / "out/w.png") == ((6, 4), 0)
     assert level(target) == ((3, 2), 99)

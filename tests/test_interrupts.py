@@ -226,3 +226,17 @@ def test_an_exception_in_a_file_is_no_end_for_the_next(tmp_path):
     with atomic_write(tmp_path / "a") as file:
         file.write(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_callers_own_handlers_stay():
+    def own(number, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with deferred("waits", "again"):
+            assert signal.getsignal(signal.SIGTERM) is own
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)

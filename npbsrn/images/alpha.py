@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.resize import resize
+from npbsrn.samples import to_fractions
 
 Array = np.ndarray[Any, Any]
 
@@ -20,20 +21,23 @@ def fill_colour(colour: Array, alpha: Array) -> Array:
 
     Parameters
     ----------
-    colour : (H, W, 3) float32, in [0, 1]
-    alpha : (H, W) float32, in [0, 1]
+    colour : (H, W) or (H, W, 3) uint8, uint16, or float32 in [0, 1]
+    alpha : (H, W), dtype of `colour`
 
     Returns
     -------
-    filled : (H, W, 3) float32, in [0, 1]
-        Where alpha is at least 1 / `SURE`, `colour` itself.
+    filled : shape of `colour`
+        `colour` itself where nothing is to be filled; else float32 in [0, 1], as `colour` where alpha is at least
+        1 / `SURE`.
 
     References
     ----------
     S. J. Gortler et al., "The Lumigraph", SIGGRAPH 1996: its pull-push algorithm.
     """
-    sure = np.minimum(alpha * np.float32(SURE), 1)
-    return _fill(colour, sure) if np.any(sure) else colour
+    sure = np.minimum(to_fractions(alpha) * np.float32(SURE), 1)
+    if np.all(sure == 1) or not np.any(sure):
+        return colour
+    return _fill(to_fractions(colour).reshape(*sure.shape, -1), sure).reshape(colour.shape)
 
 
 def _fill(colour: Array, sure: Array) -> Array:
@@ -54,8 +58,8 @@ def within_neighbours(enlarged: Array, alpha: Array, scale: int) -> Array:
 
     Parameters
     ----------
-    enlarged : (H * scale, W * scale) float32
-    alpha : (H, W) float32
+    enlarged : (H * scale, W * scale)
+    alpha : (H, W), of the same dtype
     scale : int
     """
     from scipy.ndimage import maximum_filter, minimum_filter

@@ -29,15 +29,6 @@ def fitting(icc: bytes | None, grey: bool) -> bytes | None:
     return icc if space_of(icc) == (b"GRAY" if grey else b"RGB ") else None
 
 
-def is_srgb(icc: bytes) -> bool:
-    """Whether a profile says that it is that of sRGB."""
-    try:
-        words = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
-    except (ImageCms.PyCMSError, OSError):
-        return False
-    return words.strip().lower().startswith("srgb")
-
-
 def to_srgb(image: Image.Image, icc: bytes | None, name: object) -> Image.Image:
     """Convert a Pillow image to sRGB by its profile, or as well as can be without a good one.
 

@@ -1,10 +1,7 @@
 """Samples of 16 bits and floats, for which Pillow has no modes, by imagecodecs and tifffile if installed."""
 
 import io
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
@@ -63,7 +60,7 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
     """
     import tifffile
 
-    with _quiet(), tifffile.TiffFile(file) as tiff:
+    with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
         if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 1 << 40) or page.samplesperpixel > 16:
             raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first")
@@ -76,8 +73,9 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
         extra = [int(kind) for kind in page.extrasamples]
         orientation, tags = _tags_of(page)
     channels = 3 if photometric == 2 else 1
-    samples = samples.reshape(*samples.shape[:2], -1)[:, :, : channels + 1]
-    if samples.ndim != 3 or samples.shape[2] < channels:
+    flat = samples.shape[:2] == (page.imagelength, page.imagewidth)
+    samples = samples.reshape(*samples.shape[:2], -1)[:, :, : channels + 1] if flat else samples
+    if not flat or samples.shape[2] < channels:
         raise PictureError(f"{name} holds no picture of grey or colours; convert it first")
     samples = _of_range(samples, int(page.bitspersample), name)
     if photometric == 0:
@@ -88,17 +86,6 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
         samples = _divided(samples)
     picture = split(samples)
     return Picture(picture.colour, picture.alpha, tags), orientation
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what tifffile logs of damaged files: an error says it, where it matters."""
-    logger = logging.getLogger("tifffile")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 def _tags_of(page: Any) -> tuple[int, Tags]:

@@ -24,6 +24,10 @@ class Format:
         Whether it holds a colour profile.
     largest : int
         Pixels of the longest side.
+    most : int
+        Bytes of all samples.
+    longest : int
+        Bytes of EXIF, and of XMP.
     """
 
     name: str
@@ -32,13 +36,15 @@ class Format:
     floats: bool = False
     icc: bool = True
     largest: int = 2**31 - 1
+    most: int = 1 << 62
+    longest: int = 1 << 31
 
 
 PNG = Format("PNG", alpha=True, deep=True)
-JPEG = Format("JPEG", largest=65500)
+JPEG = Format("JPEG", largest=65500, longest=65000)
 WEBP = Format("WEBP", alpha=True, largest=16383)
-TIFF = Format("TIFF", alpha=True, deep=True, floats=True)
-BMP = Format("BMP", icc=False)
+TIFF = Format("TIFF", alpha=True, deep=True, floats=True, most=4 * 10**9)
+BMP = Format("BMP", icc=False, most=4 * 10**9)
 PPM = Format("PPM", icc=False)
 PGM = Format("PPM", icc=False, deep=True)
 

@@ -57,7 +57,7 @@ def _exif_of(image: Image.Image) -> dict[int, Any] | None:
         if str(kept.get(DESCRIPTION, "")).startswith('{"shape"'):
             del kept[DESCRIPTION]  # what tifffile notes of an array's extents, which change
         kept |= {directory: dict(entries) for directory in (DETAILS, PLACE) if (entries := there.get_ifd(directory))}
-        exif_bytes(kept, 1, 1)
+        exif_of(kept, 1, 1).tobytes()
     except Exception:  # whatever a damaged directory provokes
         return None
     return kept or None
@@ -71,12 +71,28 @@ def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
 
 
-def exif_bytes(entries: dict[int, Any], width: int, height: int) -> bytes:
-    """EXIF's directories as bytes, with the extents of the picture that they go with."""
+def exif_of(entries: dict[int, Any], width: int, height: int) -> Image.Exif:
+    """EXIF with the extents of the picture that it goes with."""
     exif = Image.Exif()
     for tag, value in entries.items():
-        exif[tag] = value
+        exif[tag] = _as_read(value)
     if details := entries.get(DETAILS):
         extents = zip(EXTENTS, (width, height), strict=True)
-        exif[DETAILS] = details | {tag: extent for tag, extent in extents if tag in details}
-    return exif.tobytes()
+        resized = details | {tag: extent for tag, extent in extents if tag in details}
+        exif[DETAILS] = {tag: _as_read(value) for tag, value in resized.items()}
+    return exif
+
+
+def in_tiff(entries: dict[int, Any], width: int, height: int) -> Image.Exif:
+    """The same for a TIFF, whose directories Pillow takes only from an EXIF that it has read."""
+    exif = Image.Exif()
+    exif.load(exif_of(entries, width, height).tobytes())
+    for tag, value in entries.items():
+        if isinstance(value, str):
+            exif[tag] = _as_read(value)
+    return exif
+
+
+def _as_read(value: Any) -> Any:
+    """Text as the bytes that it was read from: Pillow reads it as Latin-1, whatever it is, and writes ASCII alone."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value

@@ -68,17 +68,14 @@ def scan(data: bytes) -> tuple[Facts, bytes]:
         If the file ends early, or a sum of what the picture is made of is wrong.
     """
     found: dict[bytes, bytes] = {}
-    kept, xmp, seen = [SIGNATURE], None, False
+    kept, xmp = [SIGNATURE], None
     for name, content, whole in _chunks(data):
-        if name == b"IDAT":
-            seen = True
-        elif name in TEXT:
+        if name in TEXT:
             if name == b"iTXt" and content.startswith(XMP + bytes(5)):
                 xmp = content[len(XMP) + 5 :]
             if not _is_read(content):
                 continue
-        elif not seen or name not in found:
-            found.setdefault(name, content)
+        found.setdefault(name, content)
         if name != b"iCCP":
             kept.append(whole)
     if len(found.get(b"IHDR", b"")) != 13:

@@ -87,7 +87,7 @@ def _refusals(path: Path) -> Iterator[None]:
     """Turn whatever opening and decoding raise into one sentence."""
     try:
         yield
-    except PictureError:
+    except (PictureError, Warning):  # a warning where the user has made them errors
         raise
     except FileNotFoundError:
         raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None

@@ -15,7 +15,7 @@ from npbsrn.errors import ExistsError, PictureError
 from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
-from npbsrn.images.metadata import exif_bytes
+from npbsrn.images.metadata import exif_of, in_tiff
 from npbsrn.images.picture import Picture
 from npbsrn.samples import cast, to_fractions, to_samples
 
@@ -76,7 +76,20 @@ def fitted(picture: Picture, path: str | os.PathLike[str], scale: int = 1) -> Pi
                 f"{path}: {form.name} holds no transparency; write a .png or .webp, or flatten the input"
             )
         picture = replace(picture, alpha=None)
-    return _of_depth(_of_colour(picture, path, form), path, form)
+    return _of_colour(_of_depth(_of_size(picture, path, form, scale), path, form), path, form)
+
+
+def _of_size(picture: Picture, path: str | os.PathLike[str], form: Format, scale: int) -> Picture:
+    """Refuse samples that a format has no numbers for, and leave out descriptions that are too long for it."""
+    if picture.samples().nbytes * scale**2 > form.most:
+        raise PictureError(f"{path}: {form.name} holds {form.most // 10**9} GB, and this would be more; write a .png")
+    tags = picture.tags
+    long_exif = bool(tags.exif) and len(exif_of(tags.exif or {}, 1, 1).tobytes()) > form.longest
+    long_xmp = len(tags.xmp or b"") > form.longest
+    if long_exif or long_xmp:
+        warnings.warn(f"{path}: EXIF or XMP is too long for {form.name}, and is left out", stacklevel=4)
+        tags = replace(tags, exif=None if long_exif else tags.exif, xmp=None if long_xmp else tags.xmp)
+    return replace(picture, tags=tags)
 
 
 def _of_colour(picture: Picture, path: str | os.PathLike[str], form: Format) -> Picture:
@@ -88,12 +101,19 @@ def _of_colour(picture: Picture, path: str | os.PathLike[str], form: Format) -> 
     if tags.icc is None:
         if not colour.only_gamma(tags):
             raise PictureError(f"{path}: {form.name} does not hold the colours of this PNG; write a .png")
-        curved = colour.from_gamma(to_fractions(picture.colour), colour.gamma(tags))
-        return replace(picture, colour=to_samples(curved, picture.colour.dtype), tags=bare)
-    if form.icc or colour.is_srgb(tags.icc):
+        return replace(_by_srgbs_curve(picture), tags=bare)
+    if form.icc:
         return replace(picture, tags=bare)
+    if picture.colour.dtype != np.uint8:
+        warnings.warn(f"{path} gets 8 bits a channel of more, as its colours are converted", stacklevel=4)
     converted = np.asarray(colour.to_srgb(Image.fromarray(cast(picture.colour, np.uint8)), tags.icc, path))
     return replace(picture, colour=converted[:, :, 1] if picture.grey else converted, tags=bare)
+
+
+def _by_srgbs_curve(picture: Picture) -> Picture:
+    """Samples of a PNG with another gamma than sRGB's, converted."""
+    curved = colour.from_gamma(to_fractions(picture.colour), colour.gamma(picture.tags))
+    return replace(picture, colour=to_samples(curved, picture.colour.dtype))
 
 
 def _of_depth(picture: Picture, path: str | os.PathLike[str], form: Format) -> Picture:
@@ -162,7 +182,7 @@ def _options(picture: Picture, form: Format) -> dict[str, Any]:
         options["dpi"] = tags.dpi
     entries = (tags.exif or {}) | ({XMP: tags.xmp} if tags.xmp and form is TIFF else {})
     if entries and form in (PNG, JPEG, WEBP, TIFF):
-        options["exif"] = exif_bytes(entries, picture.width, picture.height)
+        options["exif"] = (in_tiff if form is TIFF else exif_of)(entries, picture.width, picture.height)
     if form is PNG:
         info = options["pnginfo"] = PngInfo()
         for name, content in tags.chunks:
@@ -186,18 +206,25 @@ def _chunks(picture: Picture) -> list[png.Chunk]:
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """A Pillow image with the picture's profile.
+    """A Pillow image with the picture's profile; a PNG's gamma becomes that of sRGB.
 
     Warns
     -----
     UserWarning
-        If 8 bits a channel come out of more, as Pillow has no mode for them.
+        If 8 bits a channel come out of more, as Pillow has no mode for them, or colours get lost.
     """
     if picture.colour.dtype != np.uint8 and not (picture.grey and picture.alpha is None):
         warnings.warn(
             "a Pillow image holds 8 bits a channel of more; npbsrn.upscale_file, or an array, keeps all", stacklevel=4
         )
         picture = _cast(picture, np.uint8)
+    if picture.tags.icc is None and not colour.chunks_are_srgb(picture.tags):
+        if colour.only_gamma(picture.tags):
+            picture = _by_srgbs_curve(picture)
+        else:
+            warnings.warn(
+                "a Pillow image loses what this PNG says of its colours; npbsrn.upscale_file does not", stacklevel=4
+            )
     image = _image(picture)
     if picture.tags.icc:
         image.info["icc_profile"] = picture.tags.icc

@@ -10,7 +10,7 @@ LOW = re.compile(
 )
 # These mean something only beside their counterpart: photographs, too, are called so.
 MAYBE_HIGH = re.compile(r"originals?|orig|targets?|high|references?")
-MAYBE_LOW = re.compile(r"inputs?|low|downs(?:caled|ampled?)|(?P<how>bicubic|bic|bi)" + SCALE + "?")
+MAYBE_LOW = re.compile(r"inputs?|low|lr[2-9]|downs(?:caled|ampled?)|(?P<how>bicubic|bic|bi)" + SCALE + "?")
 DEGRADATION = re.compile(r"bicubic|bic|bi|bd|dn|noise|blur|unknown|mild|wild|difficult")
 BICUBIC = {"bicubic", "bic", "bi"}
 HALVES = {

@@ -155,7 +155,8 @@ def _refuse_lr_names(items: list[Item]) -> None:
 
 def _best_folder(items: list[Item], rank: Callable[[Item], Any]) -> list[Item]:
     """The items of the folder that ranks lowest."""
-    best = [item for item in items if rank(item) == min(map(rank, items))]
+    lowest = min(map(rank, items), default=None)
+    best = [item for item in items if rank(item) == lowest]
     folders = sorted({item.path.parent for item in best})
     if len(folders) > 1:
         raise DataError(f"{folders[0]} and {folders[1]} hold pictures of one data set; name one of them, or rename it")

@@ -5,20 +5,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from npbsrn.errors import DataError
+from npbsrn.images.reading import opened
 
 SCALES = (2, 3, 4, 6, 8)
+Size = tuple[int, int]
 
 
-def size_of(path: Path) -> tuple[int, int] | None:
+def size_of(path: Path) -> Size | None:
     """Width and height, or None where the file cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whoever reads the whole picture will hear them
-            with Image.open(path) as image:
-                return image.size
+            with open(path, "rb") as file, opened(file) as image:
+                return int(image.width), int(image.height)
     except Exception:  # decoders raise whatever damage provokes in them
         return None
 
@@ -47,13 +47,13 @@ def refuse_small_copies(files: Sequence[Path]) -> None:
     for folder, inside in stems.items():
         others = set.intersection(*(homes[stem] for stem in inside)) - {folder}
         for other in sorted(others):
-            if any(all(_reduced(path, stems[other][stem], s) for stem, path in inside.items()) for s in SCALES):
+            sizes = [(size_of(path), size_of(stems[other][stem])) for stem, path in inside.items()]
+            if any(all(_reduced(small, large, scale) for small, large in sizes) for scale in SCALES):
                 raise DataError(
                     f"{folder} holds the pictures of {other} made small; name {other} alone, or rename the folders to "
                     "HR and LR"
                 )
 
 
-def _reduced(low: Path, high: Path, scale: int) -> bool:
-    small, large = size_of(low), size_of(high)
-    return None not in (small, large) and small == (large[0] // scale, large[1] // scale)  # type: ignore[index]
+def _reduced(small: Size | None, large: Size | None, scale: int) -> bool:
+    return large is not None and small == (large[0] // scale, large[1] // scale)

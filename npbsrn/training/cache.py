@@ -14,7 +14,7 @@ from npbsrn.files import atomic_write
 
 Array = np.ndarray[Any, Any]
 
-RECIPE = 1  # raise it when the same files would give other pixels
+RECIPE = "2"  # the folder of what is decoded so: another when the same files would give other pixels
 AGAIN = "start or resume the run, and the picture is decoded again"
 
 
@@ -88,7 +88,8 @@ def decoded(pair: Pair, scale: int, folder: Path) -> tuple[Decoded, Decoded]:
     DataError
         If the cache cannot be written.
     """
-    key = hashlib.blake2b(f"{RECIPE} {scale} ".encode(), digest_size=16)
+    folder = folder / RECIPE
+    key = hashlib.blake2b(f"1 {scale} ".encode(), digest_size=16)  # of the files alone: runs know their data by it
     for path in (pair.hr, pair.lr):
         try:
             key.update(path.read_bytes() if path else b"made")

@@ -281,6 +281,21 @@ def test_white_may_be_zero_and_colour_multiplied_by_alpha(tmp_path):
     np.testing.assert_array_equal(picture.alpha, straight[:, :, 3])
 
 
+def test_a_volume_is_refused(tmp_path):
+    volume = np.zeros((16, 32, 48), np.float32)
+    (tmp_path / "a.tif").write_bytes(tiff(volume, photometric="minisblack", volumetric=True, tile=(16, 16, 16)))
+    with pytest.raises(PictureError, match="holds no picture of grey or colours"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.filterwarnings("error")
+def test_warnings_that_are_errors_stay_warnings(tmp_path, colour):
+    frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(UserWarning, match="holds several pictures"):
+        read_picture(tmp_path / "moving.png")
+
+
 def test_deep_inks_come_out_in_eight_bits_and_it_is_said(tmp_path):
     (tmp_path / "a.tif").write_bytes(tiff(np.full((3, 4, 4), (65535, 0, 0, 0), np.uint16), photometric="separated"))
     with pytest.warns(UserWarning, match="of which 8 come out"):

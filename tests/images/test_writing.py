@@ -171,6 +171,59 @@ def test_a_profile_becomes_srgb_where_it_has_no_place(tmp_path):
     assert np.abs(converted.astype(int) - samples[:, :, ::-1]).max() <= 2
 
 
+def test_a_profile_is_believed_and_not_its_name(tmp_path):
+    """A profile of linear light that calls itself sRGB."""
+    srgb = profile(b"RGB ")
+    at = srgb.index(b"para")
+    linear = srgb[:at] + b"curv" + bytes(28) + srgb[at + 32 :]  # a curve of no entries is the identity
+    (tmp_path / "in.png").write_bytes(png(np.full((3, 3, 3), 55), 8, 2, iccp(linear)))
+    assert set(copied(tmp_path / "in.png", tmp_path / "out.bmp").colour.ravel()) == {128}
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged colour profile")
+def test_deep_samples_whose_profile_is_converted_are_said_to_lose(tmp_path):
+    (tmp_path / "in.png").write_bytes(png(ramp((4, 5), np.uint16), 16, 0, iccp(profile(b"GRAY"))))
+    picture = read_picture(tmp_path / "in.png")
+    assert picture.tags.icc
+    with pytest.warns(UserWarning, match="gets 8 bits a channel of more, as its colours are converted"):
+        assert fitted(picture, tmp_path / "out.pgm").colour.dtype == np.uint8
+
+
+def test_the_gamma_of_a_pillow_image_becomes_srgbs_or_is_said_to_be_lost(tmp_path):
+    picture = Picture(np.full((3, 3, 3), 55, np.uint8), None, Tags(chunks=(GAMMA_1,)))
+    assert set(np.asarray(to_pillow(picture)).ravel()) == {128}
+    with pytest.warns(UserWarning, match="a Pillow image loses what this PNG says of its colours"):
+        to_pillow(Picture(picture.colour, None, Tags(chunks=(PQ,))))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".bmp"])
+def test_results_of_more_than_four_gigabytes_are_refused(tmp_path, suffix):
+    picture = Picture(np.broadcast_to(np.uint8(0), (20000, 20000, 3)))
+    with pytest.raises(PictureError, match=r"holds 4 GB, and this would be more; write a \.png"):
+        fitted(picture, tmp_path / f"a{suffix}", 2)
+
+
+def test_descriptions_that_are_too_long_for_a_jpeg_are_left_out_and_it_is_said(tmp_path):
+    tags = Tags(exif={270: "x" * 70000}, xmp=b"y" * 70000)
+    picture = Picture(ramp((4, 5, 3), np.uint8), None, tags)
+    with pytest.warns(UserWarning, match="EXIF or XMP is too long for JPEG, and is left out"):
+        write_picture(fitted(picture, tmp_path / "a.jpg"), tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg").tags.exif is None
+    write_picture(fitted(picture, tmp_path / "a.png"), tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").tags.exif == tags.exif
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_names_of_any_script_stay(tmp_path, suffix, coding):
+    artist = "Jörg Müller".encode(coding)
+    exif = Image.Exif()
+    exif[315] = artist
+    Image.fromarray(ramp((7, 9, 3), np.uint8)).save(tmp_path / "in.jpg", exif=exif)
+    copied(tmp_path / "in.jpg", tmp_path / f"out{suffix}")
+    assert artist in (tmp_path / f"out{suffix}").read_bytes()
+
+
 def test_a_lossless_webp_stays_so(tmp_path, rng):
     noise = rng.integers(0, 256, (16, 16, 3), np.uint8)
     for lossless in (True, False):
