@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from npbsrn.resize import resize
 
 settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("npbsrn")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a job in the background: tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_each_fault_is_named_in_a_few_words(pairs):
         "; c.png: its partner c.png is not a picture that can be read; ",
         "; d.png: its partner d.png has 5x4 pixels, but it needs 4x4 at x4; ",
         "; e.png has 3x9 pixels, too few for x4; ",
-        "; f.png is not a picture that can be read",
+        "; f.png is empty",
     ):
         assert reason in summary
     assert "\n" not in summary
