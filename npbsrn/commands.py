@@ -47,10 +47,15 @@ def run_upscale(arguments: argparse.Namespace) -> int:
     model = choose_model(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
 
     def enlarge(picture: Path, result: Path) -> tuple[int, int]:
-        return upscale_file(
-            picture, result, arguments.scale, model, engine=arguments.engine, tile=tile, threads=arguments.threads,
-            overwrite=arguments.overwrite,
-        )  # fmt: skip
+        try:
+            return upscale_file(
+                picture, result, arguments.scale, model, engine=arguments.engine, tile=tile,
+                threads=arguments.threads, overwrite=arguments.overwrite,
+            )  # fmt: skip
+        except MemoryError:
+            raise TooLargeError(
+                "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
+            ) from None
 
     if batch:
         return _upscale_folder(batch, target, enlarge)

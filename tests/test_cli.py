@@ -74,6 +74,16 @@ def test_a_picture_that_does_not_fit_into_memory_is_left_out(tmp_path, photograp
     assert "1 of 6 pictures could not be enlarged" in message
 
 
+def test_what_memory_does_not_hold_is_left_out(tmp_path, photographs, capsys, monkeypatch):
+    def none_left(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("npbsrn.upscaling.run", none_left)
+    command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", "bicubic"]
+    assert main(command) == 2
+    assert "0.png: there is not enough memory to enlarge this; give --tile 256" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert main(["bench", "-m", "bicubic"]) == 2

@@ -102,7 +102,7 @@ def train(
     TrainingDivergedError
         If the loss is not finite.
     KeyboardInterrupt
-        On Ctrl-C, after the state has been saved.
+        On Ctrl-C. What would be lost has been saved before.
     """
     if scale is not None:
         check_scale(scale)
