@@ -59,3 +59,8 @@ def ramp(shape, dtype, low=0.0, high=1.0):
     fractions = low + (high - low) * fractions
     peak = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     return (fractions * peak).astype(dtype)
+
+
+def given_back(samples):
+    """As (H, W, C), of what was read."""
+    return samples if samples.ndim == 3 else samples[:, :, None]
