@@ -56,7 +56,7 @@ def plan(source: Path, target: Path, overwrite: bool) -> Batch:
     """
     if target.suffix.lower() in FORMATS or target.is_file():
         raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
-    if _lies_in(target, source):
+    if _real(target).is_relative_to(_real(source)):
         raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
     pictures = pictures_in(source)
     jobs = [(picture, target / picture.relative_to(source)) for picture in pictures]
@@ -64,10 +64,6 @@ def plan(source: Path, target: Path, overwrite: bool) -> Batch:
     existing = [] if overwrite else [result for _, result in jobs if os.path.lexists(result)]
     kept = set(existing)
     return Batch([job for job in jobs if job[1] not in kept], existing, _others(source))
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    return _real(path).is_relative_to(_real(folder))
 
 
 def _real(path: Path) -> Path:
@@ -79,13 +75,14 @@ def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
     originals = {_real(picture): picture for picture, _ in jobs}
     by_inode = {(at.st_dev, at.st_ino): picture for picture in originals for at in [picture.stat()] if at.st_ino}
     written: dict[Path, Path] = {}
+    folder = _real(source)
     for picture, target in jobs:
         real = _real(target)
         at = real.stat() if real.exists() else None
         lost = originals.get(real) or (by_inode.get((at.st_dev, at.st_ino)) if at else None)
         if lost:
             raise UsageError(f"{target}, the result of {picture}, would replace the original {lost}; name another -o")
-        if _lies_in(target, source):
+        if real.is_relative_to(folder):
             raise UsageError(f"{target} would lie among the originals, in {source}; name another -o")
         if real in written:
             raise UsageError(f"{picture} and {written[real]} would both be written to {real}; enlarge one by itself")

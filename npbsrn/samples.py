@@ -6,6 +6,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+BAND = 64  # rows
 PEAKS = {"uint8": 255.0, "uint16": 65535.0}  # what stands for 1
 
 
@@ -21,9 +22,12 @@ def to_fractions(samples: Array) -> Array:
 
 def to_samples(fractions: Array, dtype: Any) -> Array:
     """Fractions clipped to [0, 1] and, if `dtype` is of whole numbers, rounded halves up."""
-    clipped = np.clip(fractions, 0, 1)
     peak = peak_of(dtype)
-    return (clipped if peak == 1 else np.floor(clipped * np.float32(peak) + np.float32(0.5))).astype(dtype, copy=False)
+    samples = np.empty(fractions.shape, dtype)
+    for top in range(0, len(fractions), BAND):  # so that no second float copy of a large picture is there
+        clipped = np.clip(fractions[top : top + BAND], 0, 1)
+        samples[top : top + BAND] = clipped if peak == 1 else np.floor(clipped * np.float32(peak) + np.float32(0.5))
+    return samples
 
 
 def cast(samples: Array, dtype: Any) -> Array:

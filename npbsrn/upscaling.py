@@ -24,7 +24,6 @@ Array = np.ndarray[Any, Any]
 Given = str | PathLike[str] | Image.Image | Array
 Source = Model | Engine | str | PathLike[str] | None
 
-BAND = 64  # rows
 SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
 ENGINES = ("auto", "packed", "reference")
 
@@ -146,7 +145,7 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
     if os.path.lexists(target) and not overwrite:
-        raise ExistsError(f"{target} exists already and is left alone; choose another file, or add --overwrite")
+        raise ExistsError(target)
 
 
 def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:
@@ -162,8 +161,12 @@ def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, 
         grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
         return np.mean(run(model, grey, scale, threads, tile), axis=2)
 
+    def in_dtype(samples: Array) -> Array:
+        return samples if samples.dtype == dtype else to_samples(samples, dtype)
+
+    dtype = picture.colour.dtype
     if picture.alpha is None:
-        return replace(picture, colour=_of_dtype(enlarged(picture.colour), picture))
+        return replace(picture, colour=in_dtype(enlarged(picture.colour)))
     alpha = picture.alpha
     filled = fill_colour(picture.colour, alpha)
     if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
@@ -171,19 +174,7 @@ def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, 
         alpha = within_neighbours(large, alpha, scale)
     else:
         alpha = np.full((picture.height * scale, picture.width * scale), alpha[0, 0])
-    colour = _of_dtype(enlarged(filled), picture)
-    return replace(picture, colour=colour, alpha=alpha)
-
-
-def _of_dtype(samples: Array, picture: Picture) -> Array:
-    """Samples of the picture's dtype, made by bands of rows: floats of a large result take much memory."""
-    dtype = picture.colour.dtype
-    if samples.dtype == dtype:
-        return samples
-    cast = np.empty(samples.shape, dtype)
-    for top in range(0, len(samples), BAND):
-        cast[top : top + BAND] = to_samples(samples[top : top + BAND], dtype)
-    return cast
+    return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
 
 
 def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:

@@ -16,7 +16,7 @@ KINDS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4, b"Lab ": 3}  # channels by a profil
 SRGB_GAMMA = 45455  # gAMA of sRGB: 1 / 2.2, in hundred thousandths
 SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # cHRM, likewise
 SRGB_CICP = bytes([1, 13, 0, 1])
-NEAR = 1000  # hundredths: what writers round off
+NEAR = 1000  # of these, likewise: a hundredth, which writers round off
 
 
 def space_of(icc: bytes | None) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from npbsrn.errors import PictureError
+from npbsrn.images.metadata import ORIENTATION, XMP, upright
 from npbsrn.images.picture import Picture, Tags, split
 from npbsrn.images.png import Facts
 from npbsrn.samples import peak_of, to_samples
@@ -17,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 CURE = "pip install 'npbsrn[deep]'"
 PHOTOMETRIC = {0: "white is 0", 1: "grey", 2: "RGB"}  # of TIFF: those that are read here
-ORIENTATION, ACROSS, DOWN, UNIT, XMP, ICC = 274, 282, 283, 296, 700, 34675  # tags of TIFF
+ACROSS, DOWN, UNIT, ICC = 282, 283, 296, 34675  # tags of TIFF
 INCH, INCHES = 2, {2: 1.0, 3: 2.54}  # units of resolution: an inch, and how many of others are in one
 UNASSOCIATED, ASSOCIATED = 2, 1  # of TIFF: kinds of alpha
 
@@ -95,7 +96,7 @@ def _tags_of(page: Any) -> tuple[int, Tags]:
     dpi = None
     if unit and all(across) and all(down):
         dpi = across[0] / across[1] * unit, down[0] / down[1] * unit
-    return int(tags.get(ORIENTATION, 1)), Tags(icc=tags.get(ICC), xmp=tags.get(XMP), dpi=dpi)
+    return int(tags.get(ORIENTATION, 1)), Tags(icc=tags.get(ICC), xmp=upright(tags.get(XMP)), dpi=dpi)
 
 
 def _divided(samples: Array) -> Array:
@@ -145,22 +146,20 @@ def write_tiff(picture: Picture) -> bytes:
 
     file = io.BytesIO()
     tags = picture.tags
-    extra = [(700, "B", len(tags.xmp), tags.xmp, True)] if tags.xmp else []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tifffile.imwrite(
-            file,
-            np.ascontiguousarray(picture.samples()),
-            photometric="minisblack" if picture.grey else "rgb",
-            planarconfig=None if picture.grey and picture.alpha is None else "contig",
-            extrasamples=None if picture.alpha is None else ["unassalpha"],
-            compression="zlib",
-            predictor=picture.colour.dtype.kind == "u",
-            iccprofile=tags.icc,
-            resolution=tags.dpi,
-            resolutionunit="INCH" if tags.dpi else None,
-            extratags=extra,
-            metadata=None,
-            software="",
-        )
+    extra = [(XMP, "B", len(tags.xmp), tags.xmp, True)] if tags.xmp else []
+    tifffile.imwrite(
+        file,
+        np.ascontiguousarray(picture.samples()),
+        photometric="minisblack" if picture.grey else "rgb",
+        planarconfig=None if picture.grey and picture.alpha is None else "contig",
+        extrasamples=None if picture.alpha is None else ["unassalpha"],
+        compression="zlib",
+        predictor=picture.colour.dtype.kind == "u",
+        iccprofile=tags.icc,
+        resolution=tags.dpi,
+        resolutionunit="INCH" if tags.dpi else None,
+        extratags=extra,
+        metadata=None,
+        software="",
+    )
     return file.getvalue()

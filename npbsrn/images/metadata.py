@@ -11,7 +11,7 @@ from npbsrn.images.picture import Tags
 # EXIF's tags of the picture; others of the first directory belong to the file's format, or say how the file is to be
 # turned or how large it is.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
-DESCRIPTION = 270
+DESCRIPTION, ORIENTATION, XMP = 270, 274, 700
 DETAILS, PLACE = 0x8769, 0x8825  # directories: EXIF's own, and GPS
 TURN = re.compile(rb'\s*tiff:Orientation\s*=\s*["\'][^"\']*["\']|<tiff:Orientation>[^<]*</tiff:Orientation>')  # in XMP
 EXTENTS = (0xA002, 0xA003)  # in EXIF's own: width and height
@@ -31,12 +31,12 @@ def described(image: Image.Image, grey: bool, facts: png.Facts | None) -> Tags:
     icc = facts.icc if facts else image.info.get("icc_profile")
     xmp = facts.xmp if facts else image.info.get("xmp")
     if xmp is None:
-        xmp = getattr(image, "tag_v2", {}).get(700)  # of a TIFF
+        xmp = getattr(image, "tag_v2", {}).get(XMP)  # of a TIFF
     return Tags(
         colour.fitting(icc, grey),
         facts.chunks if facts else _chunks_of(image),
-        _exif_of(image),
-        TURN.sub(b"", xmp) if isinstance(xmp, bytes) and xmp else None,
+        exif_entries(image),
+        upright(xmp),
         _dpi_of(image),
     )
 
@@ -49,8 +49,13 @@ def _chunks_of(image: Image.Image) -> tuple[png.Chunk, ...]:
     return ((b"gAMA", round(gamma * 100000).to_bytes(4, "big")),)
 
 
-def _exif_of(image: Image.Image) -> dict[int, Any] | None:
-    """What describes the picture; None where there is nothing, or it is damaged."""
+def upright(xmp: Any) -> bytes | None:
+    """XMP without what says how to turn the picture; None where there is no XMP."""
+    return TURN.sub(b"", xmp) if isinstance(xmp, bytes) and xmp else None
+
+
+def exif_entries(image: Image.Image) -> dict[int, Any] | None:
+    """Entries of EXIF that describe the picture, by tag, and directories; None without any, or where it is damaged."""
     try:
         there = image.getexif()
         kept: dict[int, Any] = {tag: there[tag] for tag in DESCRIPTIVE if tag in there}

@@ -15,12 +15,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import OPENED
-from npbsrn.images.metadata import described
+from npbsrn.images.metadata import ORIENTATION, described, exif_entries
 from npbsrn.images.picture import Picture, split
 from npbsrn.samples import cast
 
 Array = np.ndarray[Any, Any]
 
+SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel of more
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
 KIND, REDUCED = 254, 1  # tag of TIFF: what a picture is for, and the bit of a preview
@@ -54,7 +55,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
             return _read_tiff(file, path)
         with opened(file) as image:
             _load(image, path)
-            if _depth_of(header) > 8 and image.mode in ("RGB", "RGBA"):
+            if image.format in SHORTENED and image.mode in ("RGB", "RGBA") and _depth_of(header) > 8:
                 _warn_shallow(path, False)
             picture = from_pillow(image, name=path)
         return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
@@ -67,7 +68,7 @@ def opened(file: BinaryIO) -> Any:
 
 
 def _depth_of(header: bytes) -> int:
-    """Bits of a sample of an AVIF, JPEG 2000 or SGI file, as far as they show whether Pillow shortens them; else 8."""
+    """Bits of a sample of an AVIF, JPEG 2000 or SGI file; 10 for all that are more than 8 of an AVIF."""
     if header.startswith(b"\x01\xda"):
         return 8 * header[3]
     if (at := header.find(b"av1C")) >= 0:
@@ -105,9 +106,13 @@ def _refusals(path: Path) -> Iterator[None]:
         raise PictureError(f"{path} is damaged ({reason}); get a good copy of it") from None
 
 
-def _load(image: Any, name: object) -> None:
+def _warn_of_frames(image: Any, name: object) -> None:
     if getattr(image, "n_frames", 1) > 1:
-        warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=4)
+        warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=5)
+
+
+def _load(image: Any, name: object) -> None:
+    _warn_of_frames(image, name)
     tiles = getattr(image, "tile", ())
     largest = [tile.args[1] for tile in tiles if image.format == "PPM" and isinstance(tile.args, tuple)]
     if image.mode == "RGB" and any(isinstance(value, int) and value > 255 for value in largest):
@@ -129,18 +134,17 @@ def _read_png(data: bytes, path: Path) -> Picture:
             if wide:
                 _warn_shallow(path, True)
             return from_pillow(image, facts, path)
-        if getattr(image, "n_frames", 1) > 1:
-            warnings.warn(f"{path} holds several pictures: only the first is taken", stacklevel=3)
+        _warn_of_frames(image, path)
         picture = deep.read_png(plain, facts)
         tags = described(image, picture.grey, facts)
-        return turned(replace(picture, tags=tags), image.getexif().get(274, 1))
+        return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
 def _read_tiff(file: BinaryIO, path: Path) -> Picture:
     """By Pillow where it is known to be right, else by tifffile."""
     try:
         with opened(file) as image:
-            exif = described(image, True, None).exif  # which Pillow keeps, and cannot read once the samples are there
+            exif = exif_entries(image)  # which Pillow keeps, and cannot read once the samples are there
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{path} holds a small preview first, as cameras' raw files do; develop it first")
@@ -215,8 +219,8 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
     if 0 in image.size:
         raise PictureError(f"{name} has no pixels: its size is {image.width}x{image.height}")
     original, image = image, ImageOps.exif_transpose(image)
-    samples = _grey(image, facts, name) if image.mode in ("1", "L", "LA", "La", "F") or image.mode[0] == "I" else None
-    picture = samples or _coloured(image, facts, name)
+    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    picture = (_grey if grey else _coloured)(image, facts, name)
     return replace(picture, tags=described(original, picture.grey, facts))
 
 

@@ -15,13 +15,12 @@ from npbsrn.errors import ExistsError, PictureError
 from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
-from npbsrn.images.metadata import exif_of, in_tiff
+from npbsrn.images.metadata import XMP, exif_of, in_tiff
 from npbsrn.images.picture import Picture
 from npbsrn.samples import cast, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
 
-XMP = 700  # tag of TIFF
 QUALITY = 95  # of JPEG and WebP
 
 
@@ -76,12 +75,13 @@ def fitted(picture: Picture, path: str | os.PathLike[str], scale: int = 1) -> Pi
                 f"{path}: {form.name} holds no transparency; write a .png or .webp, or flatten the input"
             )
         picture = replace(picture, alpha=None)
-    return _of_colour(_of_depth(_of_size(picture, path, form, scale), path, form), path, form)
+    return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale)
 
 
 def _of_size(picture: Picture, path: str | os.PathLike[str], form: Format, scale: int) -> Picture:
     """Refuse samples that a format has no numbers for, and leave out descriptions that are too long for it."""
-    if picture.samples().nbytes * scale**2 > form.most:
+    size = picture.colour.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+    if size * scale**2 > form.most:
         raise PictureError(f"{path}: {form.name} holds {form.most // 10**9} GB, and this would be more; write a .png")
     tags = picture.tags
     long_exif = bool(tags.exif) and len(exif_of(tags.exif or {}, 1, 1).tobytes()) > form.longest
@@ -164,7 +164,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], replace: bool 
             else:
                 file.write(deep.write_tiff(picture))
     except FileExistsError:
-        raise ExistsError(f"{path} exists already and is left alone; choose another file, or add --overwrite") from None
+        raise ExistsError(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {path}: {reason}; nothing was left behind") from None

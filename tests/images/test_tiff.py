@@ -177,3 +177,15 @@ def test_the_preview_of_a_raw_file_is_not_taken_for_the_picture(tmp_path):
     (tmp_path / "a.nef").write_bytes(tiff(ramp((3, 4, 3), np.uint8), photometric="rgb", subfiletype=1))
     with pytest.raises(PictureError, match="holds a small preview first, as cameras' raw files do"):
         read_picture(tmp_path / "a.nef")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_xmp_does_not_turn_what_is_upright_and_white_may_be_zero(tmp_path, dtype, compression):
+    samples = ramp((4, 5), dtype)
+    xmp = b'<D tiff:Orientation="6" dc:a="b"/>'
+    extra = [(700, "B", len(xmp), xmp, True), (ORIENTATION, "H", 1, 6, True)]
+    (tmp_path / "a.tif").write_bytes(tiff(samples, photometric="miniswhite", compression=compression, extratags=extra))
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.colour, np.rot90(np.iinfo(dtype).max - samples, -1))
+    assert picture.tags.xmp.split() == [b"<D", b'dc:a="b"/>']
