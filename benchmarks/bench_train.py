@@ -22,9 +22,9 @@ from PIL import Image
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
 from benchmarks.torch_bsrn import TorchBsrn
-from npbsrn.datasets import find_pairs
-from npbsrn.networks import make_network
-from npbsrn.threads import quiet_blas, thread_count
+from npbsrn.datasets.pairs import find_pairs
+from npbsrn.networks.base import make_network
+from npbsrn.runtime.threads import quiet_blas, thread_count
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource
 from npbsrn.training.step import first_state, train_step

@@ -35,12 +35,12 @@ from benchmarks.upscale_parts import (
     whole_and_parts,
 )
 from benchmarks.upscale_peers import PEERS, FloatNetwork, Run, check_alike, threads_of, torch_convolutions
-from npbsrn.inference import run_uint8
+from npbsrn.inference.runners import run_uint8
 from npbsrn.kernels.cpu import chosen_kernel, features
-from npbsrn.models import Model, load
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.fold import Folded, fold
-from npbsrn.threads import thread_count
+from npbsrn.packed.lower import Folded, fold
+from npbsrn.runtime.threads import thread_count
+from npbsrn.storage.models import Model, load
 
 Array = np.ndarray[Any, Any]
 Figures = dict[str, Any]
@@ -124,7 +124,7 @@ LABELS = PEERS | {"reference": "npbsrn, reference engine", "float": "npbsrn, flo
 
 
 def time_slow(case: Case, quick: bool, outputs: dict[str, Array]) -> dict[str, float]:
-    """npbsrn's other ways, with as many threads as `npbsrn.threads.thread_count` says; once if quick."""
+    """npbsrn's other ways, with as many threads as `npbsrn.runtime.threads.thread_count` says; once if quick."""
 
     def by_numpy() -> None:
         outputs["float"] = case.float_network.run()

@@ -11,12 +11,12 @@ import numpy as np
 from numba import njit
 
 from benchmarks.ceilings import aligned_zeros, seconds_together
+from npbsrn.fused.shared import SHARES
 from npbsrn.kernels import tables as look_up
-from npbsrn.kernels.blocks import SHARES
 from npbsrn.kernels.popcount import count1, count3
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.tables import ROWS, STRIDE3, TABLE, WIDTH
-from npbsrn.threads import thread_count
+from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,7 @@ REPEATS = 7
 
 
 class Workspace(NamedTuple):
-    """One thread's sample, with what `npbsrn.kernels.block_backward.Room` holds of these kernels."""
+    """One thread's sample, with what `npbsrn.fused.backward.Room` holds of these kernels."""
 
     bits: Array
     words: Array

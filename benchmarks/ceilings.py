@@ -23,7 +23,7 @@ from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64, LANES, f32x16
 from npbsrn.kernels.tables import GROUPS, TABLE
-from npbsrn.threads import run_parallel, thread_count
+from npbsrn.runtime.threads import run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 

@@ -21,9 +21,9 @@ import numpy as np
 import npbsrn
 from benchmarks.bench_train import cpu_name, in_turn, make_source
 from npbsrn.errors import TrainingDivergedError, UsageError
-from npbsrn.models import load
-from npbsrn.networks import make_network
-from npbsrn.threads import thread_count
+from npbsrn.networks.base import make_network
+from npbsrn.runtime.threads import thread_count
+from npbsrn.storage.models import load
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.step import first_state, train_step

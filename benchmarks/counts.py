@@ -10,12 +10,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
+from npbsrn.kernels.bits import TILE, pack_filters, pack_picture
+from npbsrn.kernels.counts import CHOSEN, make_count, ones, vectors_of
 from npbsrn.kernels.cpu import NEEDED, features
+from npbsrn.kernels.look_up import BYTES, look_up
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64
-from npbsrn.packed.kernels import CHOSEN, make_count, ones, vectors_of
-from npbsrn.packed.look_up import BYTES, look_up
-from npbsrn.packed.pack import TILE, pack_filters, pack_picture
 
 Array = np.ndarray[Any, Any]
 

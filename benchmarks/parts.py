@@ -92,13 +92,13 @@ def _average(average: Any, *_: Any) -> float:
 
 # (where the step looks the operation up, the operation, the part it belongs to, its least work)
 OPERATIONS: tuple[tuple[str, str, str, Work], ...] = (
-    ("npbsrn.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
+    ("npbsrn.fused.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs", _filters),
-    ("npbsrn.layers", "conv2d", "head and trunk", _convolution),
-    ("npbsrn.tail", "conv2d", "tail", _convolution),
-    ("npbsrn.tail", "compose", "tail", _composition),
-    ("npbsrn.tail", "pixel_shuffle", "tail", _shuffle),
-    ("npbsrn.networks", "enlarge", "bicubic base", _enlargement),
+    ("npbsrn.layers.base", "conv2d", "head and trunk", _convolution),
+    ("npbsrn.layers.tail", "conv2d", "tail", _convolution),
+    ("npbsrn.layers.tail", "compose", "tail", _composition),
+    ("npbsrn.layers.tail", "pixel_shuffle", "tail", _shuffle),
+    ("npbsrn.networks.base", "enlarge", "bicubic base", _enlargement),
     ("npbsrn.training.step", "l1_loss", "loss", _loss),
 )
 PLAIN: tuple[tuple[str, str, str, Callable[..., float]], ...] = (

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from benchmarks.block_parts import MACS, seconds_alone
 from benchmarks.ceilings import Ceilings
 from benchmarks.parts import LB_BACKWARD, LB_FORWARD, MULTIPLIED, Part, lb_bytes_between_barriers, timed_parts
-from npbsrn.ops.lb_block import CHANNELS
-from npbsrn.threads import quiet_blas
+from npbsrn.fused.lb_blocks import CHANNELS
+from npbsrn.runtime.threads import quiet_blas
 
 IN_PLACE, ALONE, LEFT, REST = "in place", "alone", "left", "the rest (Python, sums of gradients, skips)"
 FOOTNOTE = """\

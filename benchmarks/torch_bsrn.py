@@ -5,7 +5,7 @@ Forward only; gradients are autograd's. Parameters have npbsrn's names.
 
 from typing import Any
 
-from npbsrn.networks import FACTORS, PADDINGS
+from npbsrn.networks.base import FACTORS, PADDINGS
 from npbsrn.ops.enlarge import enlarge
 
 

@@ -14,15 +14,15 @@ from benchmarks.ceilings import aligned_zeros, seconds_together
 from benchmarks.counts import NAMES, OWN
 from benchmarks.parts import Part
 from benchmarks.step_table import ALONE, IN_PLACE, LEFT, Row
+from npbsrn.kernels.bits import TILE, planes_of
+from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
-from npbsrn.networks import FACTORS
+from npbsrn.networks.base import FACTORS
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import engine as engine_module
-from npbsrn.packed import finish as finish_module
+from npbsrn.packed import float_end as finish_module
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.fold import Folded
-from npbsrn.packed.kernels import count1, count3
-from npbsrn.packed.pack import TILE, planes_of
+from npbsrn.packed.lower import Folded
 
 Array = np.ndarray[Any, Any]
 

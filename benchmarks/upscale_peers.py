@@ -15,8 +15,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.bench_train import in_turn
-from npbsrn.networks import FACTORS, MIDDLE, Network, make_network
-from npbsrn.params import Params
+from npbsrn.networks.base import FACTORS, MIDDLE, Network, make_network
+from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
 Operation = tuple[Any, ...]  # a kind and its arguments

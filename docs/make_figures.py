@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 import npbsrn
+from npbsrn.images.metrics import compare
 from npbsrn.images.reading import read_rgb
-from npbsrn.inference import run_uint8
-from npbsrn.metrics import compare
-from npbsrn.resize import resize
+from npbsrn.images.resize import resize
+from npbsrn.inference.runners import run_uint8
 
 IMAGES = Path(__file__).parent / "images"
 SCALE = 4

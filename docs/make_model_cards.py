@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import npbsrn
-from npbsrn.models import Model
-from npbsrn.networks import count_parameters
+from npbsrn.networks.base import count_parameters
+from npbsrn.storage.models import Model
 
 DOCS = Path(__file__).parent
 HEAD = """# The shipped models

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 import npbsrn
-from npbsrn.models import Model, save_model
-from npbsrn.packed.file import save_packed
-from npbsrn.packed.fold import fold
-from npbsrn.params import leaves, nest
+from npbsrn.packed.format import save_packed
+from npbsrn.packed.lower import fold
+from npbsrn.storage.models import Model, save_model
+from npbsrn.storage.params import leaves, nest
 
 WEIGHTS = Path(npbsrn.__file__).parent / "weights"
 FLOATS = ("head.", "body.trunk.", "tail.")

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from npbsrn.errors import NpbsrnError as NpbsrnError
-    from npbsrn.evaluation import evaluate as evaluate
-    from npbsrn.models import Model as Model
-    from npbsrn.models import load as load
+    from npbsrn.inference.evaluation import evaluate as evaluate
+    from npbsrn.inference.upscaling import upscale as upscale
+    from npbsrn.inference.upscaling import upscale_file as upscale_file
+    from npbsrn.storage.models import Model as Model
+    from npbsrn.storage.models import load as load
     from npbsrn.training.train import train as train
-    from npbsrn.upscaling import upscale as upscale
-    from npbsrn.upscaling import upscale_file as upscale_file
 
 _HOMES = {
     "train": "npbsrn.training.train",
-    "upscale": "npbsrn.upscaling",
-    "upscale_file": "npbsrn.upscaling",
-    "evaluate": "npbsrn.evaluation",
-    "load": "npbsrn.models",
-    "Model": "npbsrn.models",
+    "upscale": "npbsrn.inference.upscaling",
+    "upscale_file": "npbsrn.inference.upscaling",
+    "evaluate": "npbsrn.inference.evaluation",
+    "load": "npbsrn.storage.models",
+    "Model": "npbsrn.storage.models",
     "NpbsrnError": "npbsrn.errors",
 }
 __all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale", "upscale_file"]  # noqa: F822, RUF100

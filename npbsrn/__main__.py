@@ -8,12 +8,12 @@ def main() -> int:
     """Run one command, and let a signal end it at any moment; returns its exit code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shows no traceback; the import below takes a moment
-    from npbsrn.interrupts import watched
+    from npbsrn.runtime.interrupts import watched
 
     with watched():
-        from npbsrn import cli
+        from npbsrn.cli import parser
 
-        return cli.main()
+        return parser.main()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from npbsrn.models import Model
-from npbsrn.networks import make_network
-from npbsrn.resize import resize
+from npbsrn.images.resize import resize
+from npbsrn.networks.base import make_network
+from npbsrn.storage.models import Model
 
 settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("npbsrn")

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from npbsrn.cli import main as npbsrn
+from npbsrn.cli.parser import main as npbsrn
 from npbsrn.images.reading import read_picture
-from npbsrn.samples import cast
+from npbsrn.images.samples import cast
 
 SECONDS, MEMORY = 60, 6 << 30  # what one file may take
 CONVERT = os.environ.get("CONVERT", "/usr/bin/convert")  # ImageMagick's

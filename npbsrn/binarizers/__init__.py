@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from npbsrn.binarizers.bam import Bam
+from npbsrn.binarizers.base import Binarizer
 from npbsrn.binarizers.full_precision import FullPrecision
-from npbsrn.binarizers.scheme import Binarizer
 from npbsrn.errors import UsageError
 
 SCHEMES: dict[str, type[Binarizer]] = {"bam": Bam, "float": FullPrecision}

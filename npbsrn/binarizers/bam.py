@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad, add_at
+from npbsrn.binarizers.base import PullActivations, PullFilters, Remembered, RememberedGrad, add_at
 from npbsrn.errors import UsageError
 from npbsrn.ops.filters import binary_filters
 from npbsrn.ops.norm import EPS, batch_norm
 from npbsrn.ops.pointwise import STATISTICS, multiply_add, weight_by_statistic, weighted_sum
 from npbsrn.ops.sign import STES, binarize, sign
-from npbsrn.params import Params
+from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +64,7 @@ class Bam:
                 raise UsageError(f"the option {option} of bam cannot be {value!r}; choose among {names}")
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """First parameters of one convolution; see `npbsrn.binarizers.scheme.Binarizer`."""
+        """First parameters of one convolution; see `npbsrn.binarizers.base.Binarizer`."""
         params: Params = {
             "gain": np.ones(channels, dtype),
             "shift": np.zeros(channels, dtype),

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.binarizers.scheme import PullActivations, PullFilters, Remembered, RememberedGrad
-from npbsrn.params import Params
+from npbsrn.binarizers.base import PullActivations, PullFilters, Remembered, RememberedGrad
+from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,7 @@ class FullPrecision:
     def activations(
         self, params: Params, x: Array, memory: Remembered, train: bool
     ) -> tuple[Array, Remembered, PullActivations]:
-        """The input itself; see `npbsrn.binarizers.scheme.Binarizer`."""
+        """The input itself; see `npbsrn.binarizers.base.Binarizer`."""
 
         def pull(dx: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             return dx, dmemory[:-1], {}  # nobody looks at what is remembered, so nothing comes back

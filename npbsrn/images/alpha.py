@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.resize import resize
-from npbsrn.samples import to_fractions
+from npbsrn.images.resize import resize
+from npbsrn.images.samples import to_fractions
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images.metadata import ORIENTATION, XMP, upright
 from npbsrn.images.picture import Picture, Tags, split
 from npbsrn.images.png import Facts
-from npbsrn.samples import peak_of, to_samples
+from npbsrn.images.samples import peak_of, to_samples
 
 Array = np.ndarray[Any, Any]
 

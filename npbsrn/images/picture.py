@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.samples import peak_of
+from npbsrn.images.samples import peak_of
 
 Array = np.ndarray[Any, Any]
 

@@ -17,7 +17,7 @@ from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import OPENED
 from npbsrn.images.metadata import ORIENTATION, described, exif_entries
 from npbsrn.images.picture import Picture, split
-from npbsrn.samples import cast
+from npbsrn.images.samples import cast
 
 Array = np.ndarray[Any, Any]
 

@@ -12,12 +12,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from npbsrn.errors import ExistsError, PictureError
-from npbsrn.files import atomic_write, check_folder_of
 from npbsrn.images import colour, deep, png
 from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
 from npbsrn.images.metadata import XMP, exif_of, in_tiff
 from npbsrn.images.picture import Picture
-from npbsrn.samples import cast, to_fractions, to_samples
+from npbsrn.images.samples import cast, to_fractions, to_samples
+from npbsrn.storage.files import atomic_write, check_folder_of
 
 Array = np.ndarray[Any, Any]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from numba import njit
 
-from npbsrn.files import atomic_write
 from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.storage.files import atomic_write
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
 # changed, or that was compiled for another choice.
-PLACES = ("kernels", "packed")  # of the package, where kernels are
+PLACES = ("kernels", "fused", "packed")  # of the package, where kernels are
 SOURCES = sorted(path for place in PLACES for path in (Path(__file__).parents[1] / place).glob("*.py"))
 STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path in SOURCES)])).hexdigest()
 

@@ -13,12 +13,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from npbsrn.arrays import empty
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, memory
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
 from npbsrn.kernels.winograd import MOST, STEP, transforms
+from npbsrn.runtime.buffers import empty
 
 Array = np.ndarray[Any, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from npbsrn.threads import map_parallel
+from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 

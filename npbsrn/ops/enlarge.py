@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.resize import apply_along, bicubic_matrix
+from npbsrn.images.resize import apply_along, bicubic_matrix
 
 Array = np.ndarray[Any, Any]
 

@@ -7,11 +7,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, load
 from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
 from npbsrn.kernels.tables import transpose16
-from npbsrn.packed.pack import TILE
 
 Array = np.ndarray[Any, Any]
 

@@ -5,24 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn import arrays
-from npbsrn.arrays import empty
 from npbsrn.errors import TooLargeError
+from npbsrn.images.samples import to_fractions
+from npbsrn.kernels.bits import TILE, pack_filters, planes_of
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked, correlate
 from npbsrn.kernels.pixel_conv import CHUNK, room_size
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
-from npbsrn.memory import available_bytes
-from npbsrn.networks import MIDDLE
-from npbsrn.packed.block import blocks_rows, make_rooms
+from npbsrn.networks.base import MIDDLE
 from npbsrn.packed.ends import to_stream, write_pixels
-from npbsrn.packed.finish import Finish
-from npbsrn.packed.fold import Folded
-from npbsrn.packed.pack import TILE, pack_filters, planes_of
-from npbsrn.packed.plain import blocks_ref
-from npbsrn.samples import to_fractions
-from npbsrn.threads import map_parallel, run_parallel, thread_count
+from npbsrn.packed.float_end import Finish
+from npbsrn.packed.lower import Folded
+from npbsrn.packed.reference import blocks_ref
+from npbsrn.packed.wavefront import blocks_rows, make_rooms
+from npbsrn.runtime import buffers
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.threads import map_parallel, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
@@ -69,7 +69,7 @@ class Engine:
         ----------
         picture : (H, W, 3) uint8, uint16, or float32 in [0, 1]
         threads : int, optional
-            By default `npbsrn.threads.thread_count()`.
+            By default `npbsrn.runtime.threads.thread_count()`.
         tile : int, optional
             Side of the tiles in which a large picture passes, in pixels of `picture`; by default the largest of `SIDES`
             for which there is memory.
@@ -90,8 +90,8 @@ class Engine:
         for top in range(0, height, side):
             for left in range(0, width, side):
                 self._tile(picture, (top, min(top + side, height)), (left, min(left + side, width)), out, threads)
-        if arrays.held() > KEEP:
-            arrays.clear()
+        if buffers.held() > KEEP:
+            buffers.clear()
         return out
 
     def working_bytes(self, height: int, width: int, side: int, threads: int) -> int:
@@ -111,7 +111,7 @@ class Engine:
         result, available = picture.nbytes * self.scale**2, available_bytes()
         if available is None:
             return sides[0]
-        available += arrays.held()  # which is there for the asking
+        available += buffers.held()  # which is there for the asking
         for side in sides:
             need = result + self.working_bytes(height, width, side, threads)
             if need <= available:

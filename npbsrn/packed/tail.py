@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.packed.fold import Convolution
-from npbsrn.resize import bicubic_matrix
+from npbsrn.images.resize import bicubic_matrix
+from npbsrn.packed.lower import Convolution
 
 Array = np.ndarray[Any, Any]
 

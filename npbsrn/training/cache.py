@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.datasets import Pair, read_pair
+from npbsrn.datasets.pairs import Pair, read_pair
 from npbsrn.errors import DataError, PictureError
-from npbsrn.files import atomic_write
+from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
 

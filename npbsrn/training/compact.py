@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.run_files import CHECKPOINTS
+from npbsrn.storage.run_files import CHECKPOINTS
 from npbsrn.training.checkpoint import State, save_checkpoint
 from npbsrn.training.folder import own_folder
 from npbsrn.training.optimizer import Vector

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from npbsrn.errors import UsageError
-from npbsrn.networks import make_network
+from npbsrn.networks.base import make_network
 
 SCHEDULES = ("cosine", "step", "multistep")
 
@@ -19,7 +19,7 @@ class TrainConfig:
     Parameters
     ----------
     network : dict
-        See `npbsrn.networks.make_network`.
+        See `npbsrn.networks.base.make_network`.
     steps : int
         Length of the run.
     batch, patch : int

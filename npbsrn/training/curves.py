@@ -4,7 +4,7 @@ import csv
 from importlib.util import find_spec
 from pathlib import Path
 
-from npbsrn.files import atomic_write
+from npbsrn.storage.files import atomic_write
 
 
 def draw_curves(metrics: Path, picture: Path) -> bool:

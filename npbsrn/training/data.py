@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.datasets import Pair
+from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, PictureError
 from npbsrn.training.cache import Decoded, decoded, default_cache
 from npbsrn.training.sieve import TRAINING, Sieve, listing

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from npbsrn.datasets import Pair
+from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, UsageError
-from npbsrn.files import lock
-from npbsrn.run_files import CHECKPOINTS, CURVES, FRESH, PICTURES, holds_run
+from npbsrn.storage.files import lock
+from npbsrn.storage.run_files import CHECKPOINTS, CURVES, FRESH, PICTURES, holds_run
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from npbsrn.engines import engine_of
 from npbsrn.errors import TrainingDivergedError
-from npbsrn.inference import Runnable, run_uint8
-from npbsrn.interrupts import Deferral, deferred
-from npbsrn.metrics import compare
-from npbsrn.models import Model
-from npbsrn.networks import Network
-from npbsrn.params import nest
-from npbsrn.threads import quiet_blas
+from npbsrn.images.metrics import compare
+from npbsrn.inference.engines import engine_of
+from npbsrn.inference.runners import Runnable, run_uint8
+from npbsrn.networks.base import Network
+from npbsrn.runtime.interrupts import Deferral, deferred
+from npbsrn.runtime.threads import quiet_blas
+from npbsrn.storage.models import Model
+from npbsrn.storage.params import nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource

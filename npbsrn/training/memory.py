@@ -1,9 +1,9 @@
 """Whether a step fits into memory: said before the run begins, where the system would end it without a word."""
 
 from npbsrn.errors import UsageError
-from npbsrn.memory import available_bytes
-from npbsrn.networks import Network
-from npbsrn.params import leaves
+from npbsrn.networks.base import Network
+from npbsrn.runtime.memory import available_bytes
+from npbsrn.storage.params import leaves
 from npbsrn.training.config import TrainConfig
 
 # What the fast step holds for each value that a convolution gives: 7.7 to 9.1 bytes were measured at x2, x3 and x4,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.params import Params, nest
-from npbsrn.threads import map_parallel, thread_count
+from npbsrn.runtime.threads import map_parallel, thread_count
+from npbsrn.storage.params import Params, nest
 
 Array = np.ndarray[Any, Any]
 Flat = dict[str, Array]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.networks import make_network
+from npbsrn.networks.base import make_network
 from npbsrn.training.checkpoint import Origin, State, load_checkpoint
 from npbsrn.training.config import TrainConfig, with_option
 from npbsrn.training.folder import checkpoints

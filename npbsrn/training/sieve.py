@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from npbsrn.datasets import Pair
+from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, PictureError
 
 T = TypeVar("T")

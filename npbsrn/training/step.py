@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.models import Model
-from npbsrn.networks import Network
+from npbsrn.networks.base import Network
 from npbsrn.ops.loss import l1_loss
-from npbsrn.params import Params, leaves
+from npbsrn.storage.models import Model
+from npbsrn.storage.params import Params, leaves
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, moving_average

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from npbsrn import arrays
-from npbsrn.datasets import find_pairs
+from npbsrn.datasets.pairs import find_pairs
 from npbsrn.errors import DataError, UsageError, WeightsError
-from npbsrn.models import Model, check_scale, load
-from npbsrn.networks import Network, make_network
-from npbsrn.params import leaves
-from npbsrn.threads import quiet_blas
+from npbsrn.networks.base import Network, make_network
+from npbsrn.runtime import buffers
+from npbsrn.runtime.threads import quiet_blas
+from npbsrn.storage.models import Model, check_scale, load
+from npbsrn.storage.params import leaves
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
@@ -57,9 +57,9 @@ def train(
     Parameters
     ----------
     folder : path
-        Pictures in any layout of `npbsrn.datasets.find_pairs`. To resume, it may be left out. What is damaged, cannot
-        be read, is smaller than a patch or has a partner of the wrong size is left out, with one warning and a line in
-        the log, and stays out when the run is resumed.
+        Pictures in any layout of `npbsrn.datasets.pairs.find_pairs`. To resume, it may be left out. What is damaged,
+        cannot be read, is smaller than a patch or has a partner of the wrong size is left out, with one warning and a
+        line in the log, and stays out when the run is resumed.
     scale : {2, 3, 4}
         By default 4.
     output : path, optional
@@ -113,7 +113,7 @@ def train(
     if resume and (minutes is not None or init is not None):
         raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
     with contextlib.ExitStack() as until_the_end:
-        until_the_end.callback(arrays.clear)
+        until_the_end.callback(buffers.clear)
         if resume:
             until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
             state, config, origin = go_on(run, origin, scale, preset, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.datasets import Pair, find_pairs, holds_valid_half, read_pair
+from npbsrn.datasets.pairs import Pair, find_pairs, holds_valid_half, read_pair
 from npbsrn.errors import DataError, PictureError
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig

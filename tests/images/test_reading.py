@@ -7,8 +7,8 @@ from PIL import Image
 from npbsrn.errors import PictureError
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
+from npbsrn.images.samples import cast
 from npbsrn.images.writing import write_picture
-from npbsrn.samples import cast
 from tests.images.files import given_back, png, ramp, tiff
 
 ORIENTATION = 274

@@ -11,8 +11,8 @@ from npbsrn.errors import ExistsError, PictureError
 from npbsrn.images.formats import FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
+from npbsrn.images.samples import cast
 from npbsrn.images.writing import fitted, to_pillow, write_picture
-from npbsrn.samples import cast
 from tests.images.files import iccp, png, profile, ramp
 
 GAMMA_1 = (b"gAMA", (100000).to_bytes(4, "big"))

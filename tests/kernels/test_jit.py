@@ -110,7 +110,7 @@ def test_a_full_disk_does_not_matter(monkeypatch):
 def test_lesser_cpus_give_the_same(tmp_path, features):
     if os.uname().machine != "x86_64":
         pytest.skip("these features are of x86-64")
-    program = "from tests.ops.test_lb_block import check_twins, steady; check_twins(steady(2, 4, 16), 2e-5)"
+    program = "from tests.fused.test_lb_blocks import check_twins, steady; check_twins(steady(2, 4, 16), 2e-5)"
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
@@ -122,7 +122,7 @@ def test_lesser_cpus_give_the_same(tmp_path, features):
 def test_kernels_from_the_disk_give_the_bytes_of_those_just_compiled(tmp_path):
     """What is loaded may be linked in another way than what was compiled; runs must go on bit for bit all the same."""
     program = (
-        "import hashlib; import numpy as np; from npbsrn.networks import make_network; "
+        "import hashlib; import numpy as np; from npbsrn.networks.base import make_network; "
         "from npbsrn.training.config import make_config; from npbsrn.training.step import first_state, train_step; "
         "config = make_config(4, options={'blocks': 2}); network = make_network(config.network); "
         "state = first_state(network, 0); rng = np.random.default_rng(0); "

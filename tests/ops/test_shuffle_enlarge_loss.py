@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npbsrn.images.resize import resize
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.ops.loss import l1_loss
 from npbsrn.ops.shuffle import pixel_shuffle
-from npbsrn.resize import resize
 from tests.gradient import check_gradient
 from tests.strategies import integer_arrays, sides
 

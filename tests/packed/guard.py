@@ -29,6 +29,6 @@ class _Guarded:
 
 
 def empty(shape, dtype):
-    """As `npbsrn.arrays.empty`."""
+    """As `npbsrn.runtime.buffers.empty`."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.asarray(_Guarded(size)).view(dtype).reshape(shape) if size else np.empty(shape, dtype)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from npbsrn.models import Model
-from npbsrn.networks import make_network
-from npbsrn.packed.fold import fold
-from npbsrn.params import leaves, nest
-from npbsrn.resize import resize
+from npbsrn.images.resize import resize
+from npbsrn.networks.base import make_network
+from npbsrn.packed.lower import fold
+from npbsrn.storage.models import Model
+from npbsrn.storage.params import leaves, nest
 
 
 def random_model(seed, **config):

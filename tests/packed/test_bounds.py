@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import numpy as np
 from npbsrn.kernels import pixel_conv
-from npbsrn.packed import block, engine, finish
+from npbsrn.packed import engine, float_end, wavefront
 from tests.packed import guard
 from tests.packed.models import smooth_picture
 from tests.packed.test_engine import VARIANTS, small_engine

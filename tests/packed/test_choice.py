@@ -12,7 +12,7 @@ PROGRAM = """
 import hashlib
 import numpy as np
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.fold import fold
+from npbsrn.packed.lower import fold
 from tests.packed.models import random_model, smooth_picture
 for options in ({"activation": "none", "binarizer": {"statistic": "none"}}, {}):
     engine = Engine(fold(random_model(1, scale=2, blocks=2, width=20, **options)))

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from npbsrn.images.samples import to_samples
+from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked
 from npbsrn.kernels.memory import load
 from npbsrn.packed.ends import from_stream, store_sample, surround, to_stream, write_pixels
-from npbsrn.packed.pack import TILE
-from npbsrn.samples import to_samples
 from tests.strategies import plane_channels, seeds, sides, tile_widths
 
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npbsrn
-from npbsrn.engines import engine_of_file
-from npbsrn.inference import run, run_uint8
-from npbsrn.networks import MIDDLE
+from npbsrn.inference.engines import engine_of_file
+from npbsrn.inference.runners import run, run_uint8
+from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import engine as module
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.fold import Coefficients, fold
+from npbsrn.packed.lower import Coefficients, fold
 from tests.packed.models import put_on_threshold, random_model, smooth_picture
 from tests.strategies import packable_networks, seeds
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 import npbsrn
-from npbsrn.datasets import find_pairs, read_pair
-from npbsrn.inference import run_uint8
+from npbsrn.datasets.pairs import find_pairs, read_pair
+from npbsrn.inference.runners import run_uint8
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.file import load_packed, save_packed
-from npbsrn.packed.fold import fold
-from npbsrn.params import load_arrays
+from npbsrn.packed.format import load_packed, save_packed
+from npbsrn.packed.lower import fold
+from npbsrn.storage.params import load_arrays
 from tests.other_cpus import CPUS, run_held
 
 ROOT = Path(npbsrn.__file__).parents[1]

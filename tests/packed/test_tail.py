@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from npbsrn.layers.tail import Tail as PlainTail
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.packed.tail import BOTH, FIRST, INSIDE, LAST, Tail, base_filters
-from npbsrn.tail import Tail as PlainTail
 from tests.strategies import seeds, sides
 
 FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}

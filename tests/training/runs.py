@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 
-from npbsrn.params import load_arrays
+from npbsrn.storage.params import load_arrays
 from npbsrn.training import loop
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.datasets import Pair, find_pairs, read_pair
+from npbsrn.datasets.pairs import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, PictureError
 from npbsrn.training.cache import Decoded, decoded, default_cache
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from npbsrn.errors import WeightsError
-from npbsrn.models import Model, save_model
-from npbsrn.networks import make_network
-from npbsrn.params import leaves, load_arrays, save_arrays
+from npbsrn.networks.base import make_network
+from npbsrn.storage.models import Model, save_model
+from npbsrn.storage.params import leaves, load_arrays, save_arrays
 from npbsrn.training.checkpoint import GROUPS, Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state

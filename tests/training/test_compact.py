@@ -5,8 +5,8 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import UsageError
-from npbsrn.networks import make_network
-from npbsrn.params import load_arrays
+from npbsrn.networks.base import make_network
+from npbsrn.storage.params import load_arrays
 from npbsrn.training.checkpoint import GROUPS, Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.compact import BITS, SMALL, compact_run, keep_bits
 from npbsrn.training.config import make_config

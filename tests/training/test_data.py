@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.datasets import find_pairs
+from npbsrn.datasets.pairs import find_pairs
 from npbsrn.errors import DataError
-from npbsrn.resize import resize
+from npbsrn.images.resize import resize
 from npbsrn.training.data import PatchSource
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import npbsrn
-from npbsrn import block_chain
-from npbsrn.networks import make_network
+from npbsrn.fused import block_chain
+from npbsrn.networks.base import make_network
 from npbsrn.ops import conv, filters
-from npbsrn.params import load_arrays, nest
+from npbsrn.storage.params import load_arrays, nest
 from npbsrn.training.step import first_state, loss_and_grads
 from tests.training.runs import interrupt_at
 

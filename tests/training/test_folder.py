@@ -1,6 +1,6 @@
 import pytest
 
-from npbsrn.datasets import Pair
+from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, UsageError
 from npbsrn.training.folder import check_folder, checkpoints, own_folder, refuse_mixing
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from npbsrn.params import load_arrays
+from npbsrn.storage.params import load_arrays
 
 KILLS = 20
 SETTINGS = ("blocks=1", "width=4", "checkpoint_every=3", "validate_every=100", "holdout=0")

@@ -6,8 +6,8 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.errors import DataError, UsageError
-from npbsrn.params import load_arrays
-from npbsrn.resize import resize
+from npbsrn.images.resize import resize
+from npbsrn.storage.params import load_arrays
 from tests.training.conftest import TINY
 from tests.training.runs import arrays, interrupt_at, read_metrics, same
 

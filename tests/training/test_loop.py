@@ -8,7 +8,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.errors import TrainingDivergedError
-from npbsrn.params import leaves, load_arrays
+from npbsrn.storage.params import leaves, load_arrays
 from npbsrn.training import loop
 from tests.training.runs import arrays, interrupt_at, read_metrics, same
 

@@ -2,7 +2,7 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import UsageError
-from npbsrn.networks import make_network
+from npbsrn.networks.base import make_network
 from npbsrn.training import memory
 from npbsrn.training.config import make_config
 

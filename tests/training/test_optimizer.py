@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from npbsrn.networks import count_parameters, make_network
-from npbsrn.params import leaves
+from npbsrn.networks.base import count_parameters, make_network
+from npbsrn.storage.params import leaves
 from npbsrn.training.optimizer import EPSILON, Vector, adam, adam_ref, clip_norm, moving_average
 
 NAMES = ("a", "b.running_mean", "c")

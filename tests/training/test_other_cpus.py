@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from npbsrn.binarizers import bam
-from npbsrn.networks import make_network
-from npbsrn.ops import lb_block
-from npbsrn.params import leaves
+from npbsrn.fused import lb_blocks as lb_block
+from npbsrn.networks.base import make_network
+from npbsrn.storage.params import leaves
 from tests.other_cpus import CPUS, run_held
 
 CASES = {

@@ -11,7 +11,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.errors import DataError, UsageError
-from npbsrn.params import load_arrays
+from npbsrn.storage.params import load_arrays
 from npbsrn.training import loop
 from npbsrn.training.records import Records
 from tests.training.runs import arrays, interrupt_at, read_metrics, same
@@ -216,7 +216,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(train, tmp_pat
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
-    from npbsrn import params
+    from npbsrn.storage import params
 
     inner, count = np.savez, iter(range(100))
 

@@ -3,7 +3,7 @@ import warnings
 import pytest
 from PIL import Image
 
-from npbsrn.datasets import Pair, find_pairs, read_pair
+from npbsrn.datasets.pairs import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, PictureError
 from npbsrn.training.sieve import Sieve
 

@@ -5,8 +5,8 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.models import Model, save_model
-from npbsrn.networks import make_network
+from npbsrn.networks.base import make_network
+from npbsrn.storage.models import Model, save_model
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import make_config
 from npbsrn.training.teacher import load_teacher
@@ -76,7 +76,7 @@ def test_a_time_budget_counts_the_teacher(train, teacher, monkeypatch):
             taught.append(x.shape)
         return apply(self, params, x, train)
 
-    monkeypatch.setattr("npbsrn.networks.Network.apply", counted)
+    monkeypatch.setattr("npbsrn.networks.base.Network.apply", counted)
     model = train(teacher=teacher, distill=0.5, minutes=1e-6)
     assert len(taught) > model.card["steps"]
     assert np.unique(taught, axis=0).tolist() == [[2, 3, 6, 6]]

@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.binarizers.bam import ABLATIONS
-from npbsrn.networks import make_network
-from npbsrn.params import leaves, nest
+from npbsrn.networks.base import make_network
+from npbsrn.storage.params import leaves, nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import PRESETS, TrainConfig
 from npbsrn.training.optimizer import Vector

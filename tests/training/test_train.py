@@ -6,7 +6,7 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import DataError, UsageError
-from npbsrn.params import leaves
+from npbsrn.storage.params import leaves
 from npbsrn.training import loop
 from npbsrn.training import train as start
 from tests.training.runs import arrays, read_metrics, same

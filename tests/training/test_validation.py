@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.datasets import find_pairs, read_pair
+from npbsrn.datasets.pairs import find_pairs, read_pair
 from npbsrn.errors import DataError
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import make_config

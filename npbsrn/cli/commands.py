@@ -1,0 +1,234 @@
+"""What the commands do: each takes the parsed arguments, and prints."""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from npbsrn.cli.batch import Batch, plan
+from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
+from npbsrn.images.formats import FORMATS
+from npbsrn.networks.base import NETWORKS, count_parameters, make_network
+from npbsrn.storage.files import atomic_write, check_folder_of
+from npbsrn.storage.models import is_packed, load
+
+OWN_OPTIONS = {
+    "folder",
+    "scale",
+    "output",
+    "preset",
+    "resume",
+    "validation",
+    "init",
+    "teacher",
+    "minutes",
+    "cache",
+    "progress",
+}  # of `train`
+
+
+def say(message: object) -> None:
+    """Print a sentence to the error stream."""
+    print(f"npbsrn: {message}", file=sys.stderr)
+
+
+def run_upscale(arguments: argparse.Namespace) -> int:
+    """``npbsrn upscale``."""
+    from npbsrn.inference.upscaling import choose_model, upscale_file
+
+    source, target = arguments.input, arguments.output
+    batch = plan(source, target, arguments.overwrite) if source.is_dir() else None
+    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
+    model = choose_model(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
+
+    def enlarge(picture: Path, result: Path) -> tuple[int, int]:
+        try:
+            return upscale_file(
+                picture, result, arguments.scale, model, engine=arguments.engine, tile=tile,
+                threads=arguments.threads, overwrite=arguments.overwrite,
+            )  # fmt: skip
+        except MemoryError:
+            raise TooLargeError(
+                "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
+            ) from None
+
+    if batch:
+        return _upscale_folder(batch, target, enlarge)
+    width, height = enlarge(source, target)
+    print(f"{target}: {width}x{height} pixels")
+    return 0
+
+
+def _upscale_folder(batch: Batch, target: Path, enlarge: Callable[[Path, Path], object]) -> int:
+    """Enlarge what is to be done; a picture that cannot be enlarged stops none of the others."""
+    make_folder(target)
+    failed, there = 0, len(batch.existing)
+    for picture, result in tqdm(batch.jobs, unit="picture", disable=len(batch.jobs) < 2 or None, leave=False):
+        try:
+            make_folder(result.parent)
+            enlarge(picture, result)
+        except ExistsError:  # another process has written it meanwhile
+            there += 1
+        except (PictureError, TooLargeError) as error:
+            failed += 1
+            words = error if isinstance(error, PictureError) else f"{picture}: {error}"
+            tqdm.write(f"npbsrn: {words}", file=sys.stderr)
+    if batch.others:
+        say(f"left out, as what is not taken from folders: {_names(batch.others)}")
+    done = len(batch.jobs) + len(batch.existing) - there - failed
+    left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
+    if failed and failed == len(batch.jobs):
+        say(f"none of {failed} pictures could be enlarged{left}")
+    elif failed:
+        say(f"{failed} of {len(batch.jobs)} pictures could not be enlarged; the others are in {target}{left}")
+    else:
+        print(f"{target}: {done} picture{'' if done == 1 else 's'}{left}")
+    return 2 if failed else 0
+
+
+def _names(paths: Sequence[Path]) -> str:
+    """The first ten of some paths."""
+    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+    return ", ".join(str(path) for path in paths[:10]) + more
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None
+
+
+def run_train(arguments: argparse.Namespace) -> None:
+    """``npbsrn train``."""
+    from npbsrn.training.train import train
+
+    options = {name: getattr(arguments, name) for name in ("steps", "batch", "patch", "rate", "seed")}
+    options = {name: value for name, value in options.items() if value is not None}
+    for setting in arguments.settings:
+        _set(options, setting)
+    model = train(
+        arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
+        validation=arguments.validation, init=arguments.init, teacher=arguments.teacher, minutes=arguments.minutes,
+        progress=not arguments.quiet,
+        **options,
+    )  # fmt: skip
+    psnr = model.card["validation_psnr"]
+    judged = "" if psnr is None else f", validation PSNR {psnr} dB"
+    print(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
+
+
+def _set(options: dict[str, Any], setting: str) -> None:
+    """Put ``a.b=value`` into nested options; the value is JSON where it can be, else a word."""
+    name, equals, text = setting.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
+    value: Any = text
+    for form in [f"[{text}]", text] if "," in text else [text]:  # a list needs no brackets
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(form)
+    *path, last = name.split(".")
+    if name.split(".")[0] in OWN_OPTIONS:
+        raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")
+    for key in path:
+        options = options.setdefault(key, {})
+        if not isinstance(options, dict):
+            raise UsageError(f"--set {setting}: {key} has no parts")
+    options[last] = value
+
+
+def run_compact(arguments: argparse.Namespace) -> None:
+    """``npbsrn compact``."""
+    from npbsrn.training.compact import compact_run
+
+    path, state = compact_run(arguments.run, arguments.output)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, step {state.step}")
+    print(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")
+
+
+def run_eval(arguments: argparse.Namespace) -> None:
+    """``npbsrn eval``."""
+    from npbsrn.inference.evaluation import evaluate
+
+    if arguments.json and str(arguments.json) != "-":
+        if arguments.json.suffix.lower() in FORMATS:
+            raise UsageError(f"--json {arguments.json} is the name of a picture; name a .json file")
+        check_folder_of(arguments.json, UsageError)
+    with tqdm(unit="picture", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        report = evaluate(arguments.model, arguments.folder, arguments.scale, progress, engine=arguments.engine)
+    if str(arguments.json) == "-":
+        print(report.to_json())
+        return
+    print(report)
+    if arguments.json:
+        try:
+            with atomic_write(arguments.json) as file:
+                file.write(report.to_json().encode() + b"\n")
+        except OSError as error:
+            raise UsageError(f"cannot write {arguments.json}: {error.strerror}; choose another place") from None
+
+
+def run_pack(arguments: argparse.Namespace) -> None:
+    """``npbsrn pack``."""
+    from npbsrn.packed.format import save_packed
+    from npbsrn.packed.lower import fold
+
+    if arguments.output.suffix != ".npz":
+        raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
+    read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
+    if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
+        raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
+    save_packed(arguments.output, fold(load(arguments.model)))
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+
+
+def run_warmup(arguments: argparse.Namespace) -> None:
+    """``npbsrn warmup``."""
+    from npbsrn.cli.warmup import warmup
+
+    for words in warmup():
+        print(words, flush=True)
+
+
+def run_bench(arguments: argparse.Namespace) -> None:
+    """``npbsrn bench``."""
+    from npbsrn.cli.bench import bench
+
+    for words in bench(arguments.model, arguments.scale):
+        print(words, flush=True)
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """``npbsrn info``."""
+    if arguments.model in NETWORKS:
+        network = make_network({"name": arguments.model, "scale": arguments.scale})
+        params, card = network.init(0), {}
+    elif arguments.model is not None and is_packed(arguments.model):
+        from npbsrn.packed.format import load_packed
+
+        folded = load_packed(arguments.model)
+        network, card = make_network(folded.config), folded.card
+        params = network.init(0)  # whose numbers are those of the network before it was packed
+    else:
+        model = load(arguments.model, arguments.scale)
+        network, params, card = model.network, model.params, model.card
+    counts = count_parameters(params)
+    scale = network.scale
+    trace = network.trace(720 // scale, 1280 // scale)
+    print(f"network     {json.dumps(network.config)}")
+    print(f"parameters  {counts['total'] / 1e3:.1f} K ({counts['binary'] / 1e3:.1f} K of 1 bit)")
+    print(f"MACs        {trace.macs / 1e9:.1f} G for {trace.width}x{trace.height} pixels out")
+    for key, value in card.items():
+        if key != "config":
+            print(f"{key:11} {json.dumps(value) if isinstance(value, dict) else value}")

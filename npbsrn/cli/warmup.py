@@ -1,0 +1,34 @@
+"""Compile all kernels ahead."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from npbsrn.inference.engines import engine_of
+from npbsrn.inference.runners import run
+from npbsrn.networks.base import make_network
+from npbsrn.storage.models import Model
+from npbsrn.training.config import make_config
+from npbsrn.training.step import first_state, train_step
+
+KINDS = [(activation, statistic) for activation in ("none", "prelu") for statistic in ("none", "abs")]
+
+
+def warmup() -> Iterator[str]:
+    """Run every kind of network once on a tiny picture, and a training step; yields what was done."""
+    start = time.perf_counter()
+    for activation, statistic in KINDS:
+        options = {"scale": 4, "blocks": 1, "activation": activation, "binarizer": {"statistic": statistic}}
+        network = make_network(options)
+        engine = engine_of(Model(network, network.init(0)), "packed")
+        for dtype in (np.uint8, np.uint16, np.float32):
+            for tile in (None, 2):  # whole, and a part of the result
+                run(engine, np.zeros((4, 4, 3), dtype), 4, tile=tile)
+        words = f"enlarging, activation {activation}, statistic {statistic}"
+        yield f"{words}: {time.perf_counter() - start:.1f} s"
+    config = make_config(4, "default", {"blocks": 1, "batch": 1})
+    network = make_network(config.network)
+    x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
+    train_step(first_state(network, 0), network, config, x, y)
+    yield f"training: {time.perf_counter() - start:.1f} s"

@@ -1,0 +1,1 @@
+"""Folders of pictures: what their names say, and pairs of LR and HR."""

@@ -1,0 +1,1 @@
+"""Chains of layers that training runs as one operation."""

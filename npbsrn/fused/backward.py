@@ -1,0 +1,264 @@
+"""The backward pass of LB-blocks.
+
+Block by block and convolution by convolution, from the last to the first, a sample goes through in pairs of rows that
+stay in the caches: the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`), then the sign's
+stand-in.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from npbsrn.fused.elementwise import (
+    Norm,
+    Room,
+    activation_back,
+    cotangent_of_counts,
+    magnitude_back,
+    make_room,
+    norm_back,
+    sign_back,
+    take_totals,
+)  # fmt: skip
+from npbsrn.fused.shared import (
+    SHARES,
+    Saved,
+    Weights,
+    activate,
+    from_tiles,
+    saved_of,
+    share_start,
+    to_tiles,
+    weights_of,
+)  # fmt: skip
+from npbsrn.kernels import tables as look_up
+from npbsrn.kernels.barrier import wait
+from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.simd import LANES, total
+from npbsrn.kernels.tables import ROWS, WIDTH
+
+Array = np.ndarray[Any, Any]
+
+
+class Grads(NamedTuple):
+    """Cotangents of B blocks; in the kernels of one block, without the first axis.
+
+    Parameters
+    ----------
+    filters3 : (B, 48, 48 * 9) float32
+        Of the 3x3 filters' signs.
+    filters1 : (B, 2, 48, 48) float32
+    scale : (B, 3, N, 48) float32
+        This and the following are by sample, to be summed.
+    slope : (B, 3, N, 48) float32
+        The last is zero.
+    beta : (B, N, 3, 3) float32
+    gain, shift : (B, 3, N, 48) float32
+    """
+
+    filters3: Array
+    filters1: Array
+    scale: Array
+    slope: Array
+    beta: Array
+    gain: Array
+    shift: Array
+
+
+@kernel(forceinline=True)
+def _grads_of(grads: Grads, b: int) -> Grads:
+    """Those of one block."""
+    return Grads(
+        grads.filters3[b], grads.filters1[b], grads.scale[b], grads.slope[b], grads.beta[b], grads.gain[b],
+        grads.shift[b],
+    )  # fmt: skip
+
+
+@kernel(forceinline=True)
+def _products(
+    conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, room: Room
+) -> None:
+    """Both products of two rows of the counts' cotangents, ``room.g``; of dX of a 3x3 convolution up to the row before.
+
+    dX goes to `dz`, (H * W * 48) in tiles.
+    """
+    for row in range(rows):
+        for left in range(0, width, LANES):
+            look_up.row_tables(room.g, row * width + left, ROWS * width, room.inputs)
+            if conv == 0:
+                look_up.spread_row(room.inputs, nibbles, left, y + row, width, room.ring)
+            else:
+                look_up.spread_1x1(room.inputs, nibbles, dz, WIDTH * ((y + row) * width + left))
+        if conv == 0 and y + row > 0:
+            look_up.join_row(room.ring, y + row - 1, width, dz)
+    if conv == 0 and y + rows == height:
+        look_up.join_row(room.ring, height - 1, width, dz)
+    for left in range(0, width, LANES):
+        look_up.pixel_tables(room.g, left, rows, width, room.turned, room.filters)
+        look_up.filters_back(room.nibbles, room.filters, y, left, height, width, 3 if conv == 0 else 1, dw)
+
+
+@kernel(forceinline=True)
+def _sample_back(
+    conv: int, s: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int, saved: Saved,
+    dz: Array, norm: Norm, dw: Array, room: Room,
+) -> None:  # fmt: skip
+    """From the cotangent behind convolution `conv` to that of BN's result before it, ``dz[conv, s]``."""
+    look_up.pixel_nibbles(saved.bits[conv, s], height, width, room.nibbles)
+    if conv == 0:
+        room.ring[: 3 * WIDTH * (width + 2 * LANES)] = 0  # row 0, which no row before it begins
+    done = 0  # pixels of dX
+    for y in range(0, height, ROWS):
+        rows = min(ROWS, height - y)
+        for row in range(rows):
+            for left in range(0, width, LANES):
+                place, target = (y + row) * width + left, row * width + left
+                cotangent_of_counts(conv, s, place, target, ROWS * width, dy, weights, saved, dz, norm, room)
+        _products(conv, y, rows, height, width, nibbles, dz[conv, s], dw, room)
+        ready = y + rows - (1 if conv == 0 and y + rows < height else 0)
+        for place in range(done, ready * width, LANES):
+            sign_back(dz[conv, s], saved.totals[conv, s], conv, place, saved, weights, ste, room)
+        done = ready * width
+
+
+@kernel()
+def _input_back(
+    s: int, pixels: int, weights: Weights, saved: Saved, dz: Array, norm: Norm, stream: Array, room: Room
+) -> None:
+    """The block's own input: the shortcut, which is what `stream` holds, and A_0's part in all three sums."""
+    for place in range(0, pixels, LANES):
+        norm_back(dz[0, s], saved.totals[0, s], 0, place, saved, norm)
+        e = activate(saved.inputs[s], saved.counts[0, s], 0, place, weights, room.a)
+        side = activation_back(dz, s, 0, place, e, weights, room)
+        for c in range(WIDTH):
+            at, a, ds = WIDTH * place + LANES * c, load(room.a, c * LANES), load(room.ds, c * LANES)
+            look_up.add_to(stream[s], at, magnitude_back(a, ds, e, side, weights.statistic))
+
+
+@kernel()
+def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
+    """What BN's backward pass needs of the whole batch, in the order of the samples."""
+    for c in range(WIDTH):
+        along_y, along_one = 0.0, 0.0
+        for s in range(grads.gain.shape[1]):
+            along_y += grads.gain[conv, s, c]
+            along_one += grads.shift[conv, s, c]
+        norm.along_y[conv, c], norm.along_one[conv, c] = along_y / count, along_one / count
+        norm.factor[conv, c] = saved.inverse[conv, c] * weights.gain[conv, c]
+
+
+@kernel()
+def _betas_back(grads: Grads, s: int, k: int, room: Room) -> None:
+    """By sample: the sums of the lanes, then zero for the next sample."""
+    for n in range(k, 3):
+        grads.beta[s, n, k] = total(load(room.betas, n * LANES))
+    room.betas[:] = 0
+
+
+@kernel()
+def _add_shares(parts: Array, taps: int, worker: int, workers: int, out: Array, room: Room) -> None:
+    """Sum of the shares' (I * taps, O), in their order, to (O, I * taps); each worker does some rows."""
+    rows = WIDTH * taps
+    values, sums = parts.ravel(), room.turned
+    for j in range(LANES * worker, rows, LANES * workers):
+        for o in range(0, WIDTH, LANES):
+            for row in range(LANES):
+                place = (j + row) * WIDTH + o
+                part = load(values, place)
+                for share in range(1, SHARES):
+                    part = part + load(values, share * parts.shape[1] + place)
+                store(sums, row * LANES, part)
+            look_up.transpose16(sums, 0, LANES, out, o * rows + j, rows)
+
+
+@kernel(forceinline=True)
+def _convolution_back(
+    conv: int, low: int, high: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int,
+    saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
+) -> None:  # fmt: skip
+    """All samples of the shares `low` to `high`."""
+    n = dy.shape[0]
+    for share in range(low, high):
+        for s in range(share_start(share, n), share_start(share + 1, n)):
+            _sample_back(
+                conv, s, height, width, dy, nibbles[conv], weights, ste, saved, dz, norm, parts[conv, share], room
+            )
+            take_totals(room.sums, 0, grads.scale[conv, s])
+            take_totals(room.sums, WIDTH * LANES, grads.slope[conv, s])
+            take_totals(room.normed, 0, grads.gain[conv, s])
+            take_totals(room.normed, WIDTH * LANES, grads.shift[conv, s])
+            if conv < 2:
+                _betas_back(grads, s, conv + 1, room)
+
+
+@kernel()
+def _block_back(
+    worker: int, workers: int, barrier: Array, height: int, width: int, stream: Array, nibbles: Array,
+    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
+) -> None:  # fmt: skip
+    """One block: in `stream` the cotangent of its output becomes that of its input."""
+    n, pixels = stream.shape[0], height * width
+    low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
+    parts[:, low:high] = 0
+    # one after another with a constant, so that each becomes code of its own: a tenth of the backward pass
+    _convolution_back(2, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    wait(barrier, workers)
+    _batch_means(2, grads, weights, saved, n * pixels, norm)
+    _convolution_back(1, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    wait(barrier, workers)
+    _batch_means(1, grads, weights, saved, n * pixels, norm)
+    _convolution_back(0, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    wait(barrier, workers)
+    _batch_means(0, grads, weights, saved, n * pixels, norm)
+    for s in range(share_start(low, n), share_start(high, n)):
+        _input_back(s, pixels, weights, saved, dz, norm, stream, room)
+        _betas_back(grads, s, 0, room)
+    _add_shares(parts[0], 9, worker, workers, grads.filters3, room)
+    _add_shares(parts[1], 1, worker, workers, grads.filters1[0], room)
+    _add_shares(parts[2], 1, worker, workers, grads.filters1[1], room)
+
+
+@kernel()
+def blocks_backward(
+    worker: int, workers: int, barrier: Array, dy: Array, dx: Array, nibbles: Array, weights: Weights, ste: int,
+    saved: Saved, stream: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
+) -> None:  # fmt: skip
+    """One worker's share of a chain of blocks.
+
+    Parameters
+    ----------
+    worker, workers, barrier
+        See `npbsrn.runtime.threads.run_parallel`.
+    dy, dx : (N, 48, H * W) float32
+        Cotangents of output and input.
+    nibbles : (B, 3, 48 * 112) uint8
+        Of the filters; see `npbsrn.kernels.tables.filter_nibbles`.
+    weights : Weights
+    ste : int
+        `IDENTITY`, `CLIP` or `BIREAL`.
+    saved : Saved
+    stream : (N, H * W * 48) float32
+        Room for that of the stream between the blocks.
+    dz : (3, N, H * W * 48) float32
+        Room for the cotangents of BN's results, then of what BN took in.
+    parts : (2, 3, SHARES, 48 * 9 * 48) float32
+        Room for the shares' cotangents of filters, of two blocks by turns: those of one are summed while another
+        worker begins with the next.
+    grads : Grads
+        Filled here; `slope` must be zero.
+    height, width : int
+    """
+    n = dy.shape[0]
+    room = make_room(height, width)
+    norm = Norm(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32))
+    first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
+    for s in range(first, last):
+        to_tiles(dy[s], stream[s])
+    for b in range(nibbles.shape[0] - 1, -1, -1):
+        _block_back(
+            worker, workers, barrier, height, width, stream, nibbles[b], weights_of(weights, b), ste,
+            saved_of(saved, b), dz, norm, parts[b % 2], _grads_of(grads, b), room,
+        )  # fmt: skip
+    for s in range(first, last):
+        from_tiles(stream[s], dx[s])

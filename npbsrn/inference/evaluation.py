@@ -1,0 +1,126 @@
+"""Judge a model on a folder of pictures by the protocol of the literature."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.datasets.pairs import find_pairs, read_pair
+from npbsrn.errors import PictureError
+from npbsrn.images.metrics import compare
+from npbsrn.inference.runners import run_uint8
+from npbsrn.inference.upscaling import choose_model
+from npbsrn.storage.models import Model
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR in dB and SSIM of one picture (or their means)."""
+
+    name: str
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of a folder.
+
+    Parameters
+    ----------
+    model : str
+        What was judged.
+    folder : str
+        The folder's name.
+    scale : int
+    scores : tuple of Score
+        One a picture, by name.
+    """
+
+    model: str
+    folder: str
+    scale: int
+    scores: tuple[Score, ...]
+
+    @property
+    def mean(self) -> Score:
+        """Mean over the pictures; pictures too small for an SSIM are left out of its mean."""
+        ssims = [s.ssim for s in self.scores if not np.isnan(s.ssim)]
+        ssim = float(np.mean(ssims)) if ssims else float("nan")
+        return Score("mean", float(np.mean([s.psnr for s in self.scores])), ssim)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content as JSON can hold it: undefined and infinite figures become None."""
+
+        def entry(score: Score) -> dict[str, Any]:
+            figures = {"psnr": score.psnr, "ssim": score.ssim}
+            return {"name": score.name} | {k: v if np.isfinite(v) else None for k, v in figures.items()}
+
+        return {
+            "model": self.model, "folder": self.folder, "scale": self.scale,
+            "pictures": [entry(s) for s in self.scores], "mean": entry(self.mean),
+        }  # fmt: skip
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __str__(self) -> str:
+        """A table."""
+        width = max(len(s.name) for s in (*self.scores, self.mean))
+        lines = [f"{self.model} on {self.folder}, x{self.scale}", f"{'':{width}}   PSNR dB    SSIM"]
+        lines += [f"{s.name:{width}}   {s.psnr:7.3f}  {s.ssim:.4f}" for s in (*self.scores, self.mean)]
+        return "\n".join(lines)
+
+
+def evaluate(
+    model: Model | str | PathLike[str] | None,
+    folder: str | PathLike[str],
+    scale: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    engine: str = "auto",
+) -> Report:
+    """Judge a model on the pictures of a folder.
+
+    HR is cropped to a multiple of `scale`; LR, where the folder has none, is made by antialiased bicubic and rounded
+    to 8 bits; the result is rounded to 8 bits; PSNR and SSIM are those of Y (BT.601), without `scale` pixels at each
+    border.
+
+    Parameters
+    ----------
+    model : Model, path, "bicubic" or None
+        None takes the weights that come with the package.
+    folder : path
+        Any layout of `npbsrn.datasets.pairs.find_pairs`.
+    scale : {2, 3, 4}
+    progress : callable, optional
+        Called as ``progress(done, total)`` behind each picture.
+    engine : {"auto", "packed", "reference"}
+        As for `npbsrn.upscale`.
+
+    Returns
+    -------
+    report : Report
+
+    Raises
+    ------
+    UsageError, DataError, PictureError, WeightsError
+        If the scale, the folder, a picture or the weights cannot be used.
+    """
+    chosen = choose_model(model, scale, engine)
+    pairs = find_pairs(folder, scale, "valid")
+    scores = []
+    for done, pair in enumerate(pairs, 1):
+        lr, hr = read_pair(pair, scale)
+        if min(hr.shape[:2]) <= 2 * scale:
+            raise PictureError(f"{pair.hr} is too small to be judged: nothing is left inside the borders; remove it")
+        scores.append(Score(pair.name, *compare(run_uint8(chosen, lr, scale), hr, scale)))
+        if progress:
+            progress(done, len(pairs))
+    name = chosen if isinstance(chosen, str) else chosen.name
+    return Report(name, Path(folder).name or str(folder), scale, tuple(scores))

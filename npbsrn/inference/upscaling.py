@@ -1,0 +1,250 @@
+"""Enlarge one picture, whatever form it comes in, and give back the same kind."""
+
+import os
+from dataclasses import replace
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from npbsrn.errors import ExistsError, PictureError, UsageError
+from npbsrn.images.alpha import fill_colour, within_neighbours
+from npbsrn.images.picture import Picture, split
+from npbsrn.images.reading import from_pillow, read_picture
+from npbsrn.images.samples import PEAKS, to_fractions, to_samples
+from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
+from npbsrn.inference.engines import engine_of, engine_of_file
+from npbsrn.inference.runners import Engine, Runnable, run
+from npbsrn.storage.models import Model, check_scale, load
+
+Array = np.ndarray[Any, Any]
+Given = str | PathLike[str] | Image.Image | Array
+Source = Model | Engine | str | PathLike[str] | None
+
+SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
+ENGINES = ("auto", "packed", "reference")
+
+
+def upscale(
+    img: Given,
+    scale: int = 4,
+    model: Source = None,
+    *,
+    engine: str = "auto",
+    tile: int | str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """Enlarge a picture.
+
+    Parameters
+    ----------
+    img : path, Pillow image or array
+        An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
+        alpha; the colour of transparent pixels is not looked at. Grey and alpha pass as three equal channels each, and
+        come back as one. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
+    scale : {2, 3, 4}
+        Factor for both axes.
+    model : Model, path, "bicubic" or what `choose_model` gives, optional
+        By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
+        protocol of `evaluate` rounds it after each axis. A `Model` is packed when it is first run and is not looked
+        at again: its arrays are not to be changed then.
+    engine : {"auto", "packed", "reference"}
+        The packed engine runs networks on bits; the reference runs the float operations that training is made of, and
+        any network. "auto" takes the packed one where it can. Less than a thousandth of their 8-bit values differ.
+    tile : int or "auto"
+        Side of the tiles in which a large picture passes, in its own pixels, at least 16: less memory, and more work at
+        their margins. With the packed engine the result is the same whatever the tiles.
+    threads : int, optional
+        By default ``$NPBSRN_NUM_THREADS``, or all CPUs that the process may use. The result does not depend on it.
+
+    Returns
+    -------
+    enlarged : Pillow image for a path or a Pillow image; array of the same dtype and number of axes for an array
+
+    Raises
+    ------
+    UsageError
+        If the array's shape, dtype or range, the scale, or the model's scale does not fit.
+    PictureError
+        If the file cannot be read.
+    WeightsError
+        If the weights cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np, npbsrn
+    >>> npbsrn.upscale(np.zeros((5, 7, 3), np.uint8), scale=4).shape
+    (20, 28, 3)
+    """
+    chosen = choose_model(model, scale, engine)
+    how = _threads(threads), _tile(tile)
+    if isinstance(img, np.ndarray):
+        return _upscale_array(img, scale, chosen, *how)
+    if not isinstance(img, Image.Image | str | PathLike):
+        raise UsageError(f"a picture is a path, a Pillow image or a NumPy array, not {type(img).__name__}")
+    picture = from_pillow(img) if isinstance(img, Image.Image) else read_picture(img)
+    return to_pillow(enlarge(picture, scale, chosen, *how))
+
+
+def upscale_file(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    scale: int = 4,
+    model: Source = None,
+    *,
+    engine: str = "auto",
+    tile: int | str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """Enlarge a picture file into another, with all that both formats hold: 16 bits a channel, profile, EXIF, XMP, dpi.
+
+    Parameters
+    ----------
+    source, target : path
+        The format of `target` follows its suffix.
+    scale, model, engine, tile, threads
+        As for `upscale`.
+    overwrite : bool
+        Whether a `target` that exists is replaced. It is never the source itself.
+
+    Returns
+    -------
+    width, height : int
+        Of the result, in pixels.
+
+    Raises
+    ------
+    UsageError, PictureError, WeightsError
+        As `upscale`; and if `target` is `source`, cannot be written, or cannot hold the picture.
+    ExistsError
+        If `target` exists and is not to be replaced.
+
+    Warns
+    -----
+    UserWarning
+        If 8 bits a channel come out of more.
+    """
+    refuse_target(Path(source), Path(target), overwrite)
+    chosen = choose_model(model, scale, engine)
+    how = _threads(threads), _tile(tile)
+    picture = fitted(read_picture(source), target, scale)
+    enlarged = enlarge(picture, scale, chosen, *how)
+    write_picture(enlarged, target, overwrite)
+    return enlarged.width, enlarged.height
+
+
+def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse a target that is the source itself, or that exists and is not to be replaced."""
+    if not source.exists():
+        raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
+    check_output(target)
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
+    if os.path.lexists(target) and not overwrite:
+        raise ExistsError(target)
+
+
+def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:
+    """Enlarge a picture by what `choose_model` gives.
+
+    Grey passes as three equal channels, and so does alpha. Colour flows outwards under transparent pixels first, so
+    that theirs, which is chance, does not fringe what is seen.
+    """
+
+    def enlarged(samples: Array) -> Array:
+        if samples.ndim == 3:
+            return run(model, np.ascontiguousarray(samples), scale, threads, tile)
+        grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
+        return np.mean(run(model, grey, scale, threads, tile), axis=2)
+
+    def in_dtype(samples: Array) -> Array:
+        return samples if samples.dtype == dtype else to_samples(samples, dtype)
+
+    dtype = picture.colour.dtype
+    if picture.alpha is None:
+        return replace(picture, colour=in_dtype(enlarged(picture.colour)))
+    alpha = picture.alpha
+    filled = fill_colour(picture.colour, alpha)
+    if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
+        large = run(model, np.repeat(alpha[:, :, None], 3, axis=2), scale, threads, tile)[:, :, 1]
+        alpha = within_neighbours(large, alpha, scale)
+    else:
+        alpha = np.full((picture.height * scale, picture.width * scale), alpha[0, 0])
+    return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
+
+
+def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:
+    """Load the model that an argument names, see that its scale fits, and make ready what runs it.
+
+    Returns
+    -------
+    model : Engine, Model or "bicubic"
+
+    Raises
+    ------
+    UsageError
+        If `scale` is unknown or not the model's, or `engine` is unknown or cannot run the model.
+    """
+    check_scale(scale)
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine {engine!r}; choose among {', '.join(ENGINES)}")
+    if isinstance(model, str) and model == "bicubic":
+        if engine != "auto":
+            raise UsageError(f'"bicubic" is no network that the engine {engine!r} could run; leave the engine out')
+        return "bicubic"
+    chosen: Engine | Model | None
+    if isinstance(model, Engine):
+        if engine == "reference":
+            raise UsageError("an engine is no model that the reference could run; name the model")
+        chosen = model
+    elif isinstance(model, Model):
+        chosen = model if engine == "reference" else engine_of(model, engine)
+    else:
+        chosen = engine_of_file(model, scale, engine)
+        if chosen is None:
+            loaded = load(model, scale)
+            chosen = loaded if engine == "reference" else engine_of(loaded, engine)
+    if chosen.scale != scale:
+        raise UsageError(f"the model enlarges x{chosen.scale}, not x{scale}; choose that scale or another model")
+    return chosen
+
+
+def _threads(threads: int | None) -> int | None:
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
+        raise UsageError(f"threads must be a whole number above 0, not {threads!r}")
+    return None if threads is None else int(threads)
+
+
+def _tile(tile: int | str) -> int | None:
+    if tile == "auto":
+        return None
+    if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < SMALLEST_TILE:
+        raise UsageError(f'tile must be "auto" or a whole number of at least {SMALLEST_TILE}, not {tile!r}')
+    return int(tile)
+
+
+def _upscale_array(array: Array, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Array:
+    _check_array(array)
+    kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), scale, model, threads, tile)
+    return enlarged.samples().astype(array.dtype, copy=False)
+
+
+def _check_array(array: Array) -> None:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise UsageError(f"a picture has shape (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    if 0 in array.shape:
+        raise UsageError(f"the picture is empty: its shape is {array.shape}")
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.all(np.isfinite(array)):
+            raise UsageError("the picture holds NaN or infinite values; replace them first")
+        if array.min() < 0 or array.max() > 1:
+            raise UsageError(
+                f"a floating picture lies in 0..1, not {array.min():g}..{array.max():g}; divide by its range first"
+            )
+    elif array.dtype.name not in PEAKS:
+        raise UsageError(f"a picture is uint8, uint16 or floating in 0..1, not {array.dtype}; convert it first")

@@ -1,0 +1,216 @@
+"""Popcount convolutions of one tile of 32 pixels: the inputs stay in registers while the output channels pass by."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from npbsrn.kernels.bits import GROUP, TILE
+from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.look_up import emit_look_up
+from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.simd import I32, I64
+
+Array = np.ndarray[Any, Any]
+
+WORD, BYTE = ir.IntType(16), ir.IntType(8)
+
+
+class Vectors(NamedTuple):
+    """What the counting is done on: words where a CPU counts their bits by one instruction, else bytes.
+
+    Most CPUs count the bits of bytes only, or by a few instructions on bytes; 27 words make 216 at most, so that the
+    sums of bytes fit a byte, too.
+    """
+
+    lanes: int
+    by_word: bool
+
+    @property
+    def words(self) -> Any:
+        """As the arrays have it."""
+        return ir.VectorType(WORD, self.lanes)
+
+    @property
+    def counted(self) -> Any:
+        """As the bits are counted."""
+        return self.words if self.by_word else ir.VectorType(BYTE, 2 * self.lanes)
+
+
+VECTORS = {"avx512": Vectors(32, True), "portable": Vectors(16, False)}
+CHOSEN = chosen_kernel()
+
+
+def _constant(kind: Any, value: int) -> Any:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _splat(builder: Any, word: Any, kind: Any) -> Any:
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, word, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, _constant(ir.VectorType(I32, kind.count), 0))
+
+
+def ones(builder: Any, x: Any, kind: Any) -> Any:
+    """Bits that are set."""
+    name = f"llvm.ctpop.v{kind.count}i{kind.element.width}"
+    count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+    return builder.call(count, [builder.bitcast(x, kind)])
+
+
+def _by_word(builder: Any, total: Any, vectors: Vectors) -> Any:
+    """Sums of words from those of their bytes."""
+    if vectors.by_word:
+        return total
+    kind = vectors.words
+    words = builder.bitcast(total, kind)
+    return builder.add(builder.lshr(words, _constant(kind, 8)), builder.and_(words, _constant(kind, 255)))
+
+
+def emit_count(
+    builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any,
+    shape: tuple[int, int], more: bool, vectors: Vectors,
+) -> None:  # fmt: skip
+    """Write ``out[32 o :+32] (+)= popcount(bits ^ words[o])``, over planes and taps, for all o.
+
+    The inputs of some pixels stay in registers while the output channels pass by.
+
+    Parameters
+    ----------
+    builder : llvmlite's
+    bits, words, out : pointers to words of 16 bits
+    steps : two 64-bit numbers
+        From row to row of `bits`, and from plane to plane.
+    outputs : 64-bit number
+    shape : (k, planes)
+    more : bool
+        Add to what stands in `out`.
+    vectors : Vectors
+    """
+    size, planes = shape
+    row, plane = steps
+    lanes, kind = vectors.lanes, vectors.words
+    for part in range(0, TILE, lanes):
+        inputs = []
+        for p in range(planes):
+            for ky in range(size):
+                line = builder.add(builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky)))
+                for kx in range(size):
+                    source = at(builder, bits, builder.add(line, ir.Constant(I64, part + kx)), kind)
+                    inputs.append(builder.load(source, align=2))
+        with cgutils.for_range(builder, outputs) as loop:
+            start = builder.mul(loop.index, ir.Constant(I64, len(inputs)))
+            total = None
+            for k, x in enumerate(inputs):
+                word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
+                counted = ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
+                total = counted if total is None else builder.add(total, counted)
+            total = _by_word(builder, total, vectors)
+            where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
+            target = at(builder, out, where, kind)
+            if more:
+                total = builder.add(total, builder.load(target, align=2))
+            builder.store(total, target, align=2)
+
+
+def vectors_of(name: str) -> Vectors:
+    """What a kernel counts on; "numpy" counts nothing, and has those of the portable one."""
+    return VECTORS.get(name, VECTORS["portable"])
+
+
+def emitter(name: str) -> Callable[..., None]:
+    """What writes the code of a kernel that `npbsrn.kernels.cpu.KERNELS` names."""
+    if name == "avx2":
+        return emit_look_up
+    return partial(emit_count, vectors=vectors_of(name))
+
+
+def make_count(size: int, planes: int, more: bool, name: str = CHOSEN) -> Callable[..., Any]:
+    """An intrinsic that counts: k, planes, whether it adds to what is there, and the kernel's name."""
+    emit = emitter(name)
+
+    @intrinsic
+    def count(
+        typing: Any, bits: Any, place: Any, row: Any, plane: Any, words: Any, first: Any, outputs: Any, out: Any
+    ) -> Any:
+        """See `emit_count`; bits from `place` on, words from `first` on."""
+        i = types.intp
+        signature = types.void(bits, i, i, i, words, i, i, out)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
+            b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[5]])
+            emit(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), more)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return count
+
+
+# Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
+# have another one in each process.
+_begin31, _begin32, _begin33 = (make_count(3, planes, False) for planes in (1, 2, 3))
+_add31, _add32, _add33 = (make_count(3, planes, True) for planes in (1, 2, 3))
+_begin11, _begin12, _begin13 = (make_count(1, planes, False) for planes in (1, 2, 3))
+_add11, _add12, _add13 = (make_count(1, planes, True) for planes in (1, 2, 3))
+
+
+@kernel(forceinline=True)
+def count3(
+    bits: Any, place: int, row: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any
+) -> None:
+    """Counts of a 3x3 convolution at 32 pixels.
+
+    Parameters
+    ----------
+    bits : array of uint16
+        Words of 16 channels, set where an activation is negative; three rows of them, each of `planes`.
+    place, row, plane : int
+        Of the word above and to the left of the first pixel; from there to the next row and to the next plane.
+    planes : int
+    words : array of uint16
+        Of the filters, see `npbsrn.kernels.bits.pack_filters`, from `first` on.
+    first, outputs : int
+    out : (outputs * 32,) uint16
+        Products of -1, by output channel and pixel.
+    """
+    if planes == 1:
+        _begin31(bits, place, row, plane, words, first, outputs, out)
+    elif planes == 2:
+        _begin32(bits, place, row, plane, words, first, outputs, out)
+    else:
+        _begin33(bits, place, row, plane, words, first, outputs, out)
+    for p in range(GROUP, planes, GROUP):
+        at_bits, at_words = place + p * plane, first + outputs * 9 * p
+        if planes - p == 1:
+            _add31(bits, at_bits, row, plane, words, at_words, outputs, out)
+        elif planes - p == 2:
+            _add32(bits, at_bits, row, plane, words, at_words, outputs, out)
+        else:
+            _add33(bits, at_bits, row, plane, words, at_words, outputs, out)
+
+
+@kernel(forceinline=True)
+def count1(bits: Any, place: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any) -> None:
+    """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
+    if planes == 1:
+        _begin11(bits, place, 0, plane, words, first, outputs, out)
+    elif planes == 2:
+        _begin12(bits, place, 0, plane, words, first, outputs, out)
+    else:
+        _begin13(bits, place, 0, plane, words, first, outputs, out)
+    for p in range(GROUP, planes, GROUP):
+        at_bits, at_words = place + p * plane, first + outputs * p
+        if planes - p == 1:
+            _add11(bits, at_bits, 0, plane, words, at_words, outputs, out)
+        elif planes - p == 2:
+            _add12(bits, at_bits, 0, plane, words, at_words, outputs, out)
+        else:
+            _add13(bits, at_bits, 0, plane, words, at_words, outputs, out)

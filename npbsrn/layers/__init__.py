@@ -1,0 +1,1 @@
+"""Layers: parameters come in, gradients go out."""

@@ -1,0 +1,143 @@
+"""Layers: frozen descriptions without state. Parameters come in, gradients go out.
+
+``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the form of `params`
+less the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
+`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` is not to be called.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from npbsrn.storage.params import Params
+
+Array = np.ndarray[Any, Any]
+Rng = np.random.Generator
+Back = Callable[[Array], tuple[Array, Params]]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A picture's way through layers without its pixels: extents, cost and reach so far.
+
+    Parameters
+    ----------
+    height, width : int
+        Extents in pixels at this point.
+    macs : int
+        Multiply-accumulates so far.
+    reach : float
+        How far an output pixel looks around itself, in pixels of the network's input.
+    step : float
+        The size of a pixel at this point, in pixels of the network's input.
+    """
+
+    height: int
+    width: int
+    macs: int = 0
+    reach: float = 0.0
+    step: float = 1.0
+
+    def conv(self, inputs: int, outputs: int, size: int) -> "Trace":
+        """Pass one convolution."""
+        macs = inputs * outputs * size * size * self.height * self.width
+        return replace(self, macs=self.macs + macs, reach=self.reach + size // 2 * self.step)
+
+
+class Layer(Protocol):
+    """What a chain is made of."""
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """First parameters."""
+        ...
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """Forward pass; ``back`` maps dy to (dx, grads)."""
+        ...
+
+    def trace(self, at: Trace) -> Trace:
+        """Extents, cost and reach behind this layer."""
+        ...
+
+
+def uniform_filters(rng: Rng, outputs: int, inputs: int, size: int, dtype: Any) -> Array:
+    """Filters (O, I, k, k), uniform within +-1/sqrt(fan-in)."""
+    bound = (inputs * size * size) ** -0.5
+    return rng.uniform(-bound, bound, (outputs, inputs, size, size)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Nothing, where an activation function could stand."""
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """No parameters."""
+        return {}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """The input itself."""
+        return x, lambda dy: (dy, {})
+
+    def trace(self, at: Trace) -> Trace:
+        """No cost."""
+        return at
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Named layers, one after another."""
+
+    layers: tuple[tuple[str, Layer], ...]
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """Parameters of each layer under its name."""
+        return {name: layer.init(rng, dtype) for name, layer in self.layers}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """Through all layers in order."""
+        backs: list[tuple[str, Back]] = []
+        for name, layer in self.layers:
+            x, back = layer.apply(params.get(name, {}), x, train)
+            if train:
+                backs.append((name, back))
+
+        def back_through(dy: Array) -> tuple[Array, Params]:
+            grads: Params = {}
+            for name, back in reversed(backs):
+                dy, grads[name] = back(dy)
+            return dy, grads
+
+        return x, back_through
+
+    def trace(self, at: Trace) -> Trace:
+        """Through all layers in order."""
+        for _, layer in self.layers:
+            at = layer.trace(at)
+        return at
+
+
+@dataclass(frozen=True)
+class Residual:
+    """``y = x + inner(x)``."""
+
+    inner: Layer
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """Those of the inner layer."""
+        return self.inner.init(rng, dtype)
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """Forward: add the input; backward: add the cotangent."""
+        y, back_inner = self.inner.apply(params, x, train)
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            dx, grads = back_inner(dy)
+            return dx + dy, grads
+
+        return x + y, back
+
+    def trace(self, at: Trace) -> Trace:
+        """That of the inner layer."""
+        return self.inner.trace(at)

@@ -1,0 +1,88 @@
+"""Float layers: convolution, PReLU, pixel shuffle."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from npbsrn.layers.base import Back, Rng, Trace, uniform_filters
+from npbsrn.ops.conv import conv2d
+from npbsrn.ops.pointwise import prelu
+from npbsrn.ops.shuffle import pixel_shuffle
+from npbsrn.storage.params import Params
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Float convolution with a bias, padded with zeros."""
+
+    inputs: int
+    outputs: int
+    size: int = 3
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """Uniform filters, no bias yet."""
+        weight = uniform_filters(rng, self.outputs, self.inputs, self.size, dtype)
+        return {"weight": weight, "bias": np.zeros(self.outputs, dtype)}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, inputs, H, W) to (N, outputs, H, W)."""
+        y, pull = conv2d(x, params["weight"], params["bias"])
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            dx, dw, dbias = pull(dy)
+            return dx, {"weight": dw, "bias": dbias}
+
+        return y, back
+
+    def trace(self, at: Trace) -> Trace:
+        """One convolution."""
+        return at.conv(self.inputs, self.outputs, self.size)
+
+
+@dataclass(frozen=True)
+class PReLU:
+    """Parametric ReLU, a slope per channel."""
+
+    channels: int
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """Slopes of 0.25."""
+        return {"slope": np.full(self.channels, 0.25, dtype)}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, C, H, W) to the same."""
+        y, pull = prelu(x, params["slope"])
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            dx, dslope = pull(dy)
+            return dx, {"slope": dslope}
+
+        return y, back
+
+    def trace(self, at: Trace) -> Trace:
+        """No multiply-accumulates of a convolution."""
+        return at
+
+
+@dataclass(frozen=True)
+class PixelShuffle:
+    """Channels to pixels."""
+
+    factor: int
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """No parameters."""
+        return {}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, C * factor**2, H, W) to (N, C, H * factor, W * factor)."""
+        y, pull = pixel_shuffle(x, self.factor)
+        return y, lambda dy: (pull(dy), {})
+
+    def trace(self, at: Trace) -> Trace:
+        """More and smaller pixels."""
+        r = self.factor
+        return replace(at, height=at.height * r, width=at.width * r, step=at.step / r)

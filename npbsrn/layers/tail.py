@@ -1,0 +1,82 @@
+"""The tail: from the trunk's result to the picture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npbsrn.layers.base import Back, Chain, Layer, Rng, Trace
+from npbsrn.layers.conv import Conv, PixelShuffle
+from npbsrn.ops.compose import compose
+from npbsrn.ops.conv import conv2d
+from npbsrn.ops.shuffle import pixel_shuffle
+from npbsrn.storage.params import Params
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Shuffle stages, each behind a float convolution, and a last convolution to three channels.
+
+    Nothing in it is nonlinear, so in training all of it can be one 5x5 convolution on the low-resolution grid,
+    composed anew in each step: at x4 58 K multiplications per pixel instead of 435 K. Composed and plain differ on
+    the outermost ring of the picture alone (see `npbsrn.ops.compose.compose`); outside of training the plain tail is
+    always taken.
+
+    Parameters
+    ----------
+    factors : tuple of int
+        Of the shuffles.
+    width : int
+        Channels.
+    composed : bool
+        Whether training takes the composed convolution.
+    """
+
+    factors: tuple[int, ...]
+    width: int
+    composed: bool = True
+
+    def _plain(self) -> Chain:
+        stages: list[tuple[str, Layer]] = []
+        for n, factor in enumerate(self.factors, 1):
+            stages += [(f"conv{n}", Conv(self.width, self.width * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
+        return Chain((*stages, ("last", Conv(self.width, 3))))
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """``conv1, ..., last``."""
+        return self._plain().init(rng, dtype)
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, width, H, W) to (N, 3, H * scale, W * scale)."""
+        if not (train and self.composed):
+            return self._plain().apply(params, x, train)
+        filters, bias = params["last"]["weight"], params["last"]["bias"]
+        pulls = []
+        for n in range(len(self.factors), 0, -1):
+            own = params[f"conv{n}"]
+            (filters, bias), pull = compose(filters, bias, own["weight"], own["bias"], self.factors[n - 1])
+            pulls.append((n, pull))
+        y, pull_conv = conv2d(x, filters, bias)
+        pulls_shuffle = []
+        for factor in self.factors:
+            y, pull_shuffle = pixel_shuffle(y, factor)
+            pulls_shuffle.append(pull_shuffle)
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            for pull_shuffle in reversed(pulls_shuffle):
+                dy = pull_shuffle(dy)
+            dx, dfilters, dbias = pull_conv(dy)
+            assert dbias is not None  # there is a bias
+            grads: Params = {}
+            for n, pull in reversed(pulls):
+                dfilters, dbias, dw, db = pull(dfilters, dbias)
+                grads[f"conv{n}"] = {"weight": dw, "bias": db}
+            return dx, grads | {"last": {"weight": dfilters, "bias": dbias}}
+
+        return y, back
+
+    def trace(self, at: Trace) -> Trace:
+        """As the plain tail."""
+        return self._plain().trace(at)

@@ -1,1 +1,0 @@
-"""Layouts of data sets: what names say, which pictures belong together."""

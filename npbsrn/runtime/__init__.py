@@ -1,0 +1,1 @@
+"""Threads, buffers that are kept, available memory, interrupts."""

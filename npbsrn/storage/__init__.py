@@ -1,0 +1,1 @@
+"""Files that are written whole, nested parameters, weight files and models."""

@@ -1,0 +1,124 @@
+"""Files written whole or not at all, and locks."""
+
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from npbsrn.errors import NpbsrnError, UsageError
+from npbsrn.runtime.interrupts import ENDING, UNFINISHED
+
+
+def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
+    """Refuse, before any work is done, a file whose folder is missing or may not be written."""
+    if not path.parent.is_dir():
+        raise error(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise error(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its place when the block ends without an error.
+
+    The content is flushed to the disk before the rename, so that after a crash `path` holds either its
+    old content or the new one. After an error, a full disk and an interrupt included, the temporary file is removed.
+
+    Parameters
+    ----------
+    path : path
+        The file to write; its folder must exist.
+    replace : bool
+        Whether a file that is there by then is replaced.
+    follow : bool
+        Whether a link stays, and the file that it leads to is written; without, the file takes the link's place.
+
+    Yields
+    ------
+    file : binary file, open for writing
+
+    Raises
+    ------
+    FileExistsError
+        Without `replace`, behind the block, if there is a file. Of several that write at once one wins.
+    """
+    path = Path(os.path.realpath(path)) if follow else Path(path).absolute()
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with ENDING:
+            UNFINISHED.add(str(temporary))
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with ENDING:
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _place(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        UNFINISHED.discard(str(temporary))
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Rename a file to a name that nobody has; a link is made where that can be, as it never replaces a file."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+    except (OSError, NotImplementedError, AttributeError):  # a file system or a system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(temporary, path)
+    else:
+        temporary.unlink()
+
+
+@contextmanager
+def lock(path: Path | str, refusal: str) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; it ends with the process, too, however that ends.
+
+    Parameters
+    ----------
+    path : path
+        An empty file, made where it is missing. It stays: whoever removed it could take away the lock of another.
+    refusal : str
+        What to say where another process, or another block of this one, holds the lock.
+
+    Raises
+    ------
+    UsageError
+        If it is held.
+    """
+    with open(path, "ab") as file:  # closing it ends the lock
+        try:
+            _take(file.fileno())
+        except BlockingIOError:
+            raise UsageError(refusal) from None
+        except OSError:
+            pass  # a file system without locks: better not protected than not usable
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int) -> None:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+else:
+    import fcntl
+
+    def _take(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

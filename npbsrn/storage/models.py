@@ -1,0 +1,146 @@
+"""A model: a network, its parameters, and the card that says where they come from."""
+
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import as_file, files
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.errors import UsageError, WeightsError
+from npbsrn.networks.base import SCALES, Network, count_parameters, make_network
+from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `upscale` and `evaluate` run. Its arrays are not to be changed once it has been run.
+
+    Parameters
+    ----------
+    network : Network
+    params : nested dict of arrays
+    card : dict
+        Data, steps, minutes, seed and quality of the training; empty for an untrained model.
+    """
+
+    network: Network
+    params: Params
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> int:
+        """Factor of enlargement."""
+        return self.network.scale
+
+    @property
+    def name(self) -> str:
+        """The network's."""
+        return str(self.network.config["name"])
+
+    def __repr__(self) -> str:
+        config = self.network.config
+        return f"<Model {config['name']} x{self.scale}, {count_parameters(self.params)['total']:,} parameters>"
+
+
+def save_model(path: Path | str, model: Model) -> None:
+    """Write a weight file; see `npbsrn.storage.params.save_arrays`."""
+    card = {**model.card, "config": model.network.config, "npbsrn": package_version()}
+    save_arrays(path, dict(leaves(model.params)), card, compress=True)
+
+
+def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    model : path, optional
+        A weight file, or the folder of a training run; by default the weights that come with the package.
+    scale : {2, 3, 4}
+        Which of the package's weights; a weight file has its own scale.
+
+    Returns
+    -------
+    model : Model
+
+    Raises
+    ------
+    UsageError
+        If no weights for `scale` come with the package.
+    WeightsError
+        If the file is missing, damaged, foreign, or does not fit the network that it names.
+    """
+    if model is not None:
+        if not isinstance(model, str | PathLike) or not str(model):
+            raise UsageError(f"a model is named by a path, not by {model!r}")
+        path = Path(model)
+        if path.is_dir():  # of a run: while it is under way there are only the best weights so far
+            written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
+            if not written:
+                raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
+            path = written[0]
+        return _load_file(path)
+    check_scale(scale)
+    resource = files("npbsrn") / "weights" / f"bsrn-x{scale}.npz"
+    if not resource.is_file():
+        raise UsageError(
+            f"no weights for x{scale} come with this npbsrn; train some with `npbsrn train DIR -s {scale} -o RUN` "
+            "and name them as the model"
+        )
+    with as_file(resource) as path:
+        return _load_file(path)
+
+
+def check_scale(scale: Any) -> None:
+    """Refuse a scale that no network has."""
+    if not isinstance(scale, Integral) or scale not in SCALES:
+        raise UsageError(f"the scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
+
+
+KIND = "packed"  # of a weight file without latent weights, as its card has it
+
+
+def is_packed(path: str | PathLike[str]) -> bool:
+    """Whether a weight file, or whatever else it is, says that it holds a packed network."""
+    return peek_card(path).get("kind") == KIND
+
+
+def _load_file(path: Path) -> Model:
+    arrays, card = load_arrays(path)
+    if card.get("kind") == KIND:
+        raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
+    try:
+        network = make_network(card["config"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+    fits(path, arrays, network)
+    return Model(network, nest(arrays), card)
+
+
+def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
+    """Refuse arrays that are not the parameters of `network`.
+
+    Raises
+    ------
+    WeightsError
+        If a name is missing or too many, or a shape or dtype differs, or a value is not finite.
+    """
+    wanted = {name: array.shape for name, array in leaves(network.init(0))}
+    found = {name: array.shape for name, array in arrays.items()}
+    if wanted != found:
+        wrong = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
+        raise WeightsError(f"{path} does not fit its network: {wrong} is missing or of another shape")
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.all(np.isfinite(array)):
+            raise WeightsError(f"{path} does not fit its network: {name} is not finite float32")
+
+
+def package_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("npbsrn")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

@@ -1,0 +1,144 @@
+"""Nested dictionaries of arrays: map over them, name their leaves, keep them in files.
+
+A network's parameters are a nested dict whose leaves are arrays; a leaf's dotted name is its path, as in
+``body.3.1.conv2.weight``. Gradients have the same form.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.errors import WeightsError
+from npbsrn.storage.files import atomic_write
+
+Array = np.ndarray[Any, Any]
+Params = dict[str, Any]  # nested: str -> Array or Params
+
+FORMAT = 1  # of the file; raised when an older package could not read a newer file
+CARD = "card"
+
+
+def leaves(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+    """Walk over ``(dotted name, array)`` in the order of insertion."""
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def nest(flat: Mapping[str, Array]) -> Params:
+    """Build the nested dict again from dotted names."""
+    params: Params = {}
+    for name, array in flat.items():
+        *path, last = name.split(".")
+        inner = params
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = array
+    return params
+
+
+def map_leaves(function: Callable[..., Array], params: Params, *others: Params) -> Params:
+    """Apply ``function(leaf, *leaves of others)`` at every leaf of `params`."""
+    return {
+        key: map_leaves(function, value, *(other[key] for other in others))
+        if isinstance(value, dict)
+        else function(value, *(other[key] for other in others))
+        for key, value in params.items()
+    }
+
+
+def digest(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of `arrays`, in the order of their names."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str, Any], compress: bool) -> None:
+    """Write arrays and a card to one ``.npz``, whole or not at all; equal content gives equal bytes.
+
+    Parameters
+    ----------
+    path : path
+        The file to write; an existing one is replaced.
+    arrays : dict of arrays by dotted name
+    card : dict that JSON can hold
+        What the arrays are; the format's version and the arrays' digest are added.
+    compress : bool
+        Deflate the arrays: smaller and slower, for files that are kept.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be written; an older file of that name is still there.
+    """
+    whole_card = {**card, "format": FORMAT, "sha256": digest(arrays)}
+    text = np.array(json.dumps(whole_card, sort_keys=True))
+    write: Callable[..., None] = np.savez_compressed if compress else np.savez
+    try:
+        with atomic_write(path) as file:
+            write(file, **{CARD: text}, **arrays)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `save_arrays` wrote, and verify it.
+
+    Returns
+    -------
+    arrays : dict of arrays by dotted name
+    card : dict
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, truncated, changed, foreign, or of a newer format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except PermissionError:
+        raise WeightsError(f"{path} may not be read; check its permissions") from None
+    except Exception:  # a damaged archive provokes errors of zipfile, zlib, NumPy's header parser, ...
+        raise WeightsError(f"{path} is truncated or no npbsrn file; get a good copy of it") from None
+    card = _read_card(path, arrays.pop(CARD, None))
+    if card.get("sha256") != digest(arrays):
+        raise WeightsError(f"{path} is damaged: its arrays do not match its checksum; get a good copy of it")
+    return arrays, card
+
+
+def peek_card(path: str | PathLike[str]) -> dict[str, Any]:
+    """A file's card, not verified; empty if the file is not what `save_arrays` writes."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            card = json.loads(str(archive[CARD]))
+    except Exception:  # of whatever kind, as in `load_arrays`, which will say what is wrong
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def _read_card(path: Path, text: Array | None) -> dict[str, Any]:
+    try:
+        card = json.loads(str(text)) if text is not None else None
+    except json.JSONDecodeError:
+        card = None
+    if not isinstance(card, dict) or not isinstance(card.get("format"), int):
+        raise WeightsError(f"{path} was not written by npbsrn: it has no card")
+    if card["format"] > FORMAT:
+        raise WeightsError(f"{path} has format {card['format']}, this npbsrn reads up to {FORMAT}; upgrade npbsrn")
+    return card

@@ -1,0 +1,211 @@
+"""Bad input, one line each: what is given, what is said. From Python an error; from the shell exit code 2.
+
+Nothing that was there is lost, and nothing half-written is left.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npbsrn
+from npbsrn.cli.parser import main
+from npbsrn.storage.models import save_model
+
+BLACK = np.zeros((4, 5, 3), np.uint8)
+
+PYTHON = {
+    "a list": ([[0, 1]], {}, "a picture is a path, a Pillow image or a NumPy array, not list"),
+    "one axis": (np.zeros(5, np.uint8), {}, r"has shape \(H, W\), \(H, W, 3\) or \(H, W, 4\), not \(5,\)"),
+    "two channels": (np.zeros((4, 5, 2), np.uint8), {}, r"not \(4, 5, 2\)"),
+    "channels first": (np.zeros((3, 40, 50), np.uint8), {}, r"not \(3, 40, 50\)"),
+    "empty": (np.zeros((0, 5, 3), np.uint8), {}, "the picture is empty"),
+    "bool": (np.zeros((4, 5), bool), {}, "uint8, uint16 or floating in 0..1, not bool; convert it"),
+    "int64": (np.zeros((4, 5), np.int64), {}, "not int64; convert it"),
+    "complex": (np.zeros((4, 5), complex), {}, "not complex128; convert it"),
+    "objects": (np.array([["a"]], object), {}, "not object; convert it"),
+    "NaN": (np.full((4, 5), np.nan), {}, "NaN or infinite values; replace them"),
+    "infinity": (np.full((4, 5), np.inf), {}, "NaN or infinite values; replace them"),
+    "0..255 as float": (np.full((4, 5), 255.0), {}, r"lies in 0\.\.1, not 255\.\.255; divide by its range"),
+    "below 0": (np.full((4, 5), -0.5), {}, r"lies in 0\.\.1, not -0\.5\.\.-0\.5"),
+    "scale 5": (BLACK, {"scale": 5}, "the scale must be one of 2, 3, 4, not 5"),
+    "scale 2.5": (BLACK, {"scale": 2.5}, "the scale must be one of 2, 3, 4, not 2.5"),
+    "scale as word": (BLACK, {"scale": "4"}, "the scale must be one of 2, 3, 4, not '4'"),
+    "missing weights": (BLACK, {"model": "nowhere.npz"}, "there is no weight file nowhere.npz"),
+    "a number as model": (BLACK, {"model": 3}, "a model is named by a path, not by 3"),
+    "nothing as model": (BLACK, {"model": ""}, "a model is named by a path, not by ''"),
+    "missing file": ("nowhere.png", {}, "there is no file nowhere.png"),
+    "float image": (
+        Image.fromarray(np.full((4, 5), 2, np.float32)),
+        {},
+        "floats from 2 to 2; divide them by their range",
+    ),
+    "int image": (
+        Image.fromarray(np.full((4, 5), -1, np.int32)),
+        {},
+        r"whole numbers from -1 to -1; bring them into 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("img", "options", "message"), PYTHON.values(), ids=PYTHON.keys())
+def test_upscale_refuses(img, options, message):
+    with pytest.raises(npbsrn.NpbsrnError, match=message):
+        npbsrn.upscale(img, **{"model": "bicubic"} | options)
+
+
+@pytest.fixture
+def room(tmp_path, photographs, tiny_model, monkeypatch):
+    """A folder with good and bad things in it, as the working folder."""
+    save_model(tmp_path / "tiny.npz", tiny_model)
+    whole = (tmp_path / "tiny.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    np.savez(tmp_path / "foreign.npz", a=np.zeros(3))
+    good = (photographs / "0.png").read_bytes()
+    (tmp_path / "good.png").write_bytes(good)
+    (tmp_path / "cut.png").write_bytes(good[: len(good) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "nothing.png").write_text("")
+    (tmp_path / "empty").mkdir()
+    for folder, name in (("damaged", "cut.png"), ("texts", "text.png")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (30, 30)).save(tmp_path / "small/small.png")
+    (tmp_path / "dots").mkdir()
+    Image.new("RGB", (1, 1)).save(tmp_path / "dots/dot.png")
+    for part, name in (("HR", "a.png"), ("LR", "b.png")):
+        (tmp_path / "zero" / part).mkdir(parents=True)
+        Image.new("RGB", (80, 80)).save(tmp_path / "zero" / part / name)
+    for part in ("high", "low"):
+        (tmp_path / part).mkdir()
+        Image.new("RGB", (80, 80)).save(tmp_path / part / "a.png")
+    Image.new("RGBA", (3, 3), (0, 0, 0, 9)).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "float.tif")
+    (tmp_path / "floats").mkdir()
+    Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "floats/float.tif")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def contents(folder):
+    """All files and folders but the cache."""
+    paths = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "cache")
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+SHELL = {
+    "upscale -i nowhere.png -o out.png": "there is no file nowhere.png",
+    "upscale -i nowhere -o out": "there is no file nowhere",
+    "upscale -i cut.png -o out.png": "cut.png is damaged .*; get a good copy",
+    "upscale -i text.png -o out.png": "text.png is not a picture that can be read; known formats are",
+    "upscale -i nothing.png -o out.png": "nothing.png is empty; get a good copy of it",
+    "upscale -i good.png -o out.xyz": "cannot write out.xyz: choose a suffix",
+    "upscale -i good.png -o nowhere/out.png": "there is no folder nowhere; make it first",
+    "upscale -i good.png -o good.png": "good.png is the input itself; write to another file",
+    "upscale -i good.png -o good.png/out.png": "there is no folder good.png; make it first",
+    "upscale -i good.png -o out.png -m empty": "empty holds no weights; a training run writes them",
+    "upscale -i good.png -o empty": "cannot write empty: it is a folder; name a file",
+    "upscale -i clear.png -o out.jpg": "JPEG holds no transparency",
+    "upscale -i photographs -o out.png": "is a folder, so -o must name a folder too",
+    "upscale -i empty -o out": "there is no picture in empty",
+    "upscale -i good.png -o out.png --engine packed": "is no network that the engine 'packed' could run",
+    "upscale -i good.png -o out.png -s 7": "the scale must be one of 2, 3, 4, not 7",
+    "upscale -i good.png -o out.png -s 2 -m tiny.npz": "the model enlarges x4, not x2",
+    "upscale -i good.png -o out.png -m cut.npz": "cut.npz is truncated or no npbsrn file",
+    "upscale -i good.png -o out.png -m foreign.npz": "foreign.npz was not written by npbsrn",
+    "upscale -i good.png -o out.png -m good.png": "good.png is truncated or no npbsrn file",
+    "upscale -i good.png -o out.png -m nowhere.npz": "there is no weight file nowhere.npz",
+    "train nowhere": r"there is no folder .*nowhere",
+    "train good.png": r"there is no folder .*good.png",
+    "train": "name a folder of pictures to train on",
+    "train photographs --minutes inf": "minutes must be a number above 0, not inf",
+    "train empty": r"there is no picture in .*empty",
+    "train small": "no picture is as large as a patch of 64x64 pixels; give larger pictures or a smaller patch",
+    "train damaged": r"no picture can be used: cut.png is damaged \(.*\); give others",
+    "train texts": "no picture can be used: text.png is not a picture that can be read; give others",
+    "train dots": "no picture can be used: dot.png has 1x1 pixels, too few for x4; give others",
+    "train zero": "1 of 1 pictures in .*HR have no partner in .*LR, a.png for one",
+    "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
+    "train photographs --steps 0": "steps must be a number above 0, not 0",
+    "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, best, paper",
+    "train photographs --set colour=1": "bsrn has no argument colour; it has scale, blocks, width",
+    "train photographs --set colour": "--set takes NAME=VALUE, not 'colour'",
+    "train photographs --set binarizer.alpha=two": "the option alpha of bam cannot be 'two'",
+    "train photographs --set milestones=0.75,0.5": "milestones must be growing fractions of the run between 0 and 1",
+    "train photographs --set gamma=2": "gamma must be a number above 0 and at most 1, not 2",
+    "train photographs --set schedule=linear": "schedule cannot be 'linear'; choose among cosine, step, multistep",
+    "train photographs --set binarizer=3": "binarizer must be a name or options, not 3",
+    "train photographs --patch 6 --validation empty": r"there is no picture in .*empty",
+    "train photographs --patch 6 --validation photographs empty": r"there is no picture in .*empty",
+    "train photographs --set scale=3": "scale is no option of the run or the network",
+    "train photographs --set name=[]": r"there is no network \[\]",
+    "train low": "low holds low-resolution pictures by its name; name the folder of the high-resolution ones",
+    "train photographs -o photographs": r"\d.png lies in .*photographs, where the run's own pictures go; choose",
+    "train photographs --patch 6 --validation damaged": "no picture of damaged can be used to judge on: cut.png is dam",
+    "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
+    "upscale -i photographs -o photographs/out": "or lie in it; write to another folder",
+    "upscale -i photographs -o out -s 7": "the scale must be one of 2, 3, 4, not 7",
+    "upscale -i float.tif -o out.png": "float.tif holds floats from 2 to 2; divide them by their range, to 0",
+    f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
+    "eval floats": "float.tif holds floats",
+    "train photographs --patch 6 --init nowhere.npz": "there is no weight file nowhere.npz",
+    "train photographs --patch 6 --init cut.npz": "cut.npz is truncated or no npbsrn file",
+    "train photographs --patch 6 --teacher nowhere.npz --set distill=0.5": "there is no weight file .*nowhere.npz",
+    "train photographs --patch 6 --teacher tiny.npz": "a teacher is named, but distill is 0",
+    "train photographs --patch 6 --set distill=0.5": "distill is 0.5, but there is no teacher; name one",
+    "train photographs --set distill=2": "distill must be a number at least 0 and at most 1, not 2",
+    "train photographs -s 2 --teacher tiny.npz --set distill=1": "the teacher enlarges x4, the run x2",
+    "train photographs --set teacher=tiny.npz": "teacher is no option of the run or the network",
+    "train --resume -o empty": "empty holds no run to go on with; start one without resuming",
+    "compact nowhere -o out": "nowhere holds no run; name the folder of one",
+    "compact empty -o out": "empty holds no run; name the folder of one",
+    "compact tiny.npz -o out": "tiny.npz holds no run; name the folder of one",
+    "eval low": "low holds low-resolution pictures by its name; name the folder of the high-resolution ones",
+    "eval nowhere": "there is no folder nowhere",
+    "eval empty": "there is no picture in empty",
+    "eval damaged": "cut.png is damaged",
+    "eval dots": "1x1 pixels, too few for x4; remove it",
+    "eval zero": "have no partner",
+    "eval photographs -s 1": "the scale must be one of 2, 3, 4, not 1",
+    "eval photographs --json nowhere/r.json": "cannot write nowhere/r.json: there is no folder nowhere",
+    "eval photographs --json good.png": "good.png is the name of a picture; name a .json file",
+    "info -m edsr": "there is no weight file edsr",
+    "info -m cut.npz": "cut.npz is truncated",
+    "info -m bsrn -s 8": "scale cannot be 8; choose among 2, 3, 4",
+}
+if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is available
+    SHELL["train photographs --patch 6 --batch 1000000"] = r"1000000 patches of 6x6 need at least \d+\.\d GB of memory"
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns before it fails
+@pytest.mark.parametrize("command", SHELL)
+def test_the_command_line_refuses(room, capsys, command):
+    before = contents(room)
+    words = command.split()
+    if words[0] in ("upscale", "eval") and "-m" not in words:
+        words += ["-m", "bicubic"]
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("npbsrn: ")
+    assert message.count("\n") == 1, message
+    assert re.search(SHELL[command], message), message
+    assert contents(room) == before
+
+
+@pytest.mark.parametrize("command", ["", "enlarge", "upscale", "upscale -i a.png -o b.png --colour", "eval x -s four"])
+def test_wrong_usage_exits_with_2(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert "usage: npbsrn" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(room, capsys):
+    Path("locked").mkdir(mode=0o500)
+    assert main(["upscale", "-i", "good.png", "-o", "locked/out.png", "-m", "bicubic"]) == 2
+    assert "the folder locked may not be written; choose another one" in capsys.readouterr().err

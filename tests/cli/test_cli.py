@@ -1,0 +1,211 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npbsrn
+from npbsrn.cli.commands import _set
+from npbsrn.cli.parser import main
+from npbsrn.storage.models import save_model
+
+
+@pytest.fixture
+def weights(tmp_path, tiny_model):
+    save_model(tmp_path / "tiny.npz", tiny_model)
+    return str(tmp_path / "tiny.npz")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+
+
+def test_upscale_a_picture(tmp_path, photographs, weights):
+    out = tmp_path / "out.jpg"
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(out), "-s", "4", "-m", weights]) == 0
+    with Image.open(out) as image:
+        assert image.size == (63 * 4, 54 * 4)
+
+
+def test_upscale_by_either_engine_in_tiles_and_by_threads(tmp_path, photographs, weights):
+    results = []
+    for options in ([], ["--engine", "reference"], ["--tile", "16"], ["--threads", "3", "--engine", "packed"]):
+        out = tmp_path / f"{len(results)}.png"
+        assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(out), "-m", weights, *options]) == 0
+        with Image.open(out) as image:
+            results.append(np.asarray(image).astype(int))
+    for result in results[2:]:
+        np.testing.assert_array_equal(result, results[0])
+    assert np.abs(results[1] - results[0]).max() <= 1
+
+
+def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
+    packed, out = str(tmp_path / "packed.npz"), str(tmp_path / "out.png")
+    assert main(["pack", weights, "-o", packed]) == 0
+    assert "packed.npz: 0.0" in capsys.readouterr().out
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", out, "-m", packed]) == 0
+    assert main(["eval", str(photographs), "-m", packed]) == 0
+    assert "bsrn on" in capsys.readouterr().out
+    assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 2
+    assert "which only the packed engine runs" in capsys.readouterr().err
+    assert main(["pack", packed, "-o", str(tmp_path / "again.npz")]) == 2
+    assert "holds a packed network" in capsys.readouterr().err
+    assert main(["pack", weights, "-o", weights]) == 2
+    assert "is what is to be packed; write to another file" in capsys.readouterr().err
+    assert main(["pack", weights, "-o", str(tmp_path / "packed.txt")]) == 2
+    assert "a packed weight file ends in .npz" in capsys.readouterr().err
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_left_out(tmp_path, photographs, weights, capsys, monkeypatch):
+    (photographs / "deep").mkdir()
+    Image.new("RGB", (150, 150)).save(photographs / "deep/large.png")
+    monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 5_000_000)
+    monkeypatch.setattr("npbsrn.runtime.buffers.held", lambda: 0)  # whatever other tests have left
+    command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", weights, "--threads", "1"]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "large.png: 150x150 pixels need" in message
+    assert "1 of 6 pictures could not be enlarged" in message
+
+
+def test_what_memory_does_not_hold_is_left_out(tmp_path, photographs, capsys, monkeypatch):
+    def none_left(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("npbsrn.inference.upscaling.run", none_left)
+    command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", "bicubic"]
+    assert main(command) == 2
+    assert "0.png: there is not enough memory to enlarge this; give --tile 256" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench_and_warmup_print_what_they_did(weights, capsys):
+    assert main(["bench", "-m", "bicubic"]) == 2
+    assert main(["bench", "-m", weights]) == 0
+    assert "320x180" in capsys.readouterr().out
+    assert main(["warmup"]) == 0
+    assert "training: " in capsys.readouterr().out
+
+
+def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):
+    path = tmp_path / "out.png"
+    path.write_text("old")
+    command = ["upscale", "-i", str(photographs / "2.png"), "-o", str(path), "-s", "3", "-m", "bicubic"]
+    assert main(command) == 2
+    assert (
+        "out.png exists already and is left alone; choose another file, or add --overwrite" in capsys.readouterr().err
+    )
+    assert path.read_text() == "old"
+    assert main([*command, "--overwrite"]) == 0
+    assert "out.png: 189x162 pixels" in capsys.readouterr().out
+    with Image.open(path) as image:
+        assert image.size == (63 * 3, 54 * 3)
+        assert image.mode == "L"
+
+
+def test_upscale_a_folder_with_one_bad_file(tmp_path, photographs, capsys):
+    (photographs / "deep").mkdir()
+    (photographs / "3.png").rename(photographs / "deep/3.png")
+    (photographs / "bad.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert main(["upscale", "-i", str(photographs), "-o", str(out), "-s", "2", "-m", "bicubic"]) == 2
+    written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png"))
+    assert written == ["0.png", "1.png", "2.png", "4.png", "deep/3.png"]
+    message = capsys.readouterr().err
+    assert "bad.png is not a picture that can be read" in message
+    assert "1 of 6 pictures could not be enlarged" in message
+
+
+def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
+    run = str(tmp_path / "run")
+    options = ["--steps", "3", "--batch", "1", "--patch", "6", "--seed", "5", "--rate", "1e-3", "--quiet"]
+    settings = ["--set", "blocks=1", "--set", "width=4", "--set", "binarizer.alpha=one", "--set", "ema=0"]
+    assert main(["train", str(photographs), "-s", "2", "-o", run, *options, *settings]) == 0
+    assert "3 steps in" in capsys.readouterr().out
+    assert main(["train", "-o", run, "--resume", "--quiet"]) == 0
+    assert main(["compact", run, "-o", str(tmp_path / "carried")]) == 0
+    assert f"npbsrn train DIR -o {tmp_path / 'carried'} --resume goes on with it" in capsys.readouterr().out
+    assert main(["train", str(photographs), "-o", str(tmp_path / "carried"), "--resume", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", str(tmp_path / "r.json")]) == 0
+    table = capsys.readouterr().out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert f"{report['mean']['psnr']:.3f}" in table
+    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    assert main(["info", "-m", run, "-s", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert '"alpha": "one"' in shown
+    assert "seed        5" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0.5,0.75", [0.5, 0.75]), ("[0.5,0.75]", [0.5, 0.75]), ("0.5", 0.5), ("one", "one"), ("one,two", "one,two")],
+)
+def test_values_of_set(text, value):
+    options = {}
+    _set(options, f"a.b={text}")
+    assert options == {"a": {"b": value}}
+
+
+def test_info_prints_the_papers_counts(capsys):
+    assert main(["info", "--model", "bsrn", "--scale", "4"]) == 0
+    shown = capsys.readouterr().out
+    assert "1219.2 K (1013.8 K of 1 bit)" in shown
+    assert "84.7 G for 1280x720 pixels out" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    program = "import sys; from npbsrn.cli.parser import main; sys.stdout.reconfigure(line_buffering=True); "
+    program += "sys.exit(main(['info', '--model', 'bsrn']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_info_shows_a_packed_files_card(capsys):
+    packed = Path(npbsrn.__file__).parent / "weights" / "bsrn-x4-packed.npz"
+    assert main(["info", "--model", str(packed)]) == 0
+    shown = capsys.readouterr().out
+    assert "K of 1 bit)" in shown
+    assert re.search(r"^kind +packed$", shown, re.MULTILINE)
+
+
+def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
+    from npbsrn.training.checkpoint import load_checkpoint
+    from tests.training.runs import interrupt_at
+
+    interrupt_at(monkeypatch, 2)
+    sizes = ["--batch", "1", "--patch", "6", "--set", "blocks=1", "--set", "width=4", "--quiet"]
+    assert main(["train", str(photographs), "-o", str(tmp_path / "run"), *sizes]) == 130
+    assert "interrupted; the state is saved, --resume goes on" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step == 3
+
+
+def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
+
+    monkeypatch.setattr("npbsrn.cli.commands.load", lambda *_: 1 / 0)
+    assert main(["info"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "npbsrn: unexpected ZeroDivisionError: division by zero; npbsrn --debug COMMAND shows where\n"
+    )
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "info"])
+
+
+def test_the_module_runs():
+    done = subprocess.run([sys.executable, "-m", "npbsrn", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("npbsrn ")
