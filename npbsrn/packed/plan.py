@@ -1,0 +1,137 @@
+"""What is left of a network when nothing more is learned: the steps that a picture passes.
+
+A plan knows no scheme and no network. `npbsrn.packed.lower` makes it from layers, `npbsrn.packed.format` keeps it in a
+file, `npbsrn.packed.reference` runs it in plain NumPy, and `npbsrn.packed.engine` runs it fast.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Convolution = tuple[Array, Array]  # filters (O, I, k, k) and bias (O,), float32
+
+
+@dataclass(frozen=True)
+class Step:
+    """One convolution of a block, in the normal form of all schemes.
+
+    With T_k the block's terms, ``T_k = E(A_k) A_k``, and M filter bases, N activation bases:
+
+    - ``bits_j = sign(shift_j + sum_k weight_jk T_k)``, each product and sum fused, term after term; sign(0) = +1;
+    - ``S_ij`` is the convolution of bits_j with signs_i, a whole number;
+    - ``y = offset + sum_ij factor_ij S_ij``, fused, i outer and j inner; without an offset the first product is rounded
+      by itself;
+    - ``a = PReLU(y)``, and with `skip` ``a = a + A``, A being what this step took in.
+
+    Parameters
+    ----------
+    signs : M arrays (O, C, k, k) int8, +-1
+        Or one array of float32, where filters are not binarized either.
+    factor : (M, N, O) float32
+        Scale of the filters times coefficient of the activations.
+    offset : (O,) float32, or None
+    weight, shift : (N, K, C) and (N, C) float32, or None
+        None: the convolution takes in its terms' last as it is, float. A shift is never -0.0.
+    terms : K of int
+        Which terms of the block are binarized: 0 is its input, n what its n-th step gives.
+    pad : float
+        What stands around the bits, +-1; around float activations 0.
+    slope : (O,) float32, or None
+        PReLU's.
+    skip : bool
+        Whether the step's own input is added.
+    """
+
+    signs: tuple[Array, ...]
+    factor: Array
+    offset: Array | None
+    weight: Array | None
+    shift: Array | None
+    terms: tuple[int, ...]
+    pad: float
+    slope: Array | None
+    skip: bool = False
+
+    @property
+    def size(self) -> int:
+        """Extent k of the filters."""
+        return int(self.signs[0].shape[-1])
+
+    @property
+    def binary(self) -> bool:
+        """Whether activations and filters are signs."""
+        return self.weight is not None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps that share their terms.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+    statistic : {"abs", "mean", "none"}
+        E of the terms.
+    residual : float, or None
+        Factor of what the last step adds to the block's input, by one fused operation; None: the last step's result
+        takes the input's place.
+    """
+
+    steps: tuple[Step, ...]
+    statistic: str
+    residual: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network without anything that only training needs.
+
+    Parameters
+    ----------
+    config : dict
+        The network's.
+    scale : int
+        Factor of enlargement.
+    enlarged : bool
+        Whether the network works on the bicubically enlarged picture.
+    base : bool
+        Whether the bicubically enlarged picture is added to the result, else its middle.
+    gain : float
+        Factor of what the head takes in, the picture less its middle.
+    head : Convolution
+        From 3 colours to C channels.
+    blocks : tuple of Block
+        From C channels to C channels.
+    trunk : Convolution, or None
+        Behind the blocks, with a skip from the head's result around both.
+    tail : tuple of Convolution
+        Before each shuffle, and the last.
+    shuffles : tuple of int
+        Their factors.
+    card : dict
+        The model's.
+    """
+
+    config: dict[str, Any]
+    scale: int
+    enlarged: bool
+    base: bool
+    gain: float
+    head: Convolution
+    blocks: tuple[Block, ...]
+    trunk: Convolution | None
+    tail: tuple[Convolution, ...]
+    shuffles: tuple[int, ...]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return len(self.head[1])
+
+    @property
+    def steps(self) -> list[Step]:
+        """Of all blocks."""
+        return [step for block in self.blocks for step in block.steps]
