@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import npbsrn
-from npbsrn.networks.base import count_parameters
 from npbsrn.storage.models import Model
 
 DOCS = Path(__file__).parent
@@ -42,7 +41,7 @@ def late_steps(train: dict[str, Any]) -> str:
 def card(model: Model) -> str:
     """One model's table."""
     facts, train = model.card, model.card["train"]
-    counts = count_parameters(model.params)
+    counts = model.network.count_parameters(model.params)
     rows = {
         "network": f"`{model.network.config}`",
         "parameters": f"{counts['total']:,}, of them {counts['binary']:,} of 1 bit",

@@ -1,7 +1,13 @@
-"""What every binarizer offers to a binary convolution."""
+"""What every scheme says of itself: how activations and filters become sums of signs.
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol
+A convolution takes in ``a ~ base + sum_j coef_j * bits_j`` (N bases) and has filters ``w ~ sum_i scale_i * signs_i`` (M
+bases). From these a training step, the reference and the packed engine are made; a scheme is one file that subclasses
+`Binarizer`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,14 +19,102 @@ Array = np.ndarray[Any, Any]
 Remembered = tuple[Array, ...]
 RememberedGrad = tuple[Array | None, ...]
 
-PullActivations = Callable[[Array, RememberedGrad], tuple[Array, RememberedGrad, Params]]
-PullFilters = Callable[[Array, Array, RememberedGrad], tuple[Array, RememberedGrad, Params]]
+
+class Activations(NamedTuple):
+    """A convolution's input as a sum of signs: ``base + sum_j coefs[j] * bits[j]``.
+
+    Parameters
+    ----------
+    bits : N arrays (N, C, H, W), +-1
+        Or one array as it is, of a scheme with float activations.
+    coefs : (N,)
+    base : float
+    """
+
+    bits: tuple[Array, ...]
+    coefs: Array
+    base: float = 0.0
 
 
-class Binarizer(Protocol):
-    """A scheme: a frozen dataclass of options. Parameters and memory travel as explicit values."""
+class Filters(NamedTuple):
+    """A convolution's filters as a sum of signs: ``sum_i scales[i, o] * signs[i][o]``.
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    Parameters
+    ----------
+    signs : M arrays (O, I, k, k), +-1
+        Or one array as it is, of a scheme that does not binarize filters.
+    scales : (M, O)
+    """
+
+    signs: tuple[Array, ...]
+    scales: Array
+
+
+class Thresholds(NamedTuple):
+    """`Activations` when nothing more is learned: ``bits[j] = sign(shift[j] + sum_k weight[j, k] * T_k)``.
+
+    Parameters
+    ----------
+    weight : (N, K, C)
+    shift : (N, C)
+        Never -0.0.
+    coefs : (N,)
+    base : float
+    """
+
+    weight: Array
+    shift: Array
+    coefs: Array
+    base: float = 0.0
+
+
+PullActivations = Callable[[Sequence[Array], Array], tuple[list[Array], Params]]
+PullFilters = Callable[[Sequence[Array], Array], tuple[list[Array], Params]]
+
+
+SCHEMES: dict[str, type["Binarizer"]] = {}
+
+
+@dataclass(frozen=True)
+class Binarizer:
+    """A scheme: a frozen dataclass of options. Parameters and terms travel as explicit values.
+
+    ``class Bnn(Binarizer, name="bnn")`` puts a scheme into the table of names.
+
+    Attributes
+    ----------
+    binary : bool
+        Whether filters are signs: each of their weights takes one bit in a file, and is counted so.
+    float_activations : bool
+        Whether activations stay as they are. Then there is nothing to `lower`.
+    bound : float, or None
+        Latent filters are kept within +-bound behind each step.
+    """
+
+    name: ClassVar[str]
+    binary: ClassVar[bool] = True
+    float_activations: ClassVar[bool] = False
+    bound: ClassVar[float | None] = None
+
+    def __init_subclass__(cls, name: str, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        cls.name = name
+        SCHEMES[name] = cls
+
+    @property
+    def pad(self) -> float:
+        """What stands around the bits, +1 or -1; around float activations 0."""
+        return 0.0 if self.float_activations else 1.0
+
+    @property
+    def remembers(self) -> tuple[bool, bool]:
+        """Whether `activations`, and whether `filters`, look at those of a block's earlier convolutions."""
+        return False, False
+
+    @property
+    def statistic(self) -> str:
+        """E of a term ``E(A) A``: "abs", "mean" or "none"; see `npbsrn.ops.pointwise.weight_by_statistic`."""
+        return "none"
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
         """First parameters for one convolution.
@@ -30,54 +124,55 @@ class Binarizer(Protocol):
         channels : int
             Channels of the convolution's input.
         inputs, filters : int
-            How many activations and filters (of this shape) can accumulate here, its own included.
+            How many activations and filters (of this shape) the block has had up to here, its own included.
         dtype : numpy floating dtype
         """
-        ...
+        return {}
 
-    def activations(
-        self, params: Params, x: Array, memory: Remembered, train: bool
-    ) -> tuple[Array, Remembered, PullActivations]:
-        """Binarize the input of a convolution.
+    def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
+        """Binarize the input of a convolution in training, by the batch's statistics.
 
         Parameters
         ----------
         params : dict
-        x : (N, C, H, W)
-        memory : tuple of arrays
-            What this method put there for the earlier convolutions of the block.
-        train : bool
-            Whether batch statistics are taken and running averages moved.
+            Running averages in it move.
+        terms : sequence of (N, C, H, W)
+            ``E(A) A`` of the convolution's input, last, and, where this is remembered, of the block's earlier ones.
 
         Returns
         -------
-        bits : (N, C, H, W), +-1, or what a scheme that does not binarize has in their place
-        memory : tuple of arrays
-            With this convolution's entry at its end.
-        pull : (dbits, dmemory) -> (dx, dmemory, grads)
+        activations : Activations
+        pull : (dbits, dcoefs) -> (dterms, grads)
         """
-        ...
+        raise NotImplementedError
 
-    def filters(self, params: Params, w: Array, memory: Remembered) -> tuple[Array, Array, Remembered, PullFilters]:
+    def filters(self, params: Params, terms: Sequence[Array]) -> tuple[Filters, PullFilters]:
         """Binarize the filters of a convolution.
 
         Parameters
         ----------
         params : dict
-        w : (O, I, kh, kw), latent filters
-        memory : tuple of arrays
-            The latent filters of the earlier convolutions, of any shape.
+        terms : sequence of (O, I, k, k)
+            Latent filters: the convolution's own, last, and, where this is remembered, the block's earlier ones of its
+            shape.
 
         Returns
         -------
-        bits : (O, I, kh, kw), +-1, or as above
-        scale : (O,)
-            To be applied to the counts, after the convolution.
-        memory : tuple of arrays
-            With `w` at its end.
-        pull : (dbits, dscale, dmemory) -> (dw, dmemory, grads)
+        filters : Filters
+        pull : (dsigns, dscales) -> (dterms, grads)
         """
-        ...
+        raise NotImplementedError
+
+    def lower(self, params: Params, terms: int) -> Thresholds:
+        """What `activations` is outside of training, by running averages: one weight a channel and term, and a shift.
+
+        Parameters
+        ----------
+        params : dict
+        terms : int
+            K.
+        """
+        raise NotImplementedError
 
 
 def add_at(grads: RememberedGrad, places: Iterable[int], terms: Iterable[Array]) -> list[Any]:

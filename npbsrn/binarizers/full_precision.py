@@ -1,42 +1,59 @@
 """No binarization: the float network of the same shape, from which a binary one may begin or learn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from npbsrn.binarizers.base import PullActivations, PullFilters, Remembered, RememberedGrad
+from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters
+from npbsrn.binarizers.options import check_options
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
+PADS = {"zero": 0.0, "one": 1.0}
 
 
 @dataclass(frozen=True)
-class FullPrecision:
+class FullPrecision(Binarizer, name="none"):
     """Activations and filters pass as they are, and nothing accumulates.
 
-    What the network has besides, PReLU and the factor of the blocks' sums, stays. So its parameters are those of a
-    binary network less the binarizers' own, and a binary run can begin with them.
+    What the network has besides, activations and the factor of the blocks' sums, stays. So its parameters are those of
+    a binary network less the binarizers' own, and a binary run can begin with them.
+
+    Parameters
+    ----------
+    padding : {"zero", "one"}
+        What stands around the activations; "one" is that of networks which earlier versions trained.
     """
 
-    def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """No parameters."""
-        return {}
+    binary: ClassVar[bool] = False
+    float_activations: ClassVar[bool] = True
 
-    def activations(
-        self, params: Params, x: Array, memory: Remembered, train: bool
-    ) -> tuple[Array, Remembered, PullActivations]:
+    padding: str = "zero"
+
+    def __post_init__(self) -> None:
+        check_options("none", self, padding=tuple(PADS))
+
+    @property
+    def pad(self) -> float:
+        """What stands around the activations."""
+        return PADS[self.padding]
+
+    def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """The input itself; see `npbsrn.binarizers.base.Binarizer`."""
+        x = terms[-1]
 
-        def pull(dx: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
-            return dx, dmemory[:-1], {}  # nobody looks at what is remembered, so nothing comes back
+        def pull(dx: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
+            return list(dx), {}
 
-        return x, (*memory, x), pull
+        return Activations((x,), np.ones(1, x.dtype)), pull
 
-    def filters(self, params: Params, w: Array, memory: Remembered) -> tuple[Array, Array, Remembered, PullFilters]:
+    def filters(self, params: Params, terms: Sequence[Array]) -> tuple[Filters, PullFilters]:
         """The filters themselves, with a scale of 1."""
+        w = terms[-1]
 
-        def pull(dw: Array, dscale: Array, dmemory: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
-            return dw, dmemory[:-1], {}
+        def pull(dw: Sequence[Array], dscales: Array) -> tuple[list[Array], Params]:
+            return list(dw), {}
 
-        return w, np.ones(len(w), w.dtype), (*memory, w), pull
+        return Filters((w,), np.ones((1, len(w)), w.dtype)), pull

@@ -13,10 +13,11 @@ from tqdm import tqdm
 from npbsrn.cli.batch import Batch, plan
 from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
 from npbsrn.images.formats import FORMATS
-from npbsrn.networks.base import NETWORKS, count_parameters, make_network
+from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.storage.files import atomic_write, check_folder_of
 from npbsrn.storage.models import is_packed, load
 
+TRAIN_OPTIONS = ("network", "binarizer", "steps", "batch", "patch", "rate", "seed")
 OWN_OPTIONS = {
     "folder",
     "scale",
@@ -109,7 +110,7 @@ def run_train(arguments: argparse.Namespace) -> None:
     """``npbsrn train``."""
     from npbsrn.training.train import train
 
-    options = {name: getattr(arguments, name) for name in ("steps", "batch", "patch", "rate", "seed")}
+    options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
     for setting in arguments.settings:
         _set(options, setting)
@@ -223,7 +224,7 @@ def run_info(arguments: argparse.Namespace) -> None:
     else:
         model = load(arguments.model, arguments.scale)
         network, params, card = model.network, model.params, model.card
-    counts = count_parameters(params)
+    counts = network.count_parameters(params)
     scale = network.scale
     trace = network.trace(720 // scale, 1280 // scale)
     print(f"network     {json.dumps(network.config)}")

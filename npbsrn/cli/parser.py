@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli import commands
 from npbsrn.cli.commands import say
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
@@ -108,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-m", "--model", help="weight file or run folder; default: the package's weights")
 
     command = add("info", commands.run_info, "Print a network's parameters and cost, and a weight file's card.")
-    command.add_argument("-m", "--model", default=None, help=f"{', '.join(NETWORKS)}, or a weight file")
+    command.add_argument("-m", "--model", default=None, help=f"{', '.join(sorted(NETWORKS))}, or a weight file")
     return parser
 
 
@@ -116,7 +117,9 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
     """The options of ``npbsrn train``."""
     command.set_defaults(scale=None)
     command.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="pictures, in any of the usual layouts")
-    command.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder; default runs/bsrn-x4")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="RUN", help="the run's folder; default such as runs/bsrn-x4"
+    )
     command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
@@ -129,6 +132,8 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
         "--validation", type=Path, nargs="+", metavar="DIR",
         help="folders to judge the weights on meanwhile; the first decides which are best",
     )  # fmt: skip
+    command.add_argument("--network", help=f"{', '.join(sorted(NETWORKS))}; default bsrn")
+    command.add_argument("--binarizer", help=f"{', '.join(sorted(SCHEMES))}; default bam")
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
         command.add_argument(f"--{name}", type=kind, help="default: the preset's")
     command.add_argument(

@@ -1,16 +1,16 @@
 """A chain of block groups; in training, where they are the paper's, one fused operation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from npbsrn.binarizers.bam import Bam
-from npbsrn.binarizers.base import Remembered, RememberedGrad
+from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.fused.lb_blocks import CHANNELS, SIZES, LBWeights, lb_blocks
-from npbsrn.layers.base import Back, Chain, Identity, Rng, Trace
-from npbsrn.layers.binary import BinaryBlock, BlockGroup, long_range
+from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace
+from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
 from npbsrn.ops.norm import move_running
 from npbsrn.storage.params import Params
@@ -20,7 +20,7 @@ BackWeights = Callable[[LBWeights, RememberedGrad], tuple[RememberedGrad, Params
 
 
 @dataclass(frozen=True)
-class BlockChain:
+class BlockChain(Layer):
     """Groups one after another, as a `Chain` of them would do it.
 
     In training all blocks together are one operation, `npbsrn.fused.lb_blocks.lb_blocks`, where they are the paper's
@@ -78,7 +78,8 @@ class BlockChain:
             and isinstance(first.activation, PReLU | Identity)
             and tuple((conv.channels, conv.size) for conv in first.convs) == tuple((CHANNELS, size) for size in SIZES)
             and isinstance(first.convs[0].scheme, Bam)
-            and first.convs[0].pad_value == 1
+            and first.convs[0].scheme.pad == 1
+            and not first.convs[0].norm
             and all(_kind(block) == _kind(first) for group in self.groups for block in group.blocks)
         )
 
@@ -86,10 +87,14 @@ class BlockChain:
         """All groups."""
         return self._plain().trace(at)
 
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Those of all groups."""
+        return self._plain().latent()
+
 
 def _kind(block: BinaryBlock) -> Any:
     """What all blocks of one operation have in common."""
-    convs = tuple((conv.channels, conv.size, conv.scheme, conv.pad_value) for conv in block.convs)
+    convs = tuple((conv.channels, conv.size, conv.scheme, conv.norm) for conv in block.convs)
     return convs, block.activation, block.skip, block.residual
 
 
@@ -101,9 +106,9 @@ def block_weights(block: BinaryBlock, params: Params, filters: Remembered) -> tu
     own = [conv["binarizer"] for conv in convs]
     bits, scales, pulls = [], [], []
     for layer, conv in zip(block.convs, convs, strict=True):
-        wb, scale, filters, pull_w = layer.scheme.filters(conv["binarizer"], conv["weight"], filters)
-        bits.append(wb)
-        scales.append(scale)
+        binarized, filters, pull_w = layer.binarized_filters(conv, filters)
+        bits.append(binarized.signs[0])
+        scales.append(binarized.scales[0])
         pulls.append(pull_w)
     used = [slice(0 if scheme.accumulate_activations else n, n + 1) for n in range(3)]
     beta = np.zeros((3, 3), np.float32)
@@ -116,7 +121,7 @@ def block_weights(block: BinaryBlock, params: Params, filters: Remembered) -> tu
     def back(d: LBWeights, dfilters: RememberedGrad) -> tuple[RememberedGrad, Params]:
         grads: Params = {f"act{n}": {"slope": d.slope[n - 1]} if learned else {} for n in (1, 2)}
         for n in (2, 1, 0):
-            dw, dfilters, grads_w = pulls[n](d.filters[n], d.scale[n], dfilters)
+            dw, dfilters, grads_w = pulls[n]([d.filters[n]], d.scale[n][None], dfilters)
             grads_x = {"gain": d.gain[n], "shift": d.shift[n]}
             grads_x |= {"beta": d.beta[n, used[n]]} if "beta" in own[n] else {}
             grads[f"conv{n + 1}"] = {"weight": dw, "binarizer": grads_x | grads_w}

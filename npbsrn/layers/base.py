@@ -5,12 +5,13 @@ less the running averages. Composition is the tape: a chain calls its layers' ``
 `train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` is not to be called.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from npbsrn.binarizers.base import Binarizer
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -46,47 +47,50 @@ class Trace:
         return replace(self, macs=self.macs + macs, reach=self.reach + size // 2 * self.step)
 
 
-class Layer(Protocol):
-    """What a chain is made of."""
+class Layer:
+    """What a chain is made of: a frozen dataclass that says at least what `apply` does."""
 
     def init(self, rng: Rng, dtype: Any) -> Params:
-        """First parameters."""
-        ...
+        """First parameters; by default there are none."""
+        return {}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """Forward pass; ``back`` maps dy to (dx, grads)."""
-        ...
+        raise NotImplementedError
 
     def trace(self, at: Trace) -> Trace:
-        """Extents, cost and reach behind this layer."""
-        ...
+        """Extents, cost and reach behind this layer; by default they are those before it."""
+        return at
+
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Dotted names of the latent filters that are binarized, with their scheme; by default there are none."""
+        return iter(())
 
 
-def uniform_filters(rng: Rng, outputs: int, inputs: int, size: int, dtype: Any) -> Array:
-    """Filters (O, I, k, k), uniform within +-1/sqrt(fan-in)."""
-    bound = (inputs * size * size) ** -0.5
+def latent_below(layers: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Binarizer]]:
+    """What `Layer.latent` says of named layers."""
+    for name, layer in layers:
+        for inner, scheme in layer.latent():
+            yield f"{name}.{inner}", scheme
+
+
+def uniform_filters(rng: Rng, outputs: int, inputs: int, size: int, dtype: Any, gain: float = 1.0) -> Array:
+    """Filters (O, I, k, k), uniform within +-gain/sqrt(fan-in)."""
+    bound = gain * (inputs * size * size) ** -0.5
     return rng.uniform(-bound, bound, (outputs, inputs, size, size)).astype(dtype)
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(Layer):
     """Nothing, where an activation function could stand."""
-
-    def init(self, rng: Rng, dtype: Any) -> Params:
-        """No parameters."""
-        return {}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """The input itself."""
         return x, lambda dy: (dy, {})
 
-    def trace(self, at: Trace) -> Trace:
-        """No cost."""
-        return at
-
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Layer):
     """Named layers, one after another."""
 
     layers: tuple[tuple[str, Layer], ...]
@@ -117,9 +121,13 @@ class Chain:
             at = layer.trace(at)
         return at
 
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Those of all layers."""
+        return latent_below(self.layers)
+
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(Layer):
     """``y = x + inner(x)``."""
 
     inner: Layer
@@ -141,3 +149,7 @@ class Residual:
     def trace(self, at: Trace) -> Trace:
         """That of the inner layer."""
         return self.inner.trace(at)
+
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Those of the inner layer."""
+        return self.inner.latent()

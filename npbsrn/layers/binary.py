@@ -1,19 +1,22 @@
 """Binary convolutions, and the blocks in which they share what came before.
 
-A block's memory, the activations and filters of its earlier convolutions, travels as an explicit value from one
-convolution to the next, and its cotangent travels back.
+A block's memory, the terms and filters of its earlier convolutions, travels as an explicit value from one convolution
+to the next, and its cotangent travels back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers.base import Back, Layer, Rng, Trace, uniform_filters
+from npbsrn.binarizers.base import Binarizer, Filters, Remembered, RememberedGrad, Thresholds, add_at
+from npbsrn.binarizers.normalized import folded_norm, init_norm, normalize
+from npbsrn.layers.base import Rng, Trace, uniform_filters
+from npbsrn.ops.binary_conv import binary_conv, filter_offset
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.pointwise import multiply_add, scale_channels
+from npbsrn.ops.normal_form import binarize_terms, sum_products
+from npbsrn.ops.pointwise import weight_by_statistic
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -21,9 +24,17 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Memory:
-    """What the earlier convolutions of a block leave to the later ones; see `npbsrn.binarizers.base`."""
+    """What the earlier convolutions of a block leave to the later ones.
 
-    activations: Remembered = ()
+    Parameters
+    ----------
+    terms : tuple of (N, C, H, W)
+        ``E(A_k) A_k``, where the scheme remembers them.
+    filters : tuple of (O, I, k, k)
+        Latent filters of any shape, likewise.
+    """
+
+    terms: Remembered = ()
     filters: Remembered = ()
 
 
@@ -31,19 +42,40 @@ class Memory:
 class MemoryGrad:
     """Cotangent of a `Memory`; None where nothing came back."""
 
-    activations: RememberedGrad
+    terms: RememberedGrad
     filters: RememberedGrad
 
 
+class NormalForm(NamedTuple):
+    """A convolution when nothing more is learned.
+
+    Parameters
+    ----------
+    signs : M arrays (O, I, k, k)
+    thresholds : Thresholds, or None
+        None: float activations.
+    factor : (M, N, O)
+    offset : (O,), or None
+    pad : float
+    """
+
+    signs: tuple[Array, ...]
+    thresholds: Thresholds | None
+    factor: Array
+    offset: Array | None
+    pad: float
+
+
+PullConvFilters = Callable[[Sequence[Array], Array, RememberedGrad], tuple[Array, RememberedGrad, Params]]
 BinaryBack = Callable[[Array, MemoryGrad], tuple[Array, MemoryGrad, Params]]
 
 
 @dataclass(frozen=True)
 class BinaryConv:
-    """Convolution of +-1 with +-1, without a bias.
+    """Convolution of a scheme's activations with its filters, without a bias.
 
-    The products are summed to integer counts, and only then multiplied by the filters' scale: with scaled filters a
-    count of 0 would become a rounding error of either sign, and PReLU's gradient there noise.
+    The products of signs are summed to whole numbers, and only then multiplied by scales: with scaled filters a sum of
+    0 would become a rounding error of either sign, and PReLU's gradient there noise.
 
     Parameters
     ----------
@@ -52,8 +84,10 @@ class BinaryConv:
     scheme : Binarizer
     inputs, filters : int
         How many activations and filters of this shape the block has had up to here, its own included.
-    pad_value : float
-        What stands around the binarized activations.
+    norm : bool
+        Whether batch normalisation follows.
+    gain : float
+        Of the first filters, see `npbsrn.layers.base.uniform_filters`.
     """
 
     channels: int
@@ -61,171 +95,113 @@ class BinaryConv:
     scheme: Binarizer
     inputs: int = 1
     filters: int = 1
-    pad_value: float = 1.0
+    norm: bool = False
+    gain: float = 1.0
 
     def init(self, rng: Rng, dtype: Any) -> Params:
-        """Latent filters and the scheme's parameters."""
-        weight = uniform_filters(rng, self.channels, self.channels, self.size, dtype)
-        return {
-            "weight": weight,
-            "binarizer": self.scheme.init(self.channels, self.inputs, self.filters, dtype),
-        }
+        """Latent filters, the scheme's parameters, and BN's."""
+        weight = uniform_filters(rng, self.channels, self.channels, self.size, dtype, self.gain)
+        own = self.scheme.init(self.channels, self.inputs, self.filters, dtype)
+        params: Params = {"weight": weight, "binarizer": own}
+        return params | ({"norm": init_norm(self.channels, dtype)} if self.norm else {})
 
     def apply(self, params: Params, x: Array, memory: Memory, train: bool) -> tuple[Array, Memory, BinaryBack]:
-        """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads)."""
+        """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads).
+
+        Outside of training the normal form is computed, and nothing is recorded for ``back``.
+        """
         own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
-        xb, activations, pull_x = self.scheme.activations(own, x, memory.activations, train)
-        wb, scale, filters, pull_w = self.scheme.filters(own, params["weight"], memory.filters)
-        counts, pull_counts = conv2d(xb, wb, pad_value=self.pad_value)
-        y, pull_y = scale_channels(counts, scale)
+        remembers = self.scheme.remembers[0]
+        term, pull_term = weight_by_statistic(x, self.scheme.statistic)
+        terms = (*memory.terms, term)
+        if not train:
+            y, kept = self._infer(params, x, terms, memory.filters)
+            return y, Memory(terms if remembers else (), kept), _nothing_recorded
+        activations, pull_x = self.scheme.activations(own, terms)
+        filters, kept, pull_w = self.binarized_filters(params, memory.filters)
+        y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad)
+        y, back_norm = normalize(params["norm"], y) if self.norm else (y, lambda dy: (dy, {}))
 
         def back(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
-            dcounts, dscale = pull_y(dy)
-            dxb, dwb, _ = pull_counts(dcounts)
-            dx, dactivations, grads_x = pull_x(dxb, dmemory.activations)
-            dw, dfilters, grads_w = pull_w(dwb, dscale, dmemory.filters)
-            return dx, MemoryGrad(dactivations, dfilters), {"weight": dw, "binarizer": grads_x | grads_w}
+            dy, grads_norm = back_norm(dy)
+            dbits, dcoefs, dsigns, dscales = pull_conv(dy)
+            dterms, grads_x = pull_x(dbits, dcoefs)
+            *dearlier, dterm = add_at(dmemory.terms, range(len(terms)), dterms) if remembers else dterms
+            dw, dfilters, grads_w = pull_w(dsigns, dscales, dmemory.filters)
+            grads: Params = {"weight": dw, "binarizer": grads_x | grads_w}
+            grads |= {"norm": grads_norm} if self.norm else {}
+            return pull_term(dterm), MemoryGrad(tuple(dearlier), dfilters), grads
 
-        return y, Memory(activations, filters), back
+        return y, Memory(terms if remembers else (), kept), back
+
+    def binarized_filters(self, params: Params, earlier: Remembered) -> tuple[Filters, Remembered, PullConvFilters]:
+        """The scheme's filters.
+
+        Parameters
+        ----------
+        params : dict
+        earlier : tuple of (O, I, kh, kw)
+            Latent filters of the block's earlier convolutions, of any shape; those of this shape accumulate.
+
+        Returns
+        -------
+        filters : Filters
+        kept : tuple of arrays
+            The earlier ones and this convolution's, where the scheme remembers them.
+        pull : (dsigns, dscales, dkept) -> (dw, dearlier, grads)
+        """
+        w, remembers = params["weight"], self.scheme.remembers[1]
+        used = [k for k, other in enumerate(earlier) if other.shape == w.shape]
+        terms = [*(earlier[k] for k in used), w]
+        filters, pull_terms = self.scheme.filters(params.get("binarizer", {}), terms)
+
+        def pull(
+            dsigns: Sequence[Array], dscales: Array, dkept: RememberedGrad
+        ) -> tuple[Array, RememberedGrad, Params]:
+            dterms, grads = pull_terms(dsigns, dscales)
+            if not remembers:
+                return dterms[-1], (), grads
+            *dearlier, dw = add_at(dkept, [*used, len(earlier)], dterms)
+            return dw, tuple(dearlier), grads
+
+        return filters, (*earlier, w) if remembers else (), pull
+
+    def normal_form(self, params: Params, earlier: Remembered) -> tuple[NormalForm, Remembered]:
+        """What is left of the convolution, and the filters that it leaves to the next; see `binarized_filters`.
+
+        Activations that are not around 0 give the offset ``o = base * sum_i scale_i * sum(signs_i)``. A BN behind it,
+        ``g y + b``, goes up in factor and offset.
+        """
+        filters, kept, _ = self.binarized_filters(params, earlier)
+        dtype = params["weight"].dtype
+        thresholds, coefs, offset = None, np.ones(1, dtype), None
+        if not self.scheme.float_activations:
+            terms = self.inputs if self.scheme.remembers[0] else 1
+            thresholds = self.scheme.lower(params["binarizer"], terms)
+            coefs = thresholds.coefs
+            offset = filter_offset(*filters, thresholds.base) if thresholds.base else None
+        factor = filters.scales[:, None] * coefs[:, None]
+        if self.norm:
+            gain, shift = folded_norm(params["norm"])
+            start = 0.0 if offset is None else offset.astype(np.float64)
+            factor, offset = (factor * gain).astype(dtype), (gain * start + shift).astype(dtype)
+        return NormalForm(filters.signs, thresholds, factor, offset, self.scheme.pad), kept
+
+    def _infer(self, params: Params, x: Array, terms: Remembered, earlier: Remembered) -> tuple[Array, Remembered]:
+        form, kept = self.normal_form(params, earlier)
+        bits = [x] if form.thresholds is None else binarize_terms(terms, *form.thresholds[:2])
+        products = [[conv2d(b, w, pad_value=form.pad)[0] for b in bits] for w in form.signs]
+        return sum_products(products, form.factor, form.offset), kept
 
     def trace(self, at: Trace) -> Trace:
         """One convolution."""
         return at.conv(self.channels, self.channels, self.size)
 
-
-BlockBack = Callable[[Array, RememberedGrad], tuple[Array, RememberedGrad, Params]]
-
-
-@dataclass(frozen=True)
-class BinaryBlock:
-    """Binary convolutions whose activations accumulate towards the last one.
-
-    With a 3x3 and two 1x1 convolutions it is the paper's LB-block.
-
-    Parameters
-    ----------
-    convs : tuple of BinaryConv
-    activation : Layer
-        Stands between the convolutions, with parameters of its own at each place.
-    skip : {"block", "every"}
-        Where identity shortcuts go: around the whole block, or around every convolution.
-    residual : float
-        Factor of what a whole block adds to its input.
-    """
-
-    convs: tuple[BinaryConv, ...]
-    activation: Layer
-    skip: str = "block"
-    residual: float = 1.0
-
-    def init(self, rng: Rng, dtype: Any) -> Params:
-        """``conv1, act1, conv2, ...``."""
-        params: Params = {}
-        for n, conv in enumerate(self.convs, 1):
-            params[f"conv{n}"] = conv.init(rng, dtype)
-            if n < len(self.convs):
-                params[f"act{n}"] = self.activation.init(rng, dtype)
-        return params
-
-    def apply(self, params: Params, x: Array, filters: Remembered, train: bool) -> tuple[Array, Remembered, BlockBack]:
-        """Pass the block.
-
-        Parameters
-        ----------
-        params : dict
-        x : (N, C, H, W)
-        filters : tuple of arrays
-            Latent filters of earlier blocks that accumulate here (the long range).
-        train : bool
-
-        Returns
-        -------
-        y : (N, C, H, W)
-        filters : tuple of arrays
-            Those that came in and this block's own.
-        back : (dy, dfilters) -> (dx, dfilters, grads)
-        """
-        memory = Memory(filters=filters)
-        backs: list[tuple[int, BinaryBack, Back | None]] = []
-        y = x
-        for n, conv in enumerate(self.convs, 1):
-            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, train)
-            back_act = None
-            if n < len(self.convs):
-                inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, train)
-            y = y + inner if self.skip == "every" else inner
-            if train:
-                backs.append((n, back_conv, back_act))
-        if self.skip == "block":
-            y = multiply_add(y, self.residual, x)
-
-        def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
-            grads: Params = {}
-            dmemory = MemoryGrad((None,) * len(self.convs), dfilters)
-            dx = dy * dy.dtype.type(self.residual) if self.skip == "block" else dy
-            for n, back_conv, back_act in reversed(backs):
-                dinner = dx
-                if back_act is not None:
-                    dinner, grads[f"act{n}"] = back_act(dinner)
-                dinput, dmemory, grads[f"conv{n}"] = back_conv(dinner, dmemory)
-                dx = dx + dinput if self.skip == "every" else dinput
-            return dx + dy if self.skip == "block" else dx, dmemory.filters, grads
-
-        return y, memory.filters, back
-
-    def trace(self, at: Trace) -> Trace:
-        """All convolutions."""
-        for conv in self.convs:
-            at = conv.trace(at)
-        return at
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """The filters, if they become signs."""
+        if self.scheme.binary:
+            yield "weight", self.scheme
 
 
-PullLongRange = Callable[[RememberedGrad], RememberedGrad]
-
-
-def long_range(remembered: Remembered) -> tuple[Remembered, PullLongRange]:
-    """Of a block's filters those that accumulate in the next block, too: the ones larger than 1x1."""
-    kept = [w.shape[-1] > 1 for w in remembered]
-
-    def pull(dkept: RememberedGrad) -> RememberedGrad:
-        came_back = iter(dkept)
-        return tuple(next(came_back) if keep else None for keep in kept)
-
-    return tuple(w for w, keep in zip(remembered, kept, strict=True) if keep), pull
-
-
-@dataclass(frozen=True)
-class BlockGroup:
-    """Blocks along which the filters larger than 1x1 accumulate: the paper's HPB."""
-
-    blocks: tuple[BinaryBlock, ...]
-
-    def init(self, rng: Rng, dtype: Any) -> Params:
-        """``1, 2, ...``."""
-        return {str(n): block.init(rng, dtype) for n, block in enumerate(self.blocks, 1)}
-
-    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
-        """(N, C, H, W) to the same."""
-        filters: Remembered = ()
-        backs: list[tuple[str, BlockBack, PullLongRange]] = []
-        for n, block in enumerate(self.blocks, 1):
-            x, remembered, back_block = block.apply(params[str(n)], x, filters, train)
-            filters, pull_filters = long_range(remembered)
-            if train:
-                backs.append((str(n), back_block, pull_filters))
-        dlast: RememberedGrad = (None,) * len(filters)
-
-        def back(dy: Array) -> tuple[Array, Params]:
-            grads: Params = {}
-            dfilters = dlast
-            for n, back_block, pull_filters in reversed(backs):
-                dy, dfilters, grads[n] = back_block(dy, pull_filters(dfilters))
-            return dy, grads
-
-        return x, back
-
-    def trace(self, at: Trace) -> Trace:
-        """All blocks."""
-        for block in self.blocks:
-            at = block.trace(at)
-        return at
+def _nothing_recorded(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
+    raise RuntimeError("there is no backward pass outside of training; call apply with train=True")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.layers.base import Back, Rng, Trace, uniform_filters
+from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, uniform_filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.shuffle import pixel_shuffle
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     """Float convolution with a bias, padded with zeros."""
 
     inputs: int
@@ -43,7 +43,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class PReLU:
+class PReLU(Layer):
     """Parametric ReLU, a slope per channel."""
 
     channels: int
@@ -62,20 +62,22 @@ class PReLU:
 
         return y, back
 
-    def trace(self, at: Trace) -> Trace:
-        """No multiply-accumulates of a convolution."""
-        return at
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """The positive part; in front of a sign it would leave +1 alone."""
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, C, H, W) to the same: PReLU with slopes of 0, which are not learned."""
+        y, pull = prelu(x, np.zeros(x.shape[1], x.dtype))
+        return y, lambda dy: (pull(dy)[0], {})
 
 
 @dataclass(frozen=True)
-class PixelShuffle:
+class PixelShuffle(Layer):
     """Channels to pixels."""
 
     factor: int
-
-    def init(self, rng: Rng, dtype: Any) -> Params:
-        """No parameters."""
-        return {}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C * factor**2, H, W) to (N, C, H * factor, W * factor)."""
@@ -86,3 +88,11 @@ class PixelShuffle:
         """More and smaller pixels."""
         r = self.factor
         return replace(at, height=at.height * r, width=at.width * r, step=at.step / r)
+
+
+ACTIVATIONS = ("prelu", "relu", "none")
+
+
+def activation_layer(name: str, channels: int) -> Layer:
+    """The layer that one of `ACTIVATIONS` names."""
+    return PReLU(channels) if name == "prelu" else ReLU() if name == "relu" else Identity()

@@ -1,8 +1,8 @@
-"""The networks: short declarations made of layers, and the table of their names."""
+"""What every network is, and the table of their names."""
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,7 @@ import numpy as np
 from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.binarizers.base import Binarizer
 from npbsrn.errors import UsageError
-from npbsrn.fused.block_chain import BlockChain
-from npbsrn.layers.base import Back, Chain, Identity, Layer, Residual, Trace
-from npbsrn.layers.binary import BinaryBlock, BinaryConv, BlockGroup
-from npbsrn.layers.conv import Conv, PReLU
-from npbsrn.layers.tail import Tail
+from npbsrn.layers.base import Back, Chain, Trace
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.storage.params import Params, leaves
 
@@ -22,6 +18,7 @@ Array = np.ndarray[Any, Any]
 Config = dict[str, Any]
 
 SCALES = (2, 3, 4)
+FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of a tail's shuffles, by scale
 MIDDLE = 0.5  # subtracted from the pictures' range 0..1, so that zero padding is mid-grey
 
 
@@ -31,19 +28,26 @@ class Network:
 
     Parameters
     ----------
+    scale : int
+        Factor of enlargement.
+    chain : Chain
+        From (N, 3, H, W), the picture less its middle, to details (N, 3, H * scale, W * scale): a head, a body, a tail.
+    base : bool
+        Whether details are added to the bicubically enlarged picture, else to its middle.
+    enlarged : bool
+        Whether the chain works on the bicubically enlarged picture.
+    gain : float
+        Factor of what the chain takes in.
     config : dict
         What `make_network` builds it from again.
-    chain : Chain
-        From (N, 3, H, W) to (N, 3, H * scale, W * scale).
     """
 
-    config: Config = field(hash=False)
+    scale: int
     chain: Chain
-
-    @property
-    def scale(self) -> int:
-        """Factor of enlargement."""
-        return int(self.config["scale"])
+    base: bool = True
+    enlarged: bool = False
+    gain: float = 1.0
+    config: Config = field(default_factory=dict, hash=False)
 
     def init(self, seed: int, dtype: Any = np.float32) -> Params:
         """First parameters, drawn from `seed`."""
@@ -64,107 +68,63 @@ class Network:
         y : (N, 3, H * scale, W * scale), not clipped
         back : dy -> (dx, grads)
         """
-        gain = x.dtype.type(self.config["input_gain"])
-        details, back_chain = self.chain.apply(params, (x - x.dtype.type(MIDDLE)) * gain, train)
-
-        def back_details(dy: Array) -> tuple[Array, Params]:
-            dx, grads = back_chain(dy)
-            return dx * gain, grads
-
-        if self.config["base"] == "none":
-            return details + x.dtype.type(MIDDLE), back_details
-        base, pull_base = enlarge(x, self.scale)
+        middle, gain = x.dtype.type(MIDDLE), x.dtype.type(self.gain)
+        large, pull_large = enlarge(x, self.scale) if self.base or self.enlarged else (middle, None)
+        taken = large if self.enlarged else x
+        details, back_chain = self.chain.apply(params, (taken - middle) * gain, train)
 
         def back(dy: Array) -> tuple[Array, Params]:
-            dx, grads = back_details(dy)
-            return dx + pull_base(dy), grads
+            dtaken, grads = back_chain(dy)
+            dtaken = dtaken * gain
+            if pull_large is None:
+                return dtaken, grads
+            if self.enlarged:
+                return pull_large(dtaken + dy if self.base else dtaken), grads
+            return dtaken + pull_large(dy), grads
 
-        return base + details, back
+        return details + (large if self.base else middle), back
 
     def trace(self, height: int, width: int) -> Trace:
-        """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels."""
-        return self.chain.trace(Trace(height, width))
+        """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
+
+        What bicubic enlargement looks at is within the reach of a tail; of an enlarged picture it is added here.
+        """
+        if not self.enlarged:
+            return self.chain.trace(Trace(height, width))
+        step = 1 / self.scale
+        return self.chain.trace(Trace(height * self.scale, width * self.scale, reach=BICUBIC_REACH, step=step))
+
+    def latent(self) -> dict[str, Binarizer]:
+        """Schemes of the latent filters that are binarized, by dotted name."""
+        return dict(self.chain.latent())
+
+    def count_parameters(self, params: Params) -> dict[str, int]:
+        """Learned parameters by kind; a binary weight counts as one, as in the paper's tables.
+
+        Returns
+        -------
+        counts : dict
+            ``total``; ``binary``, the filters that schemes declare to be signs; ``float``, all the rest. Running
+            averages are measured, not learned, and do not count.
+        """
+        sizes = {name: array.size for name, array in leaves(params) if ".running_" not in name}
+        binary = sum(sizes[name] for name in self.latent())
+        return {"total": sum(sizes.values()), "binary": binary, "float": sum(sizes.values()) - binary}
 
 
-def bsrn(
-    scale: int,
-    blocks: int = 20,
-    width: int = 48,
-    base: str = "bicubic",
-    activation: str = "prelu",
-    skip: str = "block",
-    residual: float = 0.03,
-    tail: str = "composed",
-    padding: str = "one",
-    input_gain: float = 1.0,
-    binarizer: Mapping[str, Any] | None = None,
-) -> Network:
-    """BSRN (Xin et al., ECCV 2020, section 3.3).
+BICUBIC_REACH = 2.0  # pixels of the smaller picture
 
-    Parameters
-    ----------
-    scale : {2, 3, 4}
-    blocks : int
-        Number of HPBs; each holds two LB-blocks of a 3x3 and two 1x1 binary convolutions.
-    width : int
-        Channels throughout.
-    base : {"bicubic", "none"}
-        What the network's details are added to: the bicubically enlarged picture, or nothing (the paper).
-    activation : {"prelu", "none"}
-        Between the binary convolutions of an LB-block.
-    skip : {"block", "every"}
-        Shortcuts around each LB-block (the paper), or instead around every binary convolution.
-    residual : float
-        Factor of what an LB-block adds to its input with the skip "block"; the paper has none (1). With 1, forty
-        blocks drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors are
-        due to Lim et al., EDSR, CVPRW 2017, section 3.
-    tail : {"composed", "plain"}
-        How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
-    padding : {"one", "zero"}
-        What stands around the activations of a binary convolution: +1, as the packed bits have it, or a third value,
-        0. Only for comparison, and for the binarizer "float".
-    input_gain : float
-        Factor of what the head sees, the picture less its middle. The base is added as it is.
-    binarizer : dict
-        ``name`` and options of the scheme.
+NETWORKS: dict[str, Callable[..., Network]] = {}
+
+
+def network(build: Callable[..., Network]) -> Callable[..., Network]:
+    """Put a function that builds a network into the table, under its own name.
+
+    Its first arguments are ``scale`` and ``binarizer``, a `Binarizer`; the others, with defaults, are its options. It
+    refuses values that it cannot use with a `UsageError`.
     """
-    scheme = make_binarizer(binarizer or {})
-    act: Layer = PReLU(width) if activation == "prelu" else Identity()
-    first, second = (_lb_block(nth, width, scheme, act, skip, residual, PADDINGS[padding]) for nth in (1, 2))
-    hpb = BlockGroup((first, second))
-    body = Chain((("hpb", BlockChain((hpb,) * blocks)), ("trunk", Conv(width, width))))
-    config = {
-        "name": "bsrn", "scale": scale, "blocks": blocks, "width": width, "base": base, "activation": activation,
-        "skip": skip, "residual": residual, "tail": tail, "padding": padding, "input_gain": input_gain,
-        "binarizer": describe(scheme),
-    }  # fmt: skip
-    last = Tail(FACTORS[scale], width, tail == "composed")
-    return Network(config, Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", last))))
-
-
-def _lb_block(
-    nth: int, width: int, scheme: Binarizer, act: Layer, skip: str, residual: float, pad_value: float
-) -> BinaryBlock:
-    """The `nth` LB-block of an HPB: its 3x3 filters accumulate with those of the blocks before it."""
-    convs = (
-        BinaryConv(width, 3, scheme, inputs=1, filters=nth, pad_value=pad_value),
-        BinaryConv(width, 1, scheme, inputs=2, filters=1),
-        BinaryConv(width, 1, scheme, inputs=3, filters=2),
-    )
-    return BinaryBlock(convs, act, skip, residual)
-
-
-PADDINGS = {"one": 1.0, "zero": 0.0}
-FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of the tail's shuffles, by scale
-NETWORKS: dict[str, Callable[..., Network]] = {"bsrn": bsrn}
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "scale": SCALES,
-    "base": ("bicubic", "none"),
-    "activation": ("prelu", "none"),
-    "skip": ("block", "every"),
-    "tail": ("composed", "plain"),
-    "padding": tuple(PADDINGS),
-}
+    NETWORKS[build.__name__] = build
+    return build
 
 
 def make_network(config: Mapping[str, Any]) -> Network:
@@ -175,50 +135,63 @@ def make_network(config: Mapping[str, Any]) -> Network:
     UsageError
         If a name, an argument or its value is unknown.
     """
-    arguments = dict(config)
+    arguments = _of_today(config)
     name = arguments.pop("name", "bsrn")
     if not isinstance(name, str) or name not in NETWORKS:
-        raise UsageError(f"there is no network {name!r}; choose among {', '.join(NETWORKS)}")
-    for argument, choices in CHOICES.items():
-        if argument in arguments and arguments[argument] not in choices:
-            known = ", ".join(map(str, choices))
-            raise UsageError(f"{argument} cannot be {arguments[argument]!r}; choose among {known}")
-    for argument in ("blocks", "width"):
-        value = arguments.get(argument, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
-    binarizer = arguments.get("binarizer") or {}
-    if isinstance(binarizer, str):
-        arguments["binarizer"] = {"name": binarizer}
-    elif not isinstance(binarizer, Mapping):
-        raise UsageError(f"binarizer must be a name or options, not {binarizer!r}")
-    for argument in ("residual", "input_gain"):
-        value = arguments.get(argument, 1.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise UsageError(f"{argument} must be a number above 0, not {value!r}")
-    accepted = list(inspect.signature(NETWORKS[name]).parameters)
+        raise UsageError(f"there is no network {name!r}; choose among {', '.join(sorted(NETWORKS))}")
+    scheme = make_binarizer(arguments.pop("binarizer", None) or {})
+    signature = inspect.signature(NETWORKS[name])
+    accepted = list(signature.parameters)
     unknown = [argument for argument in arguments if argument not in accepted]
     if unknown:
         raise UsageError(f"{name} has no argument {', '.join(unknown)}; it has {', '.join(accepted)}")
     if "scale" not in arguments:
         raise UsageError(f"{name} needs a scale: {', '.join(map(str, SCALES))}")
-    return NETWORKS[name](**arguments)
+    one_of("scale", arguments["scale"], SCALES)
+    whole = signature.bind(**arguments, binarizer=scheme)
+    whole.apply_defaults()
+    built = NETWORKS[name](**whole.arguments)
+    return replace(built, config={"name": name, **whole.arguments, **built.config, "binarizer": describe(scheme)})
 
 
-def count_parameters(params: Params) -> dict[str, int]:
-    """Learned parameters by kind; a binary weight counts as one, as in the paper's tables.
-
-    Returns
-    -------
-    counts : dict
-        ``total``; ``binary``, the filters of binary convolutions; ``float``, all the rest. Running averages are
-        measured, not learned, and do not count.
-    """
-    total = sum(array.size for name, array in leaves(params) if ".running_" not in name)
-    binary = _binary_weights(params)
-    return {"total": total, "binary": binary, "float": total - binary}
+def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
+    """Those entries of a configuration that a network has arguments for; of an unknown network all."""
+    if name not in NETWORKS:
+        return dict(config)
+    accepted = inspect.signature(NETWORKS[name]).parameters
+    return {argument: value for argument, value in config.items() if argument in accepted}
 
 
-def _binary_weights(params: Params) -> int:
-    own = params["weight"].size if params.get("binarizer") else 0  # of the binarizer "float" it is empty or missing
-    return own + sum(_binary_weights(inner) for inner in params.values() if isinstance(inner, dict))
+def _of_today(config: Mapping[str, Any]) -> Config:
+    """A configuration of an earlier version as today's: what stands around the activations was the network's."""
+    arguments = dict(config)
+    if "padding" in arguments:
+        one_of("padding", padding := arguments.pop("padding"), ("one", "zero"))
+        scheme = arguments.get("binarizer") or {}
+        scheme = {"name": scheme} if isinstance(scheme, str) else scheme
+        if isinstance(scheme, Mapping) and scheme.get("name", "bam") in ("bam", "float", "none"):
+            arguments["binarizer"] = {**scheme, "padding": padding}
+    return arguments
+
+
+# --- what networks say of their options ---
+
+
+def one_of(argument: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Refuse a value that is not among some."""
+    if value not in choices or isinstance(value, bool):
+        raise UsageError(f"{argument} cannot be {value!r}; choose among {', '.join(map(str, choices))}")
+
+
+def positive_whole(**values: Any) -> None:
+    """Refuse what is no whole number above 0."""
+    for argument, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
+
+
+def positive(**values: Any) -> None:
+    """Refuse what is no finite number above 0."""
+    for argument, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise UsageError(f"{argument} must be a number above 0, not {value!r}")

@@ -33,11 +33,17 @@ def ste_bireal(x: Array, dy: Array) -> Array:
     return dy * np.maximum(2 - 2 * np.abs(x), 0)
 
 
+def ste_window(x: Array, dy: Array) -> Array:
+    """dx = dy where |x| <= 1/2: the derivative of clip(x + 1/2, 0, 1) (Zhou et al., arXiv 1606.06160, eq. 6)."""
+    return dy * (np.abs(x) <= 0.5)
+
+
 # (forward, stand-in gradient) by name
 STES: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
     "identity": (sign, ste_identity),
     "clip": (sign, ste_clip),
     "bireal": (sign, ste_bireal),
+    "window": (sign, ste_window),
 }
 
 

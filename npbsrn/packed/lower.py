@@ -1,6 +1,10 @@
-"""From a trained network to what is left of it when nothing more is to be learned."""
+"""From a trained network to what is left of it when nothing more is to be learned.
 
-from collections.abc import Sequence
+A network is walked through layer by layer; what each binary convolution is worth, it says itself, by
+`npbsrn.layers.binary.BinaryConv.normal_form`.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,9 +14,12 @@ from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.base import Remembered
 from npbsrn.errors import UsageError
 from npbsrn.fused.block_chain import BlockChain, block_weights
-from npbsrn.layers.binary import BinaryBlock, long_range
-from npbsrn.layers.conv import PReLU
+from npbsrn.layers.base import Chain, Identity, Residual
+from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
+from npbsrn.layers.conv import Conv, PReLU
+from npbsrn.layers.tail import Tail
 from npbsrn.networks.base import FACTORS
+from npbsrn.packed.plan import Block, Plan, Step
 from npbsrn.storage.models import Model
 from npbsrn.storage.params import Params
 
@@ -122,13 +129,92 @@ def fold(model: Model) -> Folded:
     )
 
 
+def lower(model: Model) -> Plan:
+    """The plan of a model.
+
+    Raises
+    ------
+    UsageError
+        If the network has layers that no plan has, or something that bits cannot stand for: zeros as a third value
+        around binary activations.
+    """
+    network, params = model.network, model.params
+    layers = dict(network.chain.layers)
+    try:
+        head, body, tail = (layers.pop(name) for name in ("head", "body", "tail"))
+    except KeyError:
+        raise _refused("it has no head, body and tail") from None
+    if layers or not isinstance(head, Conv) or not isinstance(tail, Tail):
+        raise _refused("there is more than a head, a body and a tail")
+    trunk, own = None, params["body"]
+    if isinstance(body, Residual):
+        inner = body.inner.layers if isinstance(body.inner, Chain) else ()
+        if len(inner) != 2 or inner[1][0] != "trunk" or not isinstance(inner[1][1], Conv):
+            raise _refused("a skip is around something else than blocks and a trunk")
+        trunk, (name, body) = _convolution(own["trunk"]), inner[0]
+        own = own[name]
+    if not isinstance(body, BlockChain):
+        raise _refused("its body is no chain of blocks")
+    blocks = [block for g, group in enumerate(body.groups, 1) for block in _lower_group(group, own[str(g)])]
+    stages = [f"conv{n}" for n in range(1, len(tail.factors) + 1)] + ["last"]
+    return Plan(
+        network.config, network.scale, network.enlarged, network.base, network.gain, _convolution(params["head"]),
+        tuple(blocks), trunk, tuple(_convolution(params["tail"][name]) for name in stages), tail.factors, model.card,
+    )  # fmt: skip
+
+
+def _refused(reason: str) -> UsageError:
+    return UsageError(f'the network cannot be packed: {reason}; run it with engine="reference"')
+
+
+def _lower_group(group: BlockGroup, params: Params) -> Iterator[Block]:
+    filters: Remembered = ()
+    for n, block in enumerate(group.blocks, 1):
+        lowered, remembered = _lower_block(block, params[str(n)], filters)
+        filters, _ = long_range(remembered)
+        yield lowered
+
+
+def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[Block, Remembered]:
+    """Its steps; alpha has done its work when the filters' signs are known."""
+    steps = []
+    for n, conv in enumerate(block.convs, 1):
+        form, filters = conv.normal_form(params[f"conv{n}"], filters)
+        binary = form.thresholds is not None
+        if binary and abs(form.pad) != 1:
+            raise _refused("zeros around binary activations are a third value")
+        slope = None
+        if n <= block.activated and not isinstance(block.activation, Identity):
+            slope = params[f"act{n}"]["slope"] if isinstance(block.activation, PReLU) else np.zeros(conv.channels)
+        whole = [w.astype(np.int8 if conv.scheme.binary else np.float32) for w in form.signs]
+        steps.append(
+            Step(
+                tuple(whole),
+                _float(form.factor),
+                _float(form.offset),
+                _float(form.thresholds.weight) if form.thresholds else None,
+                _float(form.thresholds.shift) if form.thresholds else None,
+                tuple(range(n)) if conv.scheme.remembers[0] else (n - 1,),
+                form.pad,
+                _float(slope),
+                block.skip == "every",
+            )
+        )
+    statistic = block.convs[0].scheme.statistic
+    return Block(tuple(steps), statistic, block.residual if block.skip == "block" else None), filters
+
+
+def _float(value: Array | None) -> Any:
+    return None if value is None else np.ascontiguousarray(value, np.float32)
+
+
 BlockParts = tuple[Sequence[Array], Array, Array, Array, Array]  # signs, weight, shift, scale, slope
 
 
 def _fold_block(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[BlockParts, Remembered]:
     """An LB-block's signs and coefficients.
 
-    Convolution n binarizes ``BN(sum_k beta[n, k] E(A_k) A_k)``, of which `Bam.folded` makes a weight for each term and
+    Convolution n binarizes ``BN(sum_k beta[n, k] E(A_k) A_k)``, of which `Bam.lower` makes a weight for each term and
     a shift; where a term is not accumulated its weight is 0. alpha has done its work when the filters' signs are known.
     A_0 is the block's input; a later A_k is an activation of ``scale * S``, where S is a sum of signs, a whole number.
     """
@@ -138,7 +224,8 @@ def _fold_block(block: BinaryBlock, params: Params, filters: Remembered) -> tupl
         scheme = conv.scheme
         assert isinstance(scheme, Bam)
         used = range(n + 1) if scheme.accumulate_activations else range(n, n + 1)
-        weight[n, used], shift[n] = scheme.folded(params[f"conv{n + 1}"]["binarizer"], len(used))
+        thresholds = scheme.lower(params[f"conv{n + 1}"]["binarizer"], len(used))
+        weight[n, used], shift[n] = thresholds.weight[0], thresholds.shift[0]
     kept, _ = long_range(remembered)
     return (own.filters, weight, shift, own.scale, own.slope), kept
 
@@ -146,10 +233,10 @@ def _fold_block(block: BinaryBlock, params: Params, filters: Remembered) -> tupl
 def _body(model: Model) -> BlockChain:
     """The blocks of a network that can be packed."""
     config = model.network.config
-    for name, wanted in (("name", "bsrn"), ("skip", "block"), ("padding", "one")):
+    for name, wanted in (("name", "bsrn"), ("skip", "block"), ("norm", False)):
         if config[name] != wanted:
             raise UsageError(f'a network with {name} "{config[name]}" cannot be packed; run it with engine="reference"')
-    if config["binarizer"]["name"] != "bam":
+    if config["binarizer"]["name"] != "bam" or config["binarizer"]["padding"] != "one":
         raise UsageError(
             f'the binarizer {config["binarizer"]["name"]} does not give bits; run it with engine="reference"'
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.networks.base import SCALES, Network, count_parameters, make_network
+from npbsrn.networks.base import SCALES, Network, make_network
 from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
 
 
@@ -43,7 +43,8 @@ class Model:
 
     def __repr__(self) -> str:
         config = self.network.config
-        return f"<Model {config['name']} x{self.scale}, {count_parameters(self.params)['total']:,} parameters>"
+        total = self.network.count_parameters(self.params)["total"]
+        return f"<Model {config['name']} x{self.scale}, {total:,} parameters>"
 
 
 def save_model(path: Path | str, model: Model) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from npbsrn.errors import UsageError
-from npbsrn.networks.base import make_network
+from npbsrn.networks.base import arguments_of, make_network
 
 SCHEDULES = ("cosine", "step", "multistep")
 
@@ -155,7 +155,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
     """A network's configuration with one option changed; of a binarizer what is named, unless it is another one."""
+    if name == "network":  # whose name it is
+        return {**network, "name": value}
     own = network.get(name)
+    if name == "binarizer" and isinstance(value, str):
+        value = {"name": value}
     if isinstance(own, Mapping) and isinstance(value, Mapping):
         first = own.get("name", "bam")
         value = {**own, **value} if value.get("name", first) == first else value
@@ -171,7 +175,9 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
     preset : str
         A key of `PRESETS`.
     options : dict
-        Fields of `TrainConfig`, and arguments of the network (``blocks``, ``width``, ``base``, ``binarizer``, ...).
+        Fields of `TrainConfig`, the name of the ``network``, its ``binarizer`` (a name, or a dict with options), and
+        its arguments (``blocks``, ``width``, ``base``, ...). What a preset says of arguments that this network does not
+        have is left out.
 
     Raises
     ------
@@ -182,7 +188,8 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
         raise UsageError(f"there is no preset {preset!r}; choose among {', '.join(PRESETS)}")
     fields = {f.name: type(f.default) for f in dataclasses.fields(TrainConfig)}
     values: dict[str, Any] = dict(PRESETS[preset])
-    network = {"name": "bsrn", "scale": scale, **values.pop("network", {})}
+    kind = (options or {}).get("network", "bsrn")
+    network = {"name": kind, "scale": scale, **arguments_of(kind, values.pop("network", {}))}
     for name, value in (options or {}).items():
         if name in fields and name != "network":
             whole = fields[name] is int

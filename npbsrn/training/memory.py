@@ -22,7 +22,8 @@ def step_bytes(network: Network, batch: int, patch: int) -> int:
         Patches a step, and their side in LR pixels.
     """
     filters = (array for name, array in leaves(network.init(0)) if name.endswith("weight") and array.ndim == 4)
-    return BYTES * batch * patch**2 * sum(array.shape[0] for array in filters)
+    side = patch * network.scale if network.enlarged else patch
+    return BYTES * batch * side**2 * sum(array.shape[0] for array in filters)
 
 
 def refuse_too_large(network: Network, config: TrainConfig) -> None:

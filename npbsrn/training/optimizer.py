@@ -1,6 +1,6 @@
 """Adam and the moving average of the weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -36,13 +36,9 @@ class Vector(dict[str, Array]):
         """The same arrays as a nested dict."""
         return nest(self)
 
-    @cached_property
-    def binary(self) -> Array:
-        """Where in `vector` the latent filters of binary convolutions lie, each beside its binarizer: (P,) bool."""
-        convolutions = {name.partition(".binarizer.")[0] for name in self if ".binarizer." in name}
-        owners = [name.rpartition(".") for name in self]
-        latent = [leaf == "weight" and owner in convolutions for owner, _, leaf in owners]
-        return np.repeat(latent, [array.size for array in self.values()])
+    def mark(self, names: Collection[str]) -> Array:
+        """Where in `vector` the arrays of some names lie: (P,) bool."""
+        return np.repeat([name in names for name in self], [array.size for array in self.values()])
 
 
 def adam_ref(
@@ -64,7 +60,7 @@ def adam_ref(
 
 def adam(
     params: Vector, grad: Array, m: Vector, v: Vector, step: int, rate: float, beta1: float, beta2: float, decay: float,
-    binary_rate: float = 1.0,
+    binary_rate: float = 1.0, binary: Array | None = None,
 ) -> None:  # fmt: skip
     """One step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1), in place.
 
@@ -83,13 +79,22 @@ def adam(
     rate, beta1, beta2, decay : float
     binary_rate : float
         Factor on the rate of the latent filters of binary convolutions.
+    binary : (P,) bool, optional
+        Where these are, see `Vector.mark`; by default nowhere.
     """
     from npbsrn.kernels.adam import adam_in_place
 
     rate1, correct = rate / (1 - beta1 ** (step + 1)), 1 / (1 - beta2 ** (step + 1))
     learned = params.vector[: grad.size]
+    binary = np.zeros(grad.size, bool) if binary is None else binary
     numbers = rate1, rate1 * binary_rate, correct, beta1, beta2, decay, EPSILON
-    _by_parts(adam_in_place, (learned, grad, m.vector, v.vector, m.binary), *numbers)
+    _by_parts(adam_in_place, (learned, grad, m.vector, v.vector, binary), *numbers)
+
+
+def keep_within(params: Vector, bounds: Mapping[str, float]) -> None:
+    """Keep some arrays within +-bound, in place: latent filters beyond a gradient's window would never come back."""
+    for name, bound in bounds.items():
+        np.clip(params[name], -bound, bound, out=params[name])
 
 
 def clip_norm(grad: Array, limit: float) -> Array:

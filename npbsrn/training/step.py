@@ -11,7 +11,7 @@ from npbsrn.storage.models import Model
 from npbsrn.storage.params import Params, leaves
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
-from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, moving_average
+from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, keep_within, moving_average
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +68,8 @@ def train_step(
     loss, grads = loss_and_grads(network, state.params.nested, x, y, taught, config.distill)
     rates = config.rate_at(state.step), config.beta1, config.beta2, config.weight_decay, config.binary_rate
     grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
-    adam(state.params, grad, state.m, state.v, state.step, *rates)
+    latent = network.latent()
+    adam(state.params, grad, state.m, state.v, state.step, *rates, state.m.mark(latent))
+    keep_within(state.params, {name: scheme.bound for name, scheme in latent.items() if scheme.bound is not None})
     moving_average(state.average, state.params, state.step, config.ema)
     return dataclasses.replace(state, step=state.step + 1), loss

@@ -64,7 +64,7 @@ def train(
         By default 4.
     output : path, optional
         The run's folder, made if missing: ``config.json``, ``metrics.csv``, ``checkpoint.npz``, ``best.npz`` and
-        ``weights.npz``. By default ``runs/bsrn-x4``, after the network and scale.
+        ``weights.npz``. By default ``runs/NETWORK-xSCALE``, such as ``runs/bsrn-x4``.
     preset : {"default", "quick", "best", "paper"}, optional
     resume : bool
         Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
@@ -88,7 +88,9 @@ def train(
     progress : bool
         Show loss, learning rate, patches per second and time left.
     **options
-        What differs from the preset: fields of `npbsrn.training.config.TrainConfig` and arguments of the network.
+        What differs from the preset: ``network`` ("bsrn", "srresnet" or "vdsr"), ``binarizer`` ("bam", "bnn", "dorefa",
+        "abc", "bw", "none", or a dict of its name and options), fields of `npbsrn.training.config.TrainConfig`, and
+        arguments of the network.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def train(
     """
     if scale is not None:
         check_scale(scale)
-    run = Path(output) if output else Path("runs") / f"bsrn-x{scale or 4}"
+    run = Path(output) if output else Path("runs") / f"{options.get('network', 'bsrn')}-x{scale or 4}"
     origin = _origin(folder, validation, init, teacher)
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"minutes must be a number above 0, not {minutes:g}")

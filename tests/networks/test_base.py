@@ -7,7 +7,7 @@ import pytest
 
 from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.errors import UsageError
-from npbsrn.networks.base import count_parameters, make_network
+from npbsrn.networks.base import make_network
 from npbsrn.ops import sign
 from npbsrn.storage.params import leaves, map_leaves, nest
 from tests.gradient import check_gradient, directional_error
@@ -87,7 +87,7 @@ def test_a_forgotten_memory_gradient_is_caught(smooth_sign, monkeypatch):
 
         def broken(dy, dmemory):
             dx, dbefore, grads = back(dy, dmemory)
-            return dx, dataclasses.replace(dbefore, activations=(None,) * len(dbefore.activations)), grads
+            return dx, dataclasses.replace(dbefore, terms=(None,) * len(dbefore.terms)), grads
 
         return y, after, broken
 
@@ -113,14 +113,14 @@ def test_the_float_network_has_no_binary_weights():
     binary = make_network(TINY).init(0)
     assert dict(leaves(params)).keys() == {name for name, _ in leaves(binary) if ".binarizer." not in name}
     for flat in (params, nest(dict(leaves(params)))):
-        counts = count_parameters(flat)
+        counts = network.count_parameters(flat)
         assert counts["binary"] == 0
         assert counts["total"] == sum(a.size for _, a in leaves(params))
 
 
 def test_counts_agree_with_the_paper():
     network = make_network({"scale": 4})
-    params = count_parameters(network.init(0))
+    params = network.count_parameters(network.init(0))
     assert params["total"] == pytest.approx(1216e3, rel=0.01)
     assert params["binary"] == 20 * 2 * (9 + 1 + 1) * 48 * 48
     assert network.trace(180, 320).macs == pytest.approx(85e9, rel=0.01)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import npbsrn
 from npbsrn.binarizers import bam
 from npbsrn.errors import UsageError
-from npbsrn.layers.binary import long_range
+from npbsrn.layers.blocks import long_range
 from npbsrn.networks.base import make_network
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.packed.format import load_packed

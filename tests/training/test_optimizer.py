@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from npbsrn.networks.base import count_parameters, make_network
+from npbsrn.networks.base import make_network
 from npbsrn.storage.params import leaves
-from npbsrn.training.optimizer import EPSILON, Vector, adam, adam_ref, clip_norm, moving_average
+from npbsrn.training.optimizer import EPSILON, Vector, adam, adam_ref, clip_norm, keep_within, moving_average
 
 NAMES = ("a", "b.running_mean", "c")
 
@@ -39,19 +39,26 @@ def test_adam_follows_algorithm_1(rng):
         np.testing.assert_allclose(param, expected)
 
 
-def test_latent_filters_lie_beside_a_binarizer():
-    shapes = {
-        "head.weight": 2, "body.1.conv1.weight": 3, "body.1.conv1.binarizer.alpha": 1, "body.1.conv1.bias": 1,
-        "body.1.act.weight": 2, "body.1.conv1.binarizer.running_mean": 5, "body.1.conv10.weight": 2,
-    }  # fmt: skip
-    vector = Vector({name: np.full(size, float(size)) for name, size in shapes.items()})
-    np.testing.assert_array_equal(vector.vector[vector.binary], [3, 3, 3])
-    assert vector.binary.shape == vector.vector.shape
+def test_latent_filters_are_marked_as_their_schemes_declare():
+    for scheme, count in (("bam", 2 * 2 * (9 + 1 + 1) * 16), ("bnn", 2 * 2 * (9 + 1 + 1) * 16), ("none", 0)):
+        network = make_network({"scale": 4, "blocks": 2, "width": 4, "binarizer": scheme})
+        params = Vector(dict(leaves(network.init(0))))
+        marked = params.mark(network.latent())
+        assert marked.shape == params.vector.shape
+        assert marked.sum() == network.count_parameters(params.nested)["binary"] == count
+        for name, own in Vector({name: np.array(a) for name, a in _split(params, marked)}).items():
+            assert np.all(own) == (name in network.latent())
 
 
-def test_latent_filters_are_those_that_are_counted():
-    params = make_network({"scale": 4, "blocks": 2, "width": 4}).init(0)
-    assert Vector(dict(leaves(params))).binary.sum() == count_parameters(params)["binary"]
+def _split(params, marked):
+    ends = np.cumsum([a.size for a in params.values()])
+    return zip(params, np.split(marked, ends[:-1]), strict=True)
+
+
+def test_latent_filters_are_kept_within_their_bound():
+    params = Vector({"a.weight": np.array([-3.0, 0.5, 2.0]), "b.weight": np.array([4.0])})
+    keep_within(params, {"a.weight": 1.0})
+    np.testing.assert_array_equal(params.vector, [-1, 0.5, 1, 4])
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.2])
@@ -62,10 +69,13 @@ def test_adam_equals_its_twin(rng, arrays, dtype, factor):
     params = Vector({name: a.astype(dtype) for name, a in arrays.items()})
     learned = [name for name in params if ".running_" not in name]
     m, v = (Vector({name: np.zeros((2, 3), dtype) for name in learned}) for _ in range(2))
+    binary = m.mark(["d.weight"])
     twins = {name: (params[name].copy(), m[name].copy(), v[name].copy()) for name in learned}
     for step in range(4):
         grads = {name: rng.standard_normal((2, 3)).astype(dtype) for name in reversed(learned)}
-        adam(params, np.concatenate([grads[n].ravel() for n in m]), m, v, step, 0.1, 0.9, 0.999, 0.01, factor)
+        adam(
+            params, np.concatenate([grads[n].ravel() for n in m]), m, v, step, *(0.1, 0.9, 0.999, 0.01), factor, binary
+        )
         for name in learned:
             rate = rates.get(name, 0.1)
             twins[name] = adam_ref(twins[name][0], grads[name], *twins[name][1:], step, rate, 0.9, 0.999, 0.01)

@@ -1,0 +1,61 @@
+"""Batch normalisation in front of a sign: what all schemes with binary activations have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npbsrn.ops.norm import EPS, batch_norm
+from npbsrn.storage.params import Params
+
+Array = np.ndarray[Any, Any]
+PullNorm = Callable[[Array], tuple[Array, Params]]
+
+
+def init_norm(channels: int, dtype: Any) -> Params:
+    """First parameters of a batch normalisation."""
+    return {
+        "gain": np.ones(channels, dtype),
+        "shift": np.zeros(channels, dtype),
+        "running_mean": np.zeros(channels, dtype),
+        "running_variance": np.ones(channels, dtype),
+    }
+
+
+def normalize(params: Params, x: Array) -> tuple[Array, PullNorm]:
+    """BN by the batch's statistics; the running ones move.
+
+    Parameters
+    ----------
+    params : dict
+        As `init_norm` gives them.
+    x : (N, C, H, W)
+
+    Returns
+    -------
+    z : (N, C, H, W)
+    pull : dz -> (dx, grads)
+    """
+    running = (params["running_mean"], params["running_variance"])
+    z, pull_norm = batch_norm(x, params["gain"], params["shift"], running, train=True)
+
+    def pull(dz: Array) -> tuple[Array, Params]:
+        dx, dgain, dshift = pull_norm(dz)
+        return dx, {"gain": dgain, "shift": dshift}
+
+    return z, pull
+
+
+def folded_norm(params: Params) -> tuple[Array, Array]:
+    """BN by its running statistics as one gain and one shift a channel, float64.
+
+    With running mean m and variance v and ``g = gain / sqrt(v + eps)``: ``BN(x) = g x + (shift - g m)``.
+    """
+    gain = params["gain"] / np.sqrt(params["running_variance"].astype(np.float64) + EPS)
+    return gain, params["shift"] - gain * params["running_mean"]
+
+
+def no_minus_zero(x: Array, dtype: Any) -> Array:
+    """`x` in a dtype, and 0 in the place of -0.0: the kernels take a sign from the highest bit."""
+    rounded: Array = x.astype(dtype) + np.dtype(dtype).type(0)
+    return rounded

@@ -1,0 +1,170 @@
+"""Blocks of binary convolutions, and groups of blocks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
+from npbsrn.layers.base import Back, Layer, Rng, Trace
+from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
+from npbsrn.ops.pointwise import multiply_add
+from npbsrn.storage.params import Params
+
+Array = np.ndarray[Any, Any]
+
+BlockBack = Callable[[Array, RememberedGrad], tuple[Array, RememberedGrad, Params]]
+
+
+@dataclass(frozen=True)
+class BinaryBlock:
+    """Binary convolutions whose activations accumulate towards the last one.
+
+    With a 3x3 and two 1x1 convolutions it is the paper's LB-block.
+
+    Parameters
+    ----------
+    convs : tuple of BinaryConv
+    activation : Layer
+        Stands between the convolutions, and without any skip behind the last one, too; with parameters of its own at
+        each place.
+    skip : {"block", "every", "none"}
+        Where identity shortcuts go: around the whole block, around every convolution, or nowhere.
+    residual : float
+        Factor of what a whole block adds to its input.
+    """
+
+    convs: tuple[BinaryConv, ...]
+    activation: Layer
+    skip: str = "block"
+    residual: float = 1.0
+
+    @property
+    def activated(self) -> int:
+        """How many convolutions the activation follows."""
+        return len(self.convs) - (self.skip != "none")
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """``conv1, act1, conv2, ...``."""
+        params: Params = {}
+        for n, conv in enumerate(self.convs, 1):
+            params[f"conv{n}"] = conv.init(rng, dtype)
+            if n <= self.activated:
+                params[f"act{n}"] = self.activation.init(rng, dtype)
+        return params
+
+    def apply(self, params: Params, x: Array, filters: Remembered, train: bool) -> tuple[Array, Remembered, BlockBack]:
+        """Pass the block.
+
+        Parameters
+        ----------
+        params : dict
+        x : (N, C, H, W)
+        filters : tuple of arrays
+            Latent filters of earlier blocks that accumulate here (the long range).
+        train : bool
+
+        Returns
+        -------
+        y : (N, C, H, W)
+        filters : tuple of arrays
+            Those that came in and this block's own.
+        back : (dy, dfilters) -> (dx, dfilters, grads)
+        """
+        memory = Memory(filters=filters)
+        backs: list[tuple[int, BinaryBack, Back | None]] = []
+        y = x
+        for n, conv in enumerate(self.convs, 1):
+            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, train)
+            back_act = None
+            if n <= self.activated:
+                inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, train)
+            y = y + inner if self.skip == "every" else inner
+            if train:
+                backs.append((n, back_conv, back_act))
+        if self.skip == "block":
+            y = multiply_add(y, self.residual, x)
+
+        def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
+            grads: Params = {}
+            dmemory = MemoryGrad((None,) * len(memory.terms), dfilters)
+            dx = dy * dy.dtype.type(self.residual) if self.skip == "block" else dy
+            for n, back_conv, back_act in reversed(backs):
+                dinner = dx
+                if back_act is not None:
+                    dinner, grads[f"act{n}"] = back_act(dinner)
+                dinput, dmemory, grads[f"conv{n}"] = back_conv(dinner, dmemory)
+                dx = dx + dinput if self.skip == "every" else dinput
+            return dx + dy if self.skip == "block" else dx, dmemory.filters, grads
+
+        return y, memory.filters, back
+
+    def trace(self, at: Trace) -> Trace:
+        """All convolutions."""
+        for conv in self.convs:
+            at = conv.trace(at)
+        return at
+
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Those of all convolutions."""
+        for n, conv in enumerate(self.convs, 1):
+            for name, scheme in conv.latent():
+                yield f"conv{n}.{name}", scheme
+
+
+PullLongRange = Callable[[RememberedGrad], RememberedGrad]
+
+
+def long_range(remembered: Remembered) -> tuple[Remembered, PullLongRange]:
+    """Of a block's filters those that accumulate in the next block, too: the ones larger than 1x1."""
+    kept = [w.shape[-1] > 1 for w in remembered]
+
+    def pull(dkept: RememberedGrad) -> RememberedGrad:
+        came_back = iter(dkept)
+        return tuple(next(came_back) if keep else None for keep in kept)
+
+    return tuple(w for w, keep in zip(remembered, kept, strict=True) if keep), pull
+
+
+@dataclass(frozen=True)
+class BlockGroup(Layer):
+    """Blocks along which the filters larger than 1x1 accumulate: the paper's HPB."""
+
+    blocks: tuple[BinaryBlock, ...]
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """``1, 2, ...``."""
+        return {str(n): block.init(rng, dtype) for n, block in enumerate(self.blocks, 1)}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, C, H, W) to the same."""
+        filters: Remembered = ()
+        backs: list[tuple[str, BlockBack, PullLongRange]] = []
+        for n, block in enumerate(self.blocks, 1):
+            x, remembered, back_block = block.apply(params[str(n)], x, filters, train)
+            filters, pull_filters = long_range(remembered)
+            if train:
+                backs.append((str(n), back_block, pull_filters))
+        dlast: RememberedGrad = (None,) * len(filters)
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            grads: Params = {}
+            dfilters = dlast
+            for n, back_block, pull_filters in reversed(backs):
+                dy, dfilters, grads[n] = back_block(dy, pull_filters(dfilters))
+            return dy, grads
+
+        return x, back
+
+    def trace(self, at: Trace) -> Trace:
+        """All blocks."""
+        for block in self.blocks:
+            at = block.trace(at)
+        return at
+
+    def latent(self) -> Iterator[tuple[str, Binarizer]]:
+        """Those of all blocks."""
+        for n, block in enumerate(self.blocks, 1):
+            for name, scheme in block.latent():
+                yield f"{n}.{name}", scheme

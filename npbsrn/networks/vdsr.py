@@ -1,0 +1,55 @@
+"""VDSR (Kim et al., CVPR 2016), as the paper binarizes it."""
+
+from npbsrn.binarizers.base import Binarizer
+from npbsrn.fused.block_chain import BlockChain
+from npbsrn.layers.base import Chain
+from npbsrn.layers.binary import BinaryConv
+from npbsrn.layers.blocks import BinaryBlock, BlockGroup
+from npbsrn.layers.conv import ACTIVATIONS, Conv, activation_layer
+from npbsrn.layers.tail import Tail
+from npbsrn.networks.base import Network, network, one_of, positive, positive_whole
+
+DEPTH = 3  # convolutions of a block
+HE = 6**0.5  # uniform filters of this gain keep the variance through ReLUs (He et al., ICCV 2015)
+
+
+@network
+def vdsr(
+    scale: int,
+    binarizer: Binarizer,
+    blocks: int = 6,
+    width: int = 64,
+    activation: str | None = None,
+    norm: bool = False,
+    input_gain: float = 1.0,
+) -> Network:
+    """A head, 18 convolutions and a last one on the bicubically enlarged picture, to which their result is added.
+
+    The 18 convolutions are six blocks of three: with BAM, activations and filters accumulate within a block. There is
+    no skip but the global one.
+
+    Parameters
+    ----------
+    scale : {2, 3, 4}
+    binarizer : Binarizer
+    blocks : int
+        Number of blocks of three convolutions.
+    width : int
+        Channels throughout.
+    activation : {"prelu", "relu", "none"}, optional
+        Behind each convolution of a block: by default "relu" (the paper's) of the float network, else "prelu", since in
+        front of a sign a ReLU would leave +1 alone.
+    norm : bool
+        Batch normalisation behind every convolution of a block.
+    input_gain : float
+        Factor of what the head sees, the picture less its middle.
+    """
+    activation = ("prelu" if binarizer.binary else "relu") if activation is None else activation
+    one_of("activation", activation, ACTIVATIONS)
+    positive_whole(blocks=blocks, width=width)
+    positive(input_gain=input_gain)
+    convs = tuple(BinaryConv(width, 3, binarizer, n, n, norm, HE) for n in range(1, DEPTH + 1))
+    block = BlockGroup((BinaryBlock(convs, activation_layer(activation, width), "none"),))
+    layers = ("head", Conv(3, width)), ("body", BlockChain((block,) * blocks)), ("tail", Tail((), width))
+    config = {"activation": activation}
+    return Network(scale, Chain(layers), enlarged=True, gain=input_gain, config=config)

@@ -1,0 +1,63 @@
+"""Binary convolutions outside of training: terms to bits, and sums of products of signs to values.
+
+The order of every rounding is part of the definition: on a last bit hangs the sign of what is binarized next
+(docs/architecture.md, "What decides a sign").
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npbsrn.ops.pointwise import multiply_add
+from npbsrn.ops.sign import sign
+
+Array = np.ndarray[Any, Any]
+
+
+def binarize_terms(terms: Sequence[Array], weight: Array, shift: Array) -> list[Array]:
+    """``sign(shift[j] + sum_k weight[j, k] terms[k])`` for each base j, fused, term after term.
+
+    Parameters
+    ----------
+    terms : K arrays (..., C, H, W)
+    weight : (N, K, C)
+    shift : (N, C)
+        Never -0.0.
+
+    Returns
+    -------
+    bits : N arrays like a term, +-1
+    """
+    bits = []
+    for own, start in zip(weight, shift, strict=True):
+        z = start[:, None, None]
+        for term, factor in zip(terms, own, strict=True):
+            z = multiply_add(term, factor[:, None, None], z)
+        bits.append(sign(z))
+    return bits
+
+
+def sum_products(products: Sequence[Sequence[Array]], factor: Array, offset: Array | None) -> Array:
+    """``offset + sum_ij factor[i, j] products[i][j]``, fused, i outer and j inner.
+
+    Without an offset the first product is rounded by itself.
+
+    Parameters
+    ----------
+    products : M sequences of N arrays (..., O, H, W)
+        Whole numbers, of binary convolutions.
+    factor : (M, N, O)
+    offset : (O,), or None
+
+    Returns
+    -------
+    y : (..., O, H, W)
+    """
+    y = None if offset is None else offset[:, None, None]
+    for row, factors in zip(products, factor, strict=True):
+        for product, own in zip(row, factors, strict=True):
+            scale = own[:, None, None]
+            y = product * scale if y is None else multiply_add(product, scale, y)
+    assert y is not None  # there is at least one product
+    return y
