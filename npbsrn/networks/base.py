@@ -163,14 +163,16 @@ def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
 
 
 def _of_today(config: Mapping[str, Any]) -> Config:
-    """A configuration of an earlier version as today's: what stands around the activations was the network's."""
+    """A configuration of an earlier version as today's: what stands around the activations was the network's.
+
+    The schemes of today alone have never had it, and a network refuses it with them.
+    """
     arguments = dict(config)
-    if "padding" in arguments:
+    scheme = arguments.get("binarizer") or {}
+    scheme = {"name": scheme} if isinstance(scheme, str) else scheme
+    if "padding" in arguments and isinstance(scheme, Mapping) and scheme.get("name", "bam") in ("bam", "float", "none"):
         one_of("padding", padding := arguments.pop("padding"), ("one", "zero"))
-        scheme = arguments.get("binarizer") or {}
-        scheme = {"name": scheme} if isinstance(scheme, str) else scheme
-        if isinstance(scheme, Mapping) and scheme.get("name", "bam") in ("bam", "float", "none"):
-            arguments["binarizer"] = {**scheme, "padding": padding}
+        arguments["binarizer"] = {**scheme, "padding": padding}
     return arguments
 
 
@@ -188,6 +190,13 @@ def positive_whole(**values: Any) -> None:
     for argument, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
+
+
+def yes_or_no(**values: Any) -> None:
+    """Refuse what is neither True nor False."""
+    for argument, value in values.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"{argument} must be True or False, not {value!r}")
 
 
 def positive(**values: Any) -> None:
