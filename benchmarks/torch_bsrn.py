@@ -58,7 +58,7 @@ class TorchBsrn:
         wb = self.sign((w - mean) / torch.sqrt(var + 1e-5), o.get("filter_ste", "identity"))
         ab = self.sign(a, o.get("activation_ste", "clip"))
         size = wb.shape[-1]
-        counts = f.conv2d(f.pad(ab, (size // 2,) * 4, value=PADS[o["padding"]]), wb)
+        counts = f.conv2d(f.pad(ab, (size // 2,) * 4, value=PADS[self.options.get("padding", "one")]), wb)
         return counts * w_s[-1].abs().mean((1, 2, 3))[:, None, None]
 
     def statistic(self, a: Any) -> Any:

@@ -29,7 +29,7 @@ PEERS = {
     "openvino": "OpenVINO, float32",
     "openvino_bf16": "OpenVINO, bfloat16",
 }
-SHAPE = {"binarizer": "float", "padding": "zero", "base": "none", "tail": "plain", "activation": "prelu"}
+SHAPE = {"binarizer": "none", "base": "none", "tail": "plain", "activation": "prelu"}
 OPSET, IR_VERSION = 17, 10  # of the ONNX file: old enough for every reader
 
 
