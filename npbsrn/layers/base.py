@@ -7,6 +7,7 @@ less the running averages. Composition is the tape: a chain calls its layers' ``
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,17 @@ class Trace:
         Extents in pixels at this point.
     macs : int
         Multiply-accumulates so far.
-    reach : float
+    reach : Fraction
         How far an output pixel looks around itself, in pixels of the network's input.
-    step : float
+    step : Fraction
         The size of a pixel at this point, in pixels of the network's input.
     """
 
     height: int
     width: int
     macs: int = 0
-    reach: float = 0.0
-    step: float = 1.0
+    reach: Fraction = Fraction(0)
+    step: Fraction = Fraction(1)
 
     def conv(self, inputs: int, outputs: int, size: int) -> "Trace":
         """Pass one convolution."""

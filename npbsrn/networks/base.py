@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -87,12 +88,15 @@ class Network:
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
 
-        What bicubic enlargement looks at is within the reach of a tail; of an enlarged picture it is added here.
+        Bicubic enlargement looks at pixels whose middles are less than 2 away from that of a large pixel, which lies at
+        most ``(1 - step) / 2`` off the middle of its own. So d further off it looks at ``ceil(1 + (1 - step) / 2 + d)``
+        pixels to a side. That is within the reach of a tail, but is added where the picture is enlarged first.
         """
         if not self.enlarged:
             return self.chain.trace(Trace(height, width))
-        step = 1 / self.scale
-        return self.chain.trace(Trace(height * self.scale, width * self.scale, reach=BICUBIC_REACH, step=step))
+        step = Fraction(1, self.scale)
+        large = Trace(height * self.scale, width * self.scale, reach=1 + (1 - step) / 2, step=step)
+        return self.chain.trace(large)
 
     def latent(self) -> dict[str, Binarizer]:
         """Schemes of the latent filters that are binarized, by dotted name."""
@@ -111,8 +115,6 @@ class Network:
         binary = sum(sizes[name] for name in self.latent())
         return {"total": sum(sizes.values()), "binary": binary, "float": sum(sizes.values()) - binary}
 
-
-BICUBIC_REACH = 2.0  # pixels of the smaller picture
 
 NETWORKS: dict[str, Callable[..., Network]] = {}
 

@@ -1,5 +1,7 @@
 """What the files of the networks share: how far an output pixel looks."""
 
+import math
+
 import numpy as np
 
 from npbsrn.networks.base import make_network
@@ -22,4 +24,4 @@ def changed_from_afar(config, distance):
 
 def reach(config):
     """In pixels of the small picture, rounded up."""
-    return int(np.ceil(make_network(config).trace(1, 1).reach))
+    return math.ceil(make_network(config).trace(1, 1).reach)

@@ -107,10 +107,3 @@ def test_inference_is_training_with_normalisation_folded(monkeypatch, config):
     y, _ = network.apply(params, x)
     np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
     assert not np.allclose(y, network.apply(params, x, train=True)[0]) or not any("running" in name for name in flat)
-
-
-def test_there_is_no_way_back_from_inference():
-    network = make_network(TINY)
-    _, back = network.apply(network.init(0), np.zeros((1, 3, 4, 4), np.float32))
-    with pytest.raises(RuntimeError, match="train=True"):
-        back(np.zeros((1, 3, 8, 8), np.float32))
