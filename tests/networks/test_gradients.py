@@ -107,3 +107,15 @@ def test_inference_is_training_with_normalisation_folded(monkeypatch, config):
     y, _ = network.apply(params, x)
     np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
     assert not np.allclose(y, network.apply(params, x, train=True)[0]) or not any("running" in name for name in flat)
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES.keys())
+def test_single_precision_stays_single(config):
+    network = make_network(TINY | config)
+    params = network.init(0)
+    x = np.random.default_rng(4).random((2, 3, 5, 4), dtype=np.float32)
+    y, back = network.apply(params, x, train=True)
+    dx, grads = back(np.ones_like(y))
+    assert {a.dtype for a in (y, dx, network.apply(params, x)[0])} == {np.dtype(np.float32)}
+    assert {name for name, g in leaves(grads) if g.dtype != np.float32} == set()
+    assert {name for name, a in leaves(params) if a.dtype != np.float32} == set()
