@@ -98,3 +98,17 @@ def test_options_of_a_binarizer_are_changed_one_by_one():
     own = make_config(4, "best").network["binarizer"]
     assert make_config(4, "best", {"binarizer": {"alpha": "one"}}).network["binarizer"] == own | {"alpha": "one"}
     assert make_config(4, "best", {"binarizer": {"name": "bnn"}}).network["binarizer"] == {"name": "bnn"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
+def test_a_preset_goes_with_every_network(name, preset):
+    """Of what it says of arguments, that which the network has; the scheme is what was named."""
+    for scheme in ("bam", "dorefa"):
+        config = make_config(3, preset, {"network": name, "binarizer": scheme, "width": 4})
+        assert (config.network["name"], config.network["scale"], config.network["width"]) == (name, 3, 4)
+        assert config.network["binarizer"]["name"] == scheme
+        own = PRESETS[preset].get("network", {})
+        assert all(
+            config.network[argument] == own[argument] for argument in config.network.keys() & own.keys() - {"binarizer"}
+        )
