@@ -78,6 +78,7 @@ class BlockChain:
             and isinstance(first.activation, PReLU | Identity)
             and tuple((conv.channels, conv.size) for conv in first.convs) == tuple((CHANNELS, size) for size in SIZES)
             and isinstance(first.convs[0].scheme, Bam)
+            and all(conv.scheme == first.convs[0].scheme for conv in first.convs)
             and first.convs[0].pad_value == 1
             and all(_kind(block) == _kind(first) for group in self.groups for block in group.blocks)
         )

@@ -2,12 +2,12 @@
 
 ``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the form of `params`
 less the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
-`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` is not to be called.
+`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` raises an error.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +16,18 @@ from npbsrn.storage.params import Params
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
 Back = Callable[[Array], tuple[Array, Params]]
+
+
+AnyBack = TypeVar("AnyBack", bound=Callable[..., Any])
+
+
+def taped(back: AnyBack, train: bool) -> AnyBack:
+    """`back`; without `train`, for which nothing is kept, what raises an error in its place."""
+    return back if train else cast(AnyBack, _untaped)
+
+
+def _untaped(*cotangents: Any) -> NoReturn:
+    raise RuntimeError("there are no gradients of a forward pass without `train`; call apply(..., train=True)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Layer(Protocol):
         ...
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
-        """Forward pass; ``back`` maps dy to (dx, grads)."""
+        """Forward pass; ``back`` maps dy to (dx, grads); see `taped`."""
         ...
 
     def trace(self, at: Trace) -> Trace:
@@ -78,7 +90,7 @@ class Identity:
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """The input itself."""
-        return x, lambda dy: (dy, {})
+        return x, taped(lambda dy: (dy, {}), train)
 
     def trace(self, at: Trace) -> Trace:
         """No cost."""
@@ -109,7 +121,7 @@ class Chain:
                 dy, grads[name] = back(dy)
             return dy, grads
 
-        return x, back_through
+        return x, taped(back_through, train)
 
     def trace(self, at: Trace) -> Trace:
         """Through all layers in order."""
@@ -136,7 +148,7 @@ class Residual:
             dx, grads = back_inner(dy)
             return dx + dy, grads
 
-        return x + y, back
+        return x + y, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """That of the inner layer."""

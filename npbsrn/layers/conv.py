@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.layers.base import Back, Rng, Trace, uniform_filters
+from npbsrn.layers.base import Back, Rng, Trace, taped, uniform_filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.shuffle import pixel_shuffle
@@ -35,7 +35,7 @@ class Conv:
             dx, dw, dbias = pull(dy)
             return dx, {"weight": dw, "bias": dbias}
 
-        return y, back
+        return y, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """One convolution."""
@@ -60,7 +60,7 @@ class PReLU:
             dx, dslope = pull(dy)
             return dx, {"slope": dslope}
 
-        return y, back
+        return y, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """No multiply-accumulates of a convolution."""
@@ -80,7 +80,7 @@ class PixelShuffle:
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C * factor**2, H, W) to (N, C, H * factor, W * factor)."""
         y, pull = pixel_shuffle(x, self.factor)
-        return y, lambda dy: (pull(dy), {})
+        return y, taped(lambda dy: (pull(dy), {}), train)
 
     def trace(self, at: Trace) -> Trace:
         """More and smaller pixels."""
