@@ -17,7 +17,7 @@ rng = np.random.default_rng(0)
 extents = (1, 1), (9, 32), (5, 47), (20, 64)
 cases = [(v, smooth_picture(rng, *e), tile) for v in VARIANTS for e in extents for tile in (None, 16)]
 expected = [small_engine(variant).run(picture, 2, tile) for variant, picture, tile in cases]
-for module in (pixel_conv, block, engine, finish):
+for module in (pixel_conv, wavefront, engine, float_end):
     module.empty = guard.empty
 for (variant, picture, tile), whole in zip(cases, expected):
     assert small_engine(variant).run(picture, 2, tile).tobytes() == whole.tobytes(), (variant, picture.shape, tile)

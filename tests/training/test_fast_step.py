@@ -43,8 +43,8 @@ def test_gradients_of_a_whole_step(monkeypatch, scale, height, width, options):
     assert len(calls) == 1  # the fast operation did it
     monkeypatch.setattr(block_chain.BlockChain, "_fits_fast", lambda *_: False)
     monkeypatch.setattr("npbsrn.binarizers.bam.binary_filters", filters.binary_filters_ref)
-    for user in ("blocks", "layers", "tail"):
-        monkeypatch.setattr(f"npbsrn.{user}.conv2d", conv.conv2d_ref)
+    for user in ("binary", "conv", "tail"):
+        monkeypatch.setattr(f"npbsrn.layers.{user}.conv2d", conv.conv2d_ref)
     monkeypatch.setattr(conv, "map_parallel", lambda function, items: [function(item) for item in items])
     loss_ref, grads_ref, params_ref = gradients(network, x, y)
     assert loss == pytest.approx(loss_ref, rel=1e-5)
