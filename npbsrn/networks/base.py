@@ -11,7 +11,7 @@ import numpy as np
 from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.binarizers.base import Binarizer
 from npbsrn.errors import UsageError
-from npbsrn.layers.base import Back, Chain, Trace
+from npbsrn.layers.base import Back, Chain, Trace, taped
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.storage.params import Params, leaves
 
@@ -83,7 +83,7 @@ class Network:
                 return pull_large(dtaken + dy if self.base else dtaken), grads
             return dtaken + pull_large(dy), grads
 
-        return details + (large if self.base else middle), back
+        return details + (large if self.base else middle), taped(back, train)
 
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.

@@ -59,8 +59,9 @@ class Engine:
         self.head = blocked(w), bias
         self.finish = Finish(folded)
         # A pixel for each 3x3 convolution, two for the tail, and what groups of pixels reach over in trunk and tail:
-        # three in one of them, and two in the other, whose groups cannot lie worst, too.
-        self.margin = len(w3) + 4 + 2 * STEP - 3
+        # two in each. Not three, as the group's outermost pixels are part of one product each (`transforms`: the one at
+        # 0 and the one at infinity), which the first and the last of its results alone take.
+        self.margin = len(w3) + 4 + 2 * (STEP - 2)
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """Enlarge a picture.

@@ -37,6 +37,7 @@ class Tail:
         self.stages = [(w.astype(np.float64), b.astype(np.float64)) for w, b in stages]
         self.factors, self.base = factors, base
         self.scale = int(np.prod(factors))
+        self._known: dict[tuple[int, Place, Place], Convolution] = {}  # of the finer grids
 
     def filters(self, row: Place, column: Place) -> Convolution:
         """Of pixels at such places: (3 * s * s, C or C + 3, 5, 5) and (3 * s * s,) float32; by colour and phase."""
@@ -54,13 +55,17 @@ class Tail:
         if stage == len(self.factors):
             return self.stages[-1]
         r, (inner, inner_bias) = self.factors[stage], self.stages[stage]
-        bank = inner.reshape(-1, r, r, *inner.shape[1:])  # c i j I k k
+        bank = np.ascontiguousarray(
+            inner.reshape(-1, r, r, *inner.shape[1:]).transpose(1, 2, 0, 3, 4, 5)
+        )  # i j c I k k
         biases = inner_bias.reshape(-1, r, r)
         kernels, sums = [], []
         for a in range(r):
             for b in range(r):
                 finer = _phase(row, a, r), _phase(column, b, r)
-                outer, bias = self._composed(stage + 1, *finer)
+                if (stage + 1, *finer) not in self._known:
+                    self._known[stage + 1, *finer] = self._composed(stage + 1, *finer)
+                outer, bias = self._known[stage + 1, *finer]
                 w, more = _meet(outer, bank, biases, (a, b), (row, column))
                 kernels.append(w)
                 sums.append(bias + more)
@@ -80,7 +85,7 @@ def _phase(place: Place, a: int, r: int) -> Place:
 
 def _meet(outer: Array, bank: Array, biases: Array, phase: tuple[int, int], places: tuple[Place, Place]) -> Convolution:
     """One phase of the composed filters: (O, I, 5, 5), or as large as they get; and what the inner biases add."""
-    r, (o, _, m, _), (_, _, _, inputs, k, _) = bank.shape[1], outer.shape, bank.shape
+    (o, channels, m, _), (r, _, _, inputs, k, _) = outer.shape, bank.shape
     reach = -(-(m // 2) // r)
     size = k + 2 * reach
     w, shift = np.zeros((o, inputs, size, size)), np.zeros(o)
@@ -91,7 +96,9 @@ def _meet(outer: Array, bank: Array, biases: Array, phase: tuple[int, int], plac
             if _outside(e, places[0]) or _outside(f, places[1]):
                 continue
             y, x = e + reach, f + reach
-            w[:, :, y : y + k, x : x + k] += np.tensordot(outer[:, :, s, t], bank[:, i, j], 1)
+            w[:, :, y : y + k, x : x + k] += (outer[:, :, s, t] @ bank[i, j].reshape(channels, -1)).reshape(
+                o, inputs, k, k
+            )
             shift += outer[:, :, s, t] @ biases[:, i, j]
     return w, shift
 
