@@ -21,8 +21,8 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.memory import at, data
-from npbsrn.kernels.simd import I64, LANES, f32x16
 from npbsrn.kernels.signed_sums import TABLE
+from npbsrn.kernels.simd import I64, LANES, f32x16
 from npbsrn.runtime.threads import run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.ops.binary_conv import binary_conv, binary_conv_ref, offset_of
+from npbsrn.ops.binary_conv import binary_conv, binary_conv_ref, filter_offset
 from npbsrn.ops.bits import pack
 from npbsrn.ops.conv import conv2d_ref
 from tests.gradient import check_gradient, directional_error
@@ -171,5 +171,5 @@ def test_offset_is_what_the_base_adds():
     y, _ = binary_conv(bits, coefs, signs, scales, base, pad)
     np.testing.assert_allclose(y, whole, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(
-        offset_of(signs, scales, base), conv2d_ref(np.full((1, 16, 3, 3), base), filters)[0][0, :, 1, 1], atol=1e-12
+        filter_offset(signs, scales, base), conv2d_ref(np.full((1, 16, 3, 3), base), filters)[0][0, :, 1, 1], atol=1e-12
     )
