@@ -32,6 +32,17 @@ def store_part(values: Array, place: int, count: int, vector: Any, room: Array) 
         put(values, place + k, scalar(room, k))
 
 
+@kernel(forceinline=True)
+def store_word(words: Array, place: int, count: int, word: Any, room: Array) -> None:
+    """``words[place :+count] = word[:count]``: a whole vector might reach into another thread's sample."""
+    if count >= LANES:
+        store(words, place, word)
+    else:
+        store(room, 0, word)
+        for k in range(count):
+            put(words, place + k, scalar(room, k))
+
+
 @kernel()
 def set_border(words: Array, first: int, planes: int, height: int, width: int, word: int) -> None:
     """Fill what stands around a picture of words, flat (planes, H + 2, W + 2) from `first` on."""
@@ -75,12 +86,7 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
                         place = source + j * pixels + y * width + at
                         value = load(x, place) if width >= LANES else load_part(x, place, width, room)
                         word = word | select(value < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
-                    if width >= LANES:
-                        store(words, target + (y + 1) * line + 1 + at, word)
-                    else:  # whole vectors would reach into the next sample, which is another thread's
-                        store(row, 0, word)
-                        for k in range(width):
-                            put(words, target + (y + 1) * line + 1 + k, scalar(row, k))
+                    store_word(words, target + (y + 1) * line + 1 + at, width, word, row)
         set_border(words, s * size, planes, height, width, border)
 
 
