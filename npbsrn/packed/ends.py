@@ -10,8 +10,8 @@ from numba.extending import intrinsic
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, load
+from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
-from npbsrn.kernels.tables import transpose16
 
 Array = np.ndarray[Any, Any]
 
