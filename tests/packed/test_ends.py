@@ -18,7 +18,7 @@ def whole(extent, step):
     return -(-extent // step) * step
 
 
-@pytest.mark.parametrize("outputs", [1, OUTPUTS, OUTPUTS + 1, 48])
+@pytest.mark.parametrize("outputs", [4, OUTPUTS, OUTPUTS + 1, 48])
 def test_blocked_filters(rng, outputs):
     w = rng.standard_normal((outputs, 3, 5, 5)).astype(np.float32)
     b = blocked(w)
