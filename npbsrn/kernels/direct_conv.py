@@ -169,6 +169,34 @@ def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int
             top += rows if whole else 1
 
 
+@kernel()
+def correlate_few(rows: Array, w: Array, y: Array, size: int) -> None:
+    """As `correlate`, of rows with their channels one after another, to few outputs.
+
+    Parameters
+    ----------
+    rows : (H + k - 1, C, W + k - 1) float32, W a multiple of 16
+    w : (1, C, k * k, OUTPUTS) float32
+        See `blocked`.
+    y : (H, 3, W) float32
+    size : int
+        k.
+    """
+    _, channels, line = rows.shape
+    height, outputs, width = y.shape
+    x, filters, out = rows.ravel(), w.ravel(), y.ravel()
+    top, down = 0, channels * line
+    while top < height:
+        whole = top + FEW_ROWS <= height
+        for left in range(0, width, LANES):
+            place, where, row = top * down + left, top * outputs * width + left, outputs * width
+            if whole:
+                _few_many(x, place, line, down, channels, size, filters, 0, out, where, width, row)
+            else:
+                _few_single(x, place, line, down, channels, size, filters, 0, out, where, width, row)
+        top += FEW_ROWS if whole else 1
+
+
 def _make_taps(lines: int, run: int) -> Callable[..., Any]:
     @intrinsic
     def taps(
