@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from npbsrn.errors import UsageError
+from npbsrn.images.resize import resize
 from npbsrn.networks.base import NETWORKS, SCALES, arguments_of, make_network
 from npbsrn.storage.params import leaves, nest
 
@@ -23,13 +24,11 @@ def test_output_is_scale_times_as_large(name, scale):
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_a_network_without_details_gives_what_they_are_added_to(name):
-    """With all filters and biases of the ends 0: the bicubic picture."""
+    """The bicubic picture, where the last convolution gives zeros."""
     network = make_network({"name": name, "scale": 3, "blocks": 1, "width": 4})
     params = network.init(0, np.float64)
     params["tail"]["last"] = {kind: 0 * a for kind, a in params["tail"]["last"].items()}
     x = np.random.default_rng(0).random((1, 3, 4, 5))
-    from npbsrn.images.resize import resize
-
     np.testing.assert_allclose(network.apply(params, x)[0][0], resize(x[0].transpose(1, 2, 0), 3).transpose(2, 0, 1))
 
 
