@@ -102,7 +102,7 @@ def test_a_preset_says_only_what_a_network_has():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, srresnet, vdsr"),
+        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, .*vdsr"),
         ({"name": 3, "scale": 4}, "no network 3"),
         ({}, "bsrn needs a scale: 2, 3, 4"),
         ({"scale": 5}, "scale cannot be 5; choose among 2, 3, 4"),
@@ -112,7 +112,7 @@ def test_a_preset_says_only_what_a_network_has():
         ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
         (
             {"scale": 4, "binarizer": {"name": "xyz"}},
-            "no binarizer 'xyz'; choose among abc, bam, bnn, bw, dorefa, none",
+            "no binarizer 'xyz'; choose among abc, bam, .*none",
         ),
         ({"scale": 4, "binarizer": 3}, "binarizer must be a name or options, not 3"),
         ({"scale": 4, "binarizer": {"name": 3}}, "no binarizer 3"),
