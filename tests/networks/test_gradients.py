@@ -89,9 +89,8 @@ def test_a_forgotten_memory_gradient_is_caught(monkeypatch, name, what):
 
 def as_trained(network, params, x, monkeypatch):
     """What training computes, layer by layer, by the running statistics in the place of the batch's."""
-    plain = Tail._plain
     with monkeypatch.context() as patch:
-        patch.setattr(Tail, "apply", lambda self, *args: plain(self).apply(*args))
+        patch.setattr(Tail, "apply", lambda self, *args: self._plain().apply(*args))
         patch.setattr(normalized, "batch_norm", lambda *args, train: batch_norm(*args, train=False))
         return network.apply(params, x, train=True)[0]
 
