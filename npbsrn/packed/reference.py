@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import counts_ref, pack_filters, pack_picture
-from npbsrn.ops.pointwise import multiply_add, prelu
+from npbsrn.ops.pointwise import multiply_add, prelu_ref
 from npbsrn.packed.lower import ABS, Coefficients
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +34,7 @@ def blocks_ref(x: Array, signs: Sequence[Array], own: Coefficients) -> Array:
                 z = multiply_add(term, own.weight[b, n, k, :, None, None], z)
             a = _convolve(z < 0, filters[b]) * own.scale[b, n, :, None, None]
             if n < 2 and own.slope is not None:
-                a = prelu(a[None], own.slope[b, n])[0][0]
+                a = prelu_ref(a[None], own.slope[b, n])[0][0]
         x = multiply_add(a, own.residual, x)
     return x
 
