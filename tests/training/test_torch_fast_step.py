@@ -25,7 +25,7 @@ CASES = {
 
 
 class ComposedTail(TorchBsrn):
-    """With a tail that knows no border between its stages, as the composed one: the padding lies around the features."""
+    """With a tail that knows no border between its stages, as the composed one: the features alone are padded."""
 
     def conv(self, name, x):
         if self.config["tail"] == "plain":
