@@ -18,7 +18,7 @@ from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, scalar, store, store_words
 from npbsrn.kernels.simd import LANES, divide, fused, magnitude, no_bits, push_sign, select, splat, to_float
-from npbsrn.packed.program import ABS, MEAN, NOTHING
+from npbsrn.packed.program import ABS, NONE, NOTHING
 
 ZERO, ONE, MINUS_TWO = np.float32(0), np.float32(1), np.float32(-2)
 
@@ -143,7 +143,7 @@ def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
 @kernel(forceinline=True)
 def _put_mean(channels: int, statistic: int, place: int, left: Any, right: Any, values: Any) -> None:
     at = place + channels * TILE
-    if statistic == ABS or statistic == MEAN:
+    if statistic != NONE:
         store(values, at, divide(left, np.float32(channels)))
         store(values, at + LANES, divide(right, np.float32(channels)))
     else:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.bits import TILE, pack_filters, pad_words, planes_of
+from npbsrn.kernels.bits import TILE, pack_filters, pad_words
 from npbsrn.packed.plan import Block, Step
 
 Array = np.ndarray[Any, Any]

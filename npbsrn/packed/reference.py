@@ -7,6 +7,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import counts_ref, pack_filters, pack_picture
 from npbsrn.ops.conv import conv2d
+from npbsrn.ops.normal_form import binarize_terms, sum_products
 from npbsrn.ops.pointwise import multiply_add, prelu_ref, weight_by_statistic
 from npbsrn.packed.plan import Block, Step
 
@@ -32,34 +33,21 @@ def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:
         a, terms = x, []
         for step in block.steps:
             terms.append(weight_by_statistic(a[None], block.statistic)[0][0])
-            y = _sums(step, terms)
+            y = sum_products(_products(step, terms), step.factor, step.offset)
             if step.slope is not None:
                 y = prelu_ref(y[None], step.slope)[0][0]
-            a = y + a if step.skip else y
+            a = a + y if step.skip else y
         x = a if block.residual is None else multiply_add(a, np.float32(block.residual), x)
     return x
 
 
-def _sums(step: Step, terms: list[Array]) -> Array:
-    """``offset + sum_ij factor_ij S_ij``."""
-    y = None if step.offset is None else step.offset[:, None, None]
-    inputs = _bits(step, terms) if step.binary else [terms[step.terms[-1]]]
-    for signs, row in zip(step.signs, step.factor, strict=True):
-        for a, factor in zip(inputs, row, strict=True):
-            sums = _count(a, signs, step.pad) if step.binary else _convolve(a, signs)
-            y = sums * factor[:, None, None] if y is None else multiply_add(sums, factor[:, None, None], y)
-    return y
-
-
-def _bits(step: Step, terms: list[Array]) -> list[Array]:
-    """Where the N bases of the activations are negative."""
-    bases = []
-    for weights, shift in zip(step.weight, step.shift, strict=True):
-        z = np.broadcast_to(shift[:, None, None], terms[0].shape)
-        for k, weight in zip(step.terms, weights, strict=True):
-            z = multiply_add(terms[k], weight[:, None, None], z)
-        bases.append(z < 0)
-    return bases
+def _products(step: Step, terms: list[Array]) -> list[list[Array]]:
+    """Each base of the filters by each base of the activations."""
+    if step.weight is None or step.shift is None:
+        x = np.ascontiguousarray(terms[step.terms[-1]][None])
+        return [[conv2d(x, w.astype(x.dtype), pad_value=step.pad)[0][0]] for w in step.signs]
+    bits = binarize_terms([terms[k] for k in step.terms], step.weight, step.shift)
+    return [[_count(b < 0, w, step.pad) for b in bits] for w in step.signs]
 
 
 def _count(negative: Array, signs: Array, pad: float) -> Array:
@@ -69,7 +57,3 @@ def _count(negative: Array, signs: Array, pad: float) -> Array:
     rows = pack_picture(negative, width + 2, pad < 0)
     counts = counts_ref(rows, pack_filters(signs), size, height, width)
     return channels * size * size - 2 * counts.astype(np.float32)
-
-
-def _convolve(a: Array, filters: Array) -> Array:
-    return conv2d(np.ascontiguousarray(a[None]), filters.astype(np.float32))[0][0]

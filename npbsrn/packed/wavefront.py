@@ -47,9 +47,8 @@ from npbsrn.packed.program import (
     TERMS,
     WEIGHT,
     WORDS,
-    Program,
 )
-from npbsrn.runtime.buffers import empty
+from npbsrn.packed.workspace import Job
 
 Array = np.ndarray[Any, Any]
 
@@ -171,9 +170,7 @@ def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int,
 
 
 @kernel(forceinline=True)
-def _step(
-    s: int, first: int, stage: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any, room: Room
-) -> None:
+def _step(s: int, first: int, stage: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
     """One step at one tile, from its words to those of the next one."""
     channels, bases, filters = walk.channels, _field(walk, s, BASES), _field(walk, s, FILTERS)
     taps = np.float32(channels * _field(walk, s, SIZE) ** 2)
@@ -202,9 +199,7 @@ def _step(
         result_with_mean(result, _field(walk, s, STATISTIC), sloped, walk.floats, walk.values, room)
     elif _field(walk, s, DIRECT) == 1:
         begin = 1
-        result_to_bits(
-            result, _bits_of(walk, s + 1, 0, where, plane), sloped, walk.floats, walk.values, room, bits
-        )
+        result_to_bits(result, _bits_of(walk, s + 1, 0, where, plane), sloped, walk.floats, walk.values, room, bits)
     else:
         result_alone(result, sloped, walk.floats, walk.values, room)
     for base in range(begin, _field(walk, s + 1, BASES)):
@@ -212,9 +207,7 @@ def _step(
 
 
 @kernel()
-def _stage_row(
-    stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, room: Room
-) -> None:
+def _stage_row(stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
     """A stage at some tiles of a row, and the words that the next stage takes in there."""
     first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
     for t in range(begin, end):
@@ -222,108 +215,6 @@ def _stage_row(
             _step(s, first, stage, y, t, walk, weighted, sloped, room)
     if behind < walk.steps:
         _pad_row(walk, stage + 1, y, begin == 0, end == walk.tiles)
-
-
-class Rooms(NamedTuple):
-    """All workers' workspaces."""
-
-    counts: Array  # (workers, C * 32) uint16
-    sums: Array  # (workers, C * 32) float32
-    bits: Array  # (workers, N * P * 32) uint16
-    places: Array  # (workers, 8 or more) int64
-
-
-def make_values(program: Program, workers: int, height: int, width: int) -> Array:
-    """Room for the maps, and behind them for the tiles of each worker, one behind the other."""
-    tiles = -(-width // TILE)
-    size = program.maps * height * tiles + workers * (program.homes - program.maps)
-    return empty((size * program.tile,), np.float32)
-
-
-def map_of(program: Program, values: Array, home: int, height: int, width: int) -> Array:
-    """One map: (H, T, C * 32 or more)."""
-    shape = height, -(-width // TILE), program.tile
-    size = int(np.prod(shape))
-    return values[home * size : (home + 1) * size].reshape(shape)
-
-
-def make_rooms(program: Program, workers: int) -> Rooms:
-    """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
-    size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
-    places = max(8, len(program.table))
-    return Rooms(
-        empty((workers, size), np.uint16),
-        empty((workers, size), np.float32),
-        empty((workers, words), np.uint16),
-        empty((workers, -(-places // 8) * 8), np.int64),
-    )
-
-
-class Job(NamedTuple):
-    """What all workers are given.
-
-    Parameters
-    ----------
-    values : float32
-        See `make_values`; the first map is the stream, that is what the first step takes in.
-    bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
-        Room for the words that stages take in; `depth` is how many stages go together.
-    rooms : Rooms
-    table, stages, floats, words, pads : arrays
-        See `npbsrn.packed.program.Program`.
-    sizes : (10,) int64
-        Maps, homes, C, the numbers of a tile, H, W, tiles of a strip, the rows that are wanted of the result, from and
-        to, and E of the stream.
-    weighted, sloped : True or None
-    """
-
-    values: Array
-    bits: Array
-    rooms: Rooms
-    table: Array
-    stages: Array
-    floats: Array
-    words: Array
-    pads: Array
-    sizes: Array
-    weighted: Any
-    sloped: Any
-
-
-def make_job(
-    program: Program, values: Array, workers: int, size: tuple[int, int], depth: int, strip: int, rows: tuple[int, int]
-) -> Job:
-    """All that `blocks_rows` needs beside the workers.
-
-    Parameters
-    ----------
-    program : Program
-    values : float32
-    workers : int
-    size : (H, W)
-    depth : int
-        Stages that go over the rows together; with it each worker has at least 2 (depth - 1) rows.
-    strip : int
-        Tiles.
-    rows : (top, bottom)
-        That are wanted of the result; each stage before does as many more above and below as those behind it look.
-    """
-    height, width = size
-    line = -(-width // TILE) * TILE + 2
-    sizes = program.maps, program.homes, program.channels, program.tile, height, width, strip, *rows, program.statistic
-    return Job(
-        values,
-        empty((depth + 1, height + 2, program.bases * program.pads.shape[1], line), np.uint16),
-        make_rooms(program, workers),
-        program.table,
-        program.stages,
-        program.floats,
-        program.words,
-        program.pads,
-        np.array(sizes, np.int64),
-        True if program.weighted else None,
-        True if program.sloped else None,
-    )
 
 
 @kernel()
