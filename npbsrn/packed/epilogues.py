@@ -87,6 +87,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
 def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
     """A step's result, and the words that the next step takes in, where there is no E."""
     channels, newest = own.channels, after.weight + (after.terms - 1) * own.channels
+    first = scalar(room.places, 0)
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
         for c in range(min(g + BITS, channels) - 1, g - 1, -1):
@@ -95,9 +96,12 @@ def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: A
             b = _result(at + LANES, c, own, sloped, floats, values, room)
             y = splat(scalar(floats, after.shift + c))
             z = y
-            for k in range(after.terms - 1):
-                place, weight = scalar(room.places, k) + at, scalar(floats, after.weight + k * channels + c)
+            if after.terms > 1:
+                place, weight = first + at, scalar(floats, after.weight + c)
                 y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
+                for k in range(1, after.terms - 1):
+                    place, weight = scalar(room.places, k) + at, scalar(floats, after.weight + k * channels + c)
+                    y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
             weight = scalar(floats, newest + c)
             left, right = push_sign(left, fused(a, weight, y)), push_sign(right, fused(b, weight, z))
             if own.kept:

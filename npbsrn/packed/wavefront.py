@@ -170,15 +170,17 @@ def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int,
 
 
 @kernel(forceinline=True)
-def _step(s: int, first: int, stage: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
-    """One step at one tile, from its words to those of the next one."""
+def _step(
+    s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any,
+    room: Room,
+) -> None:  # fmt: skip
+    """One step at one tile, from its words to those of the next one, both in rows unless `inner`, and unless `last`."""
     channels, bases, filters = walk.channels, _field(walk, s, BASES), _field(walk, s, FILTERS)
-    taps = np.float32(channels * _field(walk, s, SIZE) ** 2)
+    taps = np.float32(channels * _field(walk, s, SIZE) * _field(walk, s, SIZE))
     factor, offset, single = _field(walk, s, FACTOR), _field(walk, s, OFFSET), bases * filters == 1
-    place = _place_of_bits(walk, stage, y) + t * TILE
     for i in range(filters):
         for j in range(bases):
-            _count(walk, s, s > first, i, j, place, room)
+            _count(walk, s, inner, i, j, before, room)
             if not single:
                 own = factor + (i * bases + j) * channels
                 add_counts(i + j == 0, taps, channels, walk.floats, own, offset, room)
@@ -192,8 +194,8 @@ def _step(s: int, first: int, stage: int, y: int, t: int, walk: Walk, weighted: 
         return
     _find_terms(walk, s + 1, y, t, room)
     bits, where, plane = room.bits, 0, TILE
-    if s + 1 == scalar(walk.stages, 2 * stage + 2):
-        bits, where, plane = walk.bits, _place_of_bits(walk, stage + 1, y + 1) + t * TILE + 1, walk.line
+    if last:
+        bits, where, plane = walk.bits, after, walk.line
     begin = 0
     if weighted is not None:
         result_with_mean(result, _field(walk, s, STATISTIC), sloped, walk.floats, walk.values, room)
@@ -210,9 +212,11 @@ def _step(s: int, first: int, stage: int, y: int, t: int, walk: Walk, weighted: 
 def _stage_row(stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
     """A stage at some tiles of a row, and the words that the next stage takes in there."""
     first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
+    before, after = _place_of_bits(walk, stage, y), _place_of_bits(walk, stage + 1, y + 1) + 1
     for t in range(begin, end):
         for s in range(first, behind):
-            _step(s, first, stage, y, t, walk, weighted, sloped, room)
+            last, at = s + 1 == behind, t * TILE
+            _step(s, s > first, last, before + at, after + at, y, t, walk, weighted, sloped, room)
     if behind < walk.steps:
         _pad_row(walk, stage + 1, y, begin == 0, end == walk.tiles)
 
