@@ -156,7 +156,7 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
 
     Parameters
     ----------
-    x : (H, T, C * 32) float32
+    x : (H, T, C * 32 or more) float32
         The stream.
     first : int
         -1 is the row above the picture.
@@ -167,7 +167,7 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
     rows : (R, C, 32 n + 2 m) float32
         From m pixels before the tile on, with zeros around the picture.
     """
-    height, tiles, _ = x.shape
+    height, tiles, size = x.shape
     count, channels, line = rows.shape
     margin, wide = line % TILE // 2, line // TILE
     stream, out = x.ravel(), rows.ravel()
@@ -178,12 +178,12 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
             rows[r] = 0
             continue
         for c in range(channels):
-            place, where = ((y * tiles + tile) * channels + c) * TILE, (r * channels + c) * line + margin
+            place, where = (y * tiles + tile) * size + c * TILE, (r * channels + c) * line + margin
             for t in range(min(wide, tiles - tile)):
                 for v in range(0, TILE, LANES):
-                    store(out, where + t * TILE + v, load(stream, place + t * channels * TILE + v))
+                    store(out, where + t * TILE + v, load(stream, place + t * size + v))
             for j in range(margin):
-                left, right = place - channels * TILE + TILE - margin + j, place + wide * channels * TILE + j
+                left, right = place - size + TILE - margin + j, place + wide * size + j
                 out[where - margin + j] = stream[left] if before else 0
                 out[where + wide * TILE + j] = stream[right] if behind else 0
             for v in range(end, line):
