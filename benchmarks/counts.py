@@ -113,7 +113,7 @@ class BinaryConvolution:
 
 
 def _counter(kernel: str) -> Callable[[Array, Array, Array], None]:
-    count = make_count(3, PLANES, False, kernel)
+    count = make_count(3, PLANES, kernel)
 
     @njit(nogil=True)
     def counts3(bits: Array, words: Array, counts: Array) -> None:
@@ -121,6 +121,6 @@ def _counter(kernel: str) -> Callable[[Array, Array, Array], None]:
         height, tiles = counts.shape[:2]
         for y in range(height):
             for t in range(tiles):
-                count(flat, y * row + t * TILE, row, plane, words, 0, WIDTH, counts[y, t])
+                count(flat, y * row + t * TILE, row, plane, words, 0, WIDTH, counts[y, t], False)
 
     return counts3  # type: ignore[no-any-return]

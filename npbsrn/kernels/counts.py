@@ -75,7 +75,7 @@ def _by_word(builder: Any, total: Any, vectors: Vectors) -> Any:
 
 def emit_count(
     builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any,
-    shape: tuple[int, int], more: bool, vectors: Vectors,
+    shape: tuple[int, int], more: Any, vectors: Vectors,
 ) -> None:  # fmt: skip
     """Write ``out[32 o :+32] (+)= popcount(bits ^ words[o])``, over planes and taps, for all o.
 
@@ -89,13 +89,14 @@ def emit_count(
         From row to row of `bits`, and from plane to plane.
     outputs : 64-bit number
     shape : (k, planes)
-    more : bool
-        Add to what stands in `out`.
+    more : bit
+        Whether to add to what stands in `out`.
     vectors : Vectors
     """
     size, planes = shape
     row, plane = steps
     lanes, kind = vectors.lanes, vectors.words
+    kept = _splat(builder, builder.sext(more, WORD), kind)
     for part in range(0, TILE, lanes):
         inputs = []
         for p in range(planes):
@@ -114,9 +115,8 @@ def emit_count(
             total = _by_word(builder, total, vectors)
             where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
             target = at(builder, out, where, kind)
-            if more:
-                total = builder.add(total, builder.load(target, align=2))
-            builder.store(total, target, align=2)
+            before = builder.and_(builder.load(target, align=2), kept)
+            builder.store(builder.add(total, before), target, align=2)
 
 
 def vectors_of(name: str) -> Vectors:
@@ -131,22 +131,31 @@ def emitter(name: str) -> Callable[..., None]:
     return partial(emit_count, vectors=vectors_of(name))
 
 
-def make_count(size: int, planes: int, more: bool, name: str = CHOSEN) -> Callable[..., Any]:
-    """An intrinsic that counts: k, planes, whether it adds to what is there, and the kernel's name."""
+def make_count(size: int, planes: int, name: str = CHOSEN) -> Callable[..., Any]:
+    """An intrinsic that counts: k, planes, and the kernel's name."""
     emit = emitter(name)
 
     @intrinsic
     def count(
-        typing: Any, bits: Any, place: Any, row: Any, plane: Any, words: Any, first: Any, outputs: Any, out: Any
+        typing: Any,
+        bits: Any,
+        place: Any,
+        row: Any,
+        plane: Any,
+        words: Any,
+        first: Any,
+        outputs: Any,
+        out: Any,
+        more: Any,
     ) -> Any:
         """See `emit_count`; bits from `place` on, words from `first` on."""
         i = types.intp
-        signature = types.void(bits, i, i, i, words, i, i, out)
+        signature = types.void(bits, i, i, i, words, i, i, out, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
             b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[5]])
-            emit(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), more)
+            emit(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), args[8])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -156,10 +165,8 @@ def make_count(size: int, planes: int, more: bool, name: str = CHOSEN) -> Callab
 
 # Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
 # have another one in each process.
-_begin31, _begin32, _begin33 = (make_count(3, planes, False) for planes in (1, 2, 3))
-_add31, _add32, _add33 = (make_count(3, planes, True) for planes in (1, 2, 3))
-_begin11, _begin12, _begin13 = (make_count(1, planes, False) for planes in (1, 2, 3))
-_add11, _add12, _add13 = (make_count(1, planes, True) for planes in (1, 2, 3))
+_count31, _count32, _count33 = (make_count(3, planes) for planes in (1, 2, 3))
+_count11, _count12, _count13 = (make_count(1, planes) for planes in (1, 2, 3))
 
 
 # Not inlined: a count is long, and has tables of its own on the stack.
@@ -182,36 +189,24 @@ def count3(
     out : (outputs * 32,) uint16
         Products of -1, by output channel and pixel.
     """
-    if planes == 1:
-        _begin31(bits, place, row, plane, words, first, outputs, out)
-    elif planes == 2:
-        _begin32(bits, place, row, plane, words, first, outputs, out)
-    else:
-        _begin33(bits, place, row, plane, words, first, outputs, out)
-    for p in range(GROUP, planes, GROUP):
-        at_bits, at_words = place + p * plane, first + outputs * 9 * p
+    for p in range(0, planes, GROUP):
+        at_bits, at_words, more = place + p * plane, first + outputs * 9 * p, p > 0
         if planes - p == 1:
-            _add31(bits, at_bits, row, plane, words, at_words, outputs, out)
+            _count31(bits, at_bits, row, plane, words, at_words, outputs, out, more)
         elif planes - p == 2:
-            _add32(bits, at_bits, row, plane, words, at_words, outputs, out)
+            _count32(bits, at_bits, row, plane, words, at_words, outputs, out, more)
         else:
-            _add33(bits, at_bits, row, plane, words, at_words, outputs, out)
+            _count33(bits, at_bits, row, plane, words, at_words, outputs, out, more)
 
 
 @kernel()
 def count1(bits: Any, place: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any) -> None:
     """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
-    if planes == 1:
-        _begin11(bits, place, 0, plane, words, first, outputs, out)
-    elif planes == 2:
-        _begin12(bits, place, 0, plane, words, first, outputs, out)
-    else:
-        _begin13(bits, place, 0, plane, words, first, outputs, out)
-    for p in range(GROUP, planes, GROUP):
-        at_bits, at_words = place + p * plane, first + outputs * p
+    for p in range(0, planes, GROUP):
+        at_bits, at_words, more = place + p * plane, first + outputs * p, p > 0
         if planes - p == 1:
-            _add11(bits, at_bits, 0, plane, words, at_words, outputs, out)
+            _count11(bits, at_bits, 0, plane, words, at_words, outputs, out, more)
         elif planes - p == 2:
-            _add12(bits, at_bits, 0, plane, words, at_words, outputs, out)
+            _count12(bits, at_bits, 0, plane, words, at_words, outputs, out, more)
         else:
-            _add13(bits, at_bits, 0, plane, words, at_words, outputs, out)
+            _count13(bits, at_bits, 0, plane, words, at_words, outputs, out, more)

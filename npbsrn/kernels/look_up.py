@@ -84,22 +84,24 @@ def _nibbles(builder: Any, words: Any) -> list[Any]:
     ]
 
 
-def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any, first: int) -> None:
-    """Tables of the words of one row of one plane, from table `first` on."""
+def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any) -> None:
+    """Tables of the words of one row of one plane; `room` points to the first of them."""
     counts = _counts(builder.module)
     words = [builder.load(at(builder, bits, line, WORDS), align=2)]
     if size > 1:  # words 32 and 33, beyond which there may be nothing, come first
         last = builder.load(at(builder, bits, builder.add(line, _number(2)), WORDS), align=2)
         words.append(builder.shuffle_vector(last, ir.Constant(WORDS, ir.Undefined), _order(*[TILE - 2, TILE - 1] * 16)))
-    for part, own in enumerate(words):
-        for n, nibbles in enumerate(_nibbles(builder, own)):
-            for entry in range(16):
-                table = builder.load(at(builder, counts, _number(entry * TILE), BYTES), align=TILE)
-                found = look_up(builder, table, nibbles)
+    nibbles = [_nibbles(builder, own) for own in words]
+    with cgutils.for_range(builder, _number(16)) as entry:
+        source = at(builder, counts, builder.mul(entry.index, _number(TILE)), BYTES)
+        table, place = builder.load(source, align=TILE), builder.mul(entry.index, _number(ENTRY))
+        for part, own in enumerate(nibbles):
+            for n, value in enumerate(own):
+                found = look_up(builder, table, value)
                 if part:
                     found = builder.shuffle_vector(found, ir.Constant(BYTES, ir.Undefined), _order(*range(16)))
-                place = (first + n) * TABLE + entry * ENTRY + part * TILE
-                builder.store(found, at(builder, room, _number(place), found.type), align=16)
+                target = builder.add(place, _number(n * TABLE + part * TILE))
+                builder.store(found, at(builder, room, target, found.type), align=16)
 
 
 def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
@@ -131,24 +133,34 @@ def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
 
 def emit_look_up(
     builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any, shape: tuple[int, int],
-    more: bool,
+    more: Any,
 ) -> None:  # fmt: skip
     """Write ``out[32 o :+32] (+)= popcount(bits ^ words[o])``, over planes and taps, for all o.
 
     See `npbsrn.kernels.counts.emit_count` for the parameters.
     """
     (size, planes), (row, plane), room = shape, steps, _room(builder)
-    lines = [(p, ky) for p in range(planes) for ky in range(size)]
-    for first in range(0, len(lines), MOST // size):
-        part = lines[first : first + MOST // size]
-        for n, (p, ky) in enumerate(part):
-            line = builder.add(builder.mul(plane, _number(p)), builder.mul(row, _number(ky)))
-            _fill(builder, bits, line, size, room, n * NIBBLES)
+    lines = planes * size
+    for first in range(0, lines, MOST // size):
+        part = min(MOST // size, lines - first)
+        with cgutils.for_range(builder, _number(part)) as loop:  # over rows of planes
+            nth = builder.add(loop.index, _number(first))
+            p, ky = builder.udiv(nth, _number(size)), builder.urem(nth, _number(size))
+            line = builder.add(builder.mul(plane, p), builder.mul(row, ky))
+            own = builder.gep(room, [builder.mul(loop.index, _number(NIBBLES * TABLE))])
+            _fill(builder, bits, line, size, own)
+        kept = builder.sext(more, WORD) if first == 0 else ir.Constant(WORD, -1)
         with cgutils.for_range(builder, outputs) as loop:
-            start = builder.add(builder.mul(loop.index, _number(len(lines) * size)), _number(first * size))
-            total = _total(builder, builder.gep(words, [start]), len(part) * size, size, room)
+            start = builder.add(builder.mul(loop.index, _number(lines * size)), _number(first * size))
+            total = _total(builder, builder.gep(words, [start]), part * size, size, room)
             target = at(builder, out, builder.mul(loop.index, _number(TILE)), WORDS)
-            counts = builder.zext(total, WORDS)
-            if more or first > 0:
-                counts = builder.add(counts, builder.load(target, align=2))
-            builder.store(counts, target, align=2)
+            before = builder.and_(builder.load(target, align=2), _splat(builder, kept))
+            builder.store(builder.add(builder.zext(total, WORDS), before), target, align=2)
+
+
+def _splat(builder: Any, word: Any) -> Any:
+    """All words of a tile."""
+    undefined = ir.Constant(WORDS, ir.Undefined)
+    return builder.shuffle_vector(
+        builder.insert_element(undefined, word, ir.Constant(I32, 0)), undefined, _order(*[0] * TILE)
+    )
