@@ -6,6 +6,7 @@ Neural Networks", CVPR 2016).
 """
 
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ MOST = 3 if has_avx512() else 1  # vectors of output channels at once, of two re
 POINTS = [Fraction(n, d) for n, d in ((0, 1), (1, 1), (-1, 1), (2, 1), (-2, 1), (1, 2), (-1, 2))]
 
 
+@cache
 def transforms(size: int) -> tuple[Array, Array, Array]:
     r"""Matrices A, G, B of one row: ``y = A ((G w) * (B x))``, float64 of exact fractions.
 
