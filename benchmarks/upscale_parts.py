@@ -16,11 +16,13 @@ from benchmarks.parts import Part
 from benchmarks.step_table import ALONE, IN_PLACE, LEFT, Row
 from npbsrn.kernels.bits import TILE, planes_of
 from npbsrn.kernels.counts import count1, count3
+from npbsrn.kernels.direct_conv import FEW_ROWS
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
 from npbsrn.networks.base import FACTORS
 from npbsrn.ops.conv import conv2d
+from npbsrn.packed import direct_tail as direct_tail_module
 from npbsrn.packed import engine as engine_module
-from npbsrn.packed import float_end as finish_module
+from npbsrn.packed import float_end as float_end_module
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.lower import Folded
 
@@ -62,8 +64,9 @@ def _convolved(x: Array, w: Array, bias: Array, size: int, y: Array, first: int,
 TIMED: list[tuple[Any, str, Callable[..., str], Callable[..., int]]] = [
     (engine_module, "blocks_rows", lambda *_: BLOCKS, lambda *_: 0),
     (engine_module, "correlate", lambda *_: HEAD, lambda x, w, y, *_: w.size * y.shape[2] * y.shape[3]),
-    (finish_module, "convolve", lambda x, w, bias, size, *_: TRUNK if size == 3 else TAIL, _convolved),
-    (finish_module, "convolve_column", lambda *_: TAIL, lambda x, w, bias, size, y, _: w.size * len(y)),
+    (float_end_module, "convolve", lambda x, w, bias, size, *_: TRUNK if size == 3 else TAIL, _convolved),
+    (float_end_module, "convolve_column", lambda *_: TAIL, lambda x, w, bias, size, y, _: w.size * len(y)),
+    (direct_tail_module, "correlate_few", lambda *_: TAIL, lambda x, w, y, _: w.size // FEW_ROWS * len(y) * y.shape[2]),
 ]
 
 
