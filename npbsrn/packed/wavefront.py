@@ -194,4 +194,5 @@ def blocks_rows(
             more = blocks - 1 - first - level
             for y in range(max(begin - level, top - more), min(begin + level, bottom + more)):
                 if above:
-                    _block_row(first + level, y, 0, tiles, walk, folded, slope, statistic, room)
+                    # a literal 0 would be compiled once more, as a case of its own
+                    _block_row(first + level, y, np.int64(0), tiles, walk, folded, slope, statistic, room)
