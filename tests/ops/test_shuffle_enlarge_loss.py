@@ -17,8 +17,8 @@ from tests.strategies import integer_arrays, sides
 def test_shuffle_puts_every_value_in_its_place(r, data):
     x = data.draw(integer_arrays(2, 2 * r * r, sides, sides))
     y, pull = pixel_shuffle(x, r)
-    for n, c, h, w in np.ndindex(*y.shape):
-        assert y[n, c, h, w] == x[n, c * r * r + (h % r) * r + w % r, h // r, w // r]
+    n, c, h, w = np.indices(y.shape)
+    np.testing.assert_array_equal(y, x[n, c * r * r + (h % r) * r + w % r, h // r, w // r])
     np.testing.assert_array_equal(pull(y), x)  # a permutation: its transpose is its inverse
 
 
