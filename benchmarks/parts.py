@@ -94,7 +94,7 @@ def _average(average: Any, *_: Any) -> float:
 OPERATIONS: tuple[tuple[str, str, str, Work], ...] = (
     ("npbsrn.fused.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs", _filters),
-    ("npbsrn.layers.base", "conv2d", "head and trunk", _convolution),
+    ("npbsrn.layers.conv", "conv2d", "head and trunk", _convolution),
     ("npbsrn.layers.tail", "conv2d", "tail", _convolution),
     ("npbsrn.layers.tail", "compose", "tail", _composition),
     ("npbsrn.layers.tail", "pixel_shuffle", "tail", _shuffle),
