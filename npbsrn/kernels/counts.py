@@ -169,8 +169,7 @@ _count31, _count32, _count33 = (make_count(3, planes) for planes in (1, 2, 3))
 _count11, _count12, _count13 = (make_count(1, planes) for planes in (1, 2, 3))
 
 
-# Not inlined: a count is long, and has tables of its own on the stack.
-@kernel()
+@kernel()  # not inlined: long code, which each kernel that calls it would be compiled with again
 def count3(
     bits: Any, place: int, row: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:

@@ -273,4 +273,5 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
             more = job.stages[first + level, 1]
             for y in range(max(begin - level, top - more), min(begin + level, bottom + more)):
                 if above:
-                    _stage_row(first + level, y, 0, tiles, walk, weighted, sloped, room)
+                    # a literal 0 would be compiled once more, as a case of its own
+                    _stage_row(first + level, y, np.int64(0), tiles, walk, weighted, sloped, room)
