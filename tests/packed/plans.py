@@ -71,3 +71,27 @@ def lb_blocks(seed, channels, count=3, statistic="abs", sloped=True, whole=False
         steps = [draw.step(channels, k, (1, 1), tuple(range(n + 1)), sloped and n < 2, False) for n, k in sizes]
         blocks.append(Block(tuple(steps), statistic, 0.03))
     return blocks
+
+
+def contents(plan):
+    """All arrays of a plan, or None where one is missing."""
+    ends = [plan.head, *([] if plan.trunk is None else [plan.trunk]), *plan.tail]
+    floats = [v for s in plan.steps for v in (s.factor, s.offset, s.weight, s.shift, s.slope)]
+    return [*(w for s in plan.steps for w in s.signs), *floats, *(array for end in ends for array in end)]
+
+
+def shape_of(plan):
+    """All of a plan that is no array."""
+    steps = [(s.size, len(s.signs), s.terms, s.pad, s.skip) for s in plan.steps]
+    blocks = [(len(b.steps), b.statistic, b.residual) for b in plan.blocks]
+    whole = plan.scale, plan.enlarged, plan.base, plan.gain, plan.trunk is None, plan.shuffles
+    return plan.config, whole, steps, blocks
+
+
+def assert_same(plan, other):
+    """Two plans, to the bit."""
+    assert shape_of(plan) == shape_of(other)
+    for own, there in zip(contents(plan), contents(other), strict=True):
+        assert (own is None) == (there is None)
+        if own is not None:
+            assert (own.shape, own.dtype, own.tobytes()) == (there.shape, there.dtype, there.tobytes())
