@@ -45,7 +45,7 @@ def _products(step: Step, terms: list[Array]) -> list[list[Array]]:
     """Each base of the filters by each base of the activations."""
     if step.weight is None or step.shift is None:
         x = np.ascontiguousarray(terms[step.terms[-1]][None])
-        return [[conv2d(x, w.astype(x.dtype), pad_value=step.pad)[0][0]] for w in step.signs]
+        return [[_convolve(x, w.astype(x.dtype), step.pad)[0]] for w in step.signs]
     bits = binarize_terms([terms[k] for k in step.terms], step.weight, step.shift)
     return [[_count(b < 0, w, step.pad) for b in bits] for w in step.signs]
 
@@ -57,3 +57,13 @@ def _count(negative: Array, signs: Array, pad: float) -> Array:
     rows = pack_picture(negative, width + 2, pad < 0)
     counts = counts_ref(rows, pack_filters(signs), size, height, width)
     return channels * size * size - 2 * counts.astype(np.float32)
+
+
+def _convolve(x: Array, w: Array, pad: float) -> Array:
+    """Float convolution, (N, C, H, W) to (N, O, H, W): one of 1x1 as the middle tap of 3x3.
+
+    The layers leave it to BLAS, whose sums depend on the picture's size, and so on tiles.
+    """
+    if w.shape[-1] == 1:
+        w = np.pad(w, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    return conv2d(x, w, pad_value=pad)[0]

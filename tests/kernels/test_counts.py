@@ -80,8 +80,8 @@ for channels in PLANE_CHANNELS:
     for size in (1, 3):
         check_counts(channels, size, 5, 3, 45, channels)
         check_extreme_counts(channels, size, False)
-case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)
-assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))
+case = blocks.make_case(1, 17, 4, 40, whole=False, kind=blocks.lb_blocks)
+assert np.array_equal(blocks.run(case, 2), blocks.expected(case))
 for size in (3, 5, 7):
     check_column(size, 19, 27, 11, 3, 0)
     for outputs in (12, 27, 48):

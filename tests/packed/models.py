@@ -4,7 +4,7 @@ import numpy as np
 
 from npbsrn.images.resize import resize
 from npbsrn.networks.base import make_network
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from npbsrn.storage.models import Model
 from npbsrn.storage.params import leaves, nest
 
@@ -49,7 +49,7 @@ def put_on_threshold(model, x, statistic):
     e /= np.float32(len(x))
     own = model.params["body"]["hpb"]["1"]["1"]["conv1"]["binarizer"]
     own["running_mean"][...] = 0
-    weight = fold(model).coefficients.weight[0, 0, 0]
+    weight = lower(model).blocks[0].steps[0].weight[0, 0]
     own["shift"][...] = -(weight.astype(np.float64) * (e * x)).astype(np.float32)
 
 

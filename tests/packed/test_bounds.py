@@ -9,11 +9,11 @@ import pytest
 PROGRAM = """
 import numpy as np
 from npbsrn.kernels import pixel_conv
-from npbsrn.packed import direct_tail, engine, float_end, wavefront
+from npbsrn.packed import direct_tail, engine, float_end, workspace
 from tests.packed import guard
 from tests.packed.models import smooth_picture
 from tests.packed.test_engine import VARIANTS, small_engine
-MODULES = pixel_conv, wavefront, engine, float_end, direct_tail
+MODULES = pixel_conv, workspace, engine, float_end, direct_tail
 rng = np.random.default_rng(0)
 extents = (1, 1), (9, 32), (5, 47), (20, 64)
 cases = [(v, smooth_picture(rng, *e), tile) for v in VARIANTS for e in extents for tile in (None, 16)]

@@ -24,10 +24,10 @@ from npbsrn.packed import ends
 if own != jit.STAMP:
     jit.STAMP, config.CACHE_DIR = own, sys.argv[2]
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from tests.packed.models import random_model, smooth_picture
-for options in ({"activation": "none", "binarizer": {"statistic": "none"}}, {}):
-    engine = Engine(fold(random_model(1, scale=2, blocks=2, width=20, **options)))
+for options in ({"activation": "none", "binarizer": {"statistic": "none"}}, {}, {"binarizer": "dorefa"}):
+    engine = Engine(lower(random_model(1, scale=2, blocks=2, width=20, **options)))
     picture = smooth_picture(np.random.default_rng(0), 19, 45)
     print(hashlib.sha256(engine.run(picture, threads=2)).hexdigest())
 """
@@ -48,7 +48,7 @@ def test_all_kernels_give_the_same(tmp_path):
             refused = results.pop(kernel)
             assert f"needs a CPU with {name}; leave it out, or take portable" in refused.stderr
     digests = {kernel: done.stdout for kernel, done in results.items()}
-    assert digests["numpy"].count("\n") == 2, results["numpy"].stderr
+    assert digests["numpy"].count("\n") == 3, results["numpy"].stderr
     assert len(set(digests.values())) == 1, digests
 
 

@@ -18,7 +18,7 @@ from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import engine as module
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.lower import Coefficients, fold
+from npbsrn.packed.lower import lower
 from tests.packed.models import put_on_threshold, random_model, smooth_picture
 from tests.strategies import packable_networks, seeds
 
@@ -30,13 +30,18 @@ VARIANTS = {
     "x4 without base": {"base": "none"},
     "x3 of 65 channels": {"scale": 3, "width": 65, "blocks": 1, "binarizer": {"statistic": "mean"}},
     "x4 without anything": {"activation": "none", "binarizer": {"statistic": "none"}},
+    "x2 of three filter bases": {"scale": 2, "binarizer": "abc", "skip": "every"},
+    "srresnet": {"name": "srresnet", "scale": 3, "binarizer": "dorefa"},
+    "vdsr x2": {"name": "vdsr", "scale": 2},
+    "vdsr x3": {"name": "vdsr", "scale": 3, "binarizer": "bnn", "norm": True},
+    "float activations": {"name": "srresnet", "scale": 2, "binarizer": "bw"},
 }
 AWKWARD = [(1, 1), (1, 23), (29, 1), (2, 2), (7, 5), (2, 17), (16, 32), (33, 31), (13, 37)]
 
 
 @lru_cache
 def small_engine(variant="x2"):
-    return Engine(fold(random_model(5, **SMALL | VARIANTS[variant])))
+    return Engine(lower(random_model(5, **SMALL | VARIANTS[variant])))
 
 
 @lru_cache
@@ -51,8 +56,17 @@ def test_random_networks(base, config, height, width, seed):
     """All signs are the same, and all that differs is the order of sums in the tail."""
     model = random_model(seed, base=base, **config)
     picture = smooth_picture(np.random.default_rng(seed), height, width) / np.float32(255)
-    difference = abs(Engine(fold(model)).run(picture) - Reference(model).run(picture))
+    difference = abs(Engine(lower(model)).run(picture) - Reference(model).run(picture))
     assert difference.max() < 2e-5
+
+
+@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+def test_every_network_of_every_scheme(rng, name, binarizer):
+    model = random_model(7, name=name, scale=2, blocks=2, width=20, binarizer=binarizer)
+    picture, engine = smooth_picture(rng, 13, 21) / np.float32(255), Engine(lower(model))
+    assert (engine.kernel == "float") == (binarizer in ("bw", "none"))
+    assert abs(engine.run(picture) - Reference(model).run(picture)).max() < 2e-5
 
 
 @pytest.mark.parametrize("statistic", ["abs", "mean"])
@@ -63,7 +77,7 @@ def test_a_picture_of_one_pixel(rng, statistic):
         picture, head = rng.random((1, 1, 3), np.float32), model.params["head"]
         stream, _ = conv2d(picture.reshape(1, 3, 1, 1) - np.float32(MIDDLE), head["weight"], head["bias"])
         put_on_threshold(model, stream[0, :, 0, 0], statistic)
-        assert abs(Engine(fold(model)).run(picture) - Reference(model).run(picture)).max() < 1e-5
+        assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 1e-5
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -130,24 +144,24 @@ def dilating_engine():
     On a picture of middle grey the stream begins with 0, that is +1. The 3x3 filters of a block are +1 in all taps, and
     the next binarization gives -1 wherever one of them has met a -1. Each block adds more than there is in the stream.
     """
-    width, blocks = 4, 2
-    folded = fold(random_model(1, scale=2, blocks=1, width=width))
-    weight, shift = np.zeros((blocks, 3, 3, width), np.float32), np.zeros((blocks, 3, width), np.float32)
-    weight[:, range(3), range(3)] = 1
-    shift[:, 1] = 1 - 9 * width
-    scale = np.ones((blocks, 3, width), np.float32)
-    scale[:, 2] = [[100 / width], [400 / width]]
+    width = 4
+    plan = lower(random_model(1, scale=2, blocks=1, width=width, activation="none", binarizer={"statistic": "none"}))
+
+    def step(own, n, total):
+        weight = np.zeros((1, n + 1, width), np.float32)
+        weight[:, n] = 1
+        shift = np.full((1, width), 1 - 9 * width if n == 1 else 0, np.float32)
+        factor = np.full((1, 1, width), total / width if n == 2 else 1, np.float32)
+        signs = tuple(np.ones_like(w) for w in own.signs)
+        return dataclasses.replace(own, signs=signs, factor=factor, weight=weight, shift=shift)
+
+    blocks = [
+        dataclasses.replace(block, steps=tuple(step(own, n, total) for n, own in enumerate(block.steps)), residual=1.0)
+        for block, total in zip(plan.blocks, (100, 400), strict=True)
+    ]
     fill = lambda total, o, i: (np.full((o, i, 3, 3), total / (9 * i), np.float32), np.zeros(o, np.float32))  # noqa: E731
-    return Engine(
-        dataclasses.replace(
-            folded,
-            head=fill(1, width, 3),
-            trunk=fill(1 / 500, width, width),
-            tail=[fill(1, 4 * width, width), fill(0.3, 3, width)],
-            signs=[np.ones_like(w) for w in folded.signs],
-            coefficients=Coefficients(weight, shift, scale, None, np.float32(1), None),
-        )
-    )
+    head, trunk, tail = fill(1, width, 3), fill(1 / 500, width, width), (fill(1, 4 * width, width), fill(0.3, 3, width))
+    return Engine(dataclasses.replace(plan, head=head, trunk=trunk, tail=tail, blocks=tuple(blocks)))
 
 
 GREY = np.full((27, 60, 3), 0.5, np.float32)
@@ -231,14 +245,14 @@ def test_a_call_leaves_nothing_behind(rng):
     """What was in the rooms of the call before does not matter, whatever its extents."""
     engine = small_engine()
     pictures = [smooth_picture(rng, *extents) for extents in ((9, 70), (9, 33), (4, 70), (9, 70))]
-    fresh = [Engine(fold(random_model(5, **SMALL | VARIANTS["x2"]))).run(picture) for picture in pictures]
+    fresh = [Engine(lower(random_model(5, **SMALL | VARIANTS["x2"]))).run(picture) for picture in pictures]
     for _ in range(2):
         for picture, expected in zip(pictures, fresh, strict=True):
             np.testing.assert_array_equal(engine.run(picture, 2), expected)
 
 
 def test_eight_threads_call_at_once(rng):
-    engine = Engine(fold(random_model(5, **SMALL)))
+    engine = Engine(lower(random_model(5, **SMALL)))
     picture = smooth_picture(rng, 33, 31)
     meeting, results = threading.Barrier(8, timeout=30), [None] * 8
 

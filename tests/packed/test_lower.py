@@ -1,4 +1,4 @@
-"""Folded coefficients against the layers that they stand for, convolution by convolution."""
+"""A plan's steps against the layers that they stand for, convolution by convolution."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from npbsrn.networks.base import make_network
 from npbsrn.ops import normal_form
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.packed.format import load_packed
-from npbsrn.packed.lower import ABS, fold
+from npbsrn.packed.lower import lower
 from npbsrn.packed.reference import blocks_ref
 from npbsrn.storage.models import Model
 from npbsrn.storage.params import digest, leaves
 from tests.packed.models import put_on_threshold, random_model
-from tests.packed.test_format import contents
+from tests.packed.plans import assert_same
 from tests.packed.test_wavefront import Case, run
 from tests.strategies import packable_networks, seeds
 
@@ -49,58 +49,80 @@ def apply_reference(model, x):
 
 
 def weighted(a, statistic):
-    if statistic is None:
+    if statistic == "none":
         return a
-    return a * np.mean(abs(a) if statistic == ABS else a, axis=0)
+    return a * np.mean(abs(a) if statistic == "abs" else a, axis=0)
 
 
-def check_block(folded, b, x, binarized, y):
+def check_block(block, x, binarized, y):
     """In float64; a convolution begins with the reference's own signs, so that no sign near 0 leads another way."""
-    own = folded.coefficients
     x = x.astype(np.float64)
     inputs, sums = [x], x
-    for n, (z, bits) in enumerate(binarized):
-        weights = own.weight[b, n, : n + 1].astype(np.float64)[:, :, None, None]
-        shift = own.shift[b, n].astype(np.float64)[:, None, None]
-        folded_z = shift + sum(w * weighted(a, own.statistic) for w, a in zip(weights, inputs, strict=True))
-        terms = (
-            abs(w * weighted(a, None if own.statistic is None else ABS)) for w, a in zip(weights, inputs, strict=True)
-        )
+    for n, (step, (z, bits)) in enumerate(zip(block.steps, binarized, strict=True)):
+        weights = step.weight[0].astype(np.float64)[:, :, None, None]
+        shift = step.shift[0].astype(np.float64)[:, None, None]
+        used = [inputs[k] for k in step.terms]
+        own_z = shift + sum(w * weighted(a, block.statistic) for w, a in zip(weights, used, strict=True))
+        magnitude = "none" if block.statistic == "none" else "abs"
+        terms = (abs(w * weighted(a, magnitude)) for w, a in zip(weights, used, strict=True))
         rounding = 1e-5 * (abs(shift) + sum(terms) + 0.1)
-        np.testing.assert_array_less(abs(folded_z - z), rounding)
-        clear = abs(folded_z) > rounding
-        np.testing.assert_array_equal(np.where(folded_z < 0, -1, 1)[clear], bits[clear])
-        nothing = (folded_z == 0) & np.all(weights == 0, axis=0)  # 0, whatever comes in
+        np.testing.assert_array_less(abs(own_z - z), rounding)
+        clear = abs(own_z) > rounding
+        np.testing.assert_array_equal(np.where(own_z < 0, -1, 1)[clear], bits[clear])
+        nothing = (own_z == 0) & np.all(weights == 0, axis=0)  # 0, whatever comes in
         assert np.all(bits[nothing] == 1)
-        sums = conv2d_ref(bits[None].astype(np.float64), folded.signs[n][b].astype(np.float64), pad_value=1.0)[0][0]
-        sums = sums * own.scale[b, n].astype(np.float64)[:, None, None]
+        sums = conv2d_ref(bits[None].astype(np.float64), step.signs[0].astype(np.float64), pad_value=1.0)[0][0]
+        sums = sums * step.factor[0, 0].astype(np.float64)[:, None, None]
         if n < 2:
-            slope = 1 if own.slope is None else own.slope[b, n].astype(np.float64)[:, None, None]
+            slope = 1 if step.slope is None else step.slope.astype(np.float64)[:, None, None]
             inputs.append(np.where(sums > 0, sums, sums * slope))
-    np.testing.assert_allclose(x + np.float64(own.residual) * sums, y, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(x + np.float64(block.residual) * sums, y, rtol=1e-5, atol=1e-5)
 
 
 @settings(max_examples=60)
 @given(packable_networks, seeds)
-def test_coefficients_stand_for_the_layers(config, seed):
+def test_steps_stand_for_the_layers(config, seed):
     model = random_model(seed, **config)
-    folded = fold(model)
+    plan = lower(model)
     x = np.random.default_rng(seed).standard_normal((1, config["width"], 4, 6)).astype(np.float32)
-    blocks = apply_reference(model, x)
-    assert len(blocks) == 2 * config["blocks"] == len(folded.coefficients.scale)
-    for b, (before, binarized, after) in enumerate(blocks):
-        check_block(folded, b, before, binarized, after)
-    np.testing.assert_array_equal(blocks_ref(x[0], folded.signs, folded.coefficients), blocks[-1][2])  # to the bit
+    seen = apply_reference(model, x)
+    assert len(seen) == 2 * config["blocks"] == len(plan.blocks)
+    for block, (before, binarized, after) in zip(plan.blocks, seen, strict=True):
+        check_block(block, before, binarized, after)
+    np.testing.assert_array_equal(blocks_ref(x[0], plan.blocks), seen[-1][2])  # to the bit
+
+
+KINDS = [
+    *[("bsrn", options) for options in ({}, {"skip": "every"}, {"norm": True})],
+    *[("srresnet", options) for options in ({}, {"skip": "every"}, {"norm": True}, {"activation": "relu"})],
+    *[("vdsr", options) for options in ({}, {"norm": True}, {"activation": "relu"})],
+]
+
+
+@pytest.mark.parametrize(("name", "options"), KINDS)
+@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, options):
+    model = random_model(11, name=name, scale=2, blocks=2, width=20, binarizer=binarizer, **options)
+    layer = dict(model.network.chain.layers)["body"]
+    params = model.params["body"]
+    if hasattr(layer, "inner"):
+        inner = layer.inner.layers[0]
+        layer, params = inner[1], params[inner[0]]
+    x = rng.standard_normal((1, 20, 5, 37)).astype(np.float32)
+    expected, _ = layer.apply(params, x, train=False)
+    plan = lower(model)
+    result = blocks_ref(x[0], plan.blocks)
+    if all(step.binary or step.size > 1 for step in plan.steps):
+        np.testing.assert_array_equal(result, expected[0])
+    else:  # float activations by 1x1: BLAS has its own order
+        np.testing.assert_allclose(result, expected[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_folding_gives_the_shipped_arrays(scale):
     """They were made elsewhere; on a CPU that sums in another order last bits of scales, or signs, would differ."""
-    here = fold(npbsrn.load(None, scale))
     there = load_packed(Path(npbsrn.__file__).parent / "weights" / f"bsrn-x{scale}-packed.npz")
-    assert here.config == there.config
-    for own, shipped in zip(contents(here), contents(there), strict=True):
-        np.testing.assert_array_equal(own, shipped)
+    assert_same(lower(npbsrn.load(None, scale)), there)
 
 
 @pytest.mark.parametrize("statistic", ["abs", "mean"])
@@ -111,30 +133,34 @@ def test_one_pixel(statistic, seed, width):
     model = random_model(seed, scale=2, blocks=1, width=width, binarizer={"statistic": statistic})
     x = np.random.default_rng(seed).standard_normal((1, width, 1, 1)).astype(np.float32)
     put_on_threshold(model, x[0, :, 0, 0], statistic)
-    folded, expected = fold(model), apply_reference(model, x)[-1][2]
-    np.testing.assert_array_equal(blocks_ref(x[0], folded.signs, folded.coefficients), expected)
-    np.testing.assert_array_equal(run(Case(x[0], folded.signs, folded.coefficients)), expected)
+    blocks, expected = lower(model).blocks, apply_reference(model, x)[-1][2]
+    np.testing.assert_array_equal(blocks_ref(x[0], blocks), expected)
+    np.testing.assert_array_equal(run(Case(x[0], blocks)), expected)
 
 
 @settings(max_examples=25)
 @given(packable_networks, seeds)
-def test_what_folding_gives(config, seed):
-    folded = fold(random_model(seed, **config))
+def test_what_lowering_gives(config, seed):
+    plan = lower(random_model(seed, **config))
     blocks, width = 2 * config["blocks"], config["width"]
-    own = folded.coefficients
-    shapes = {"weight": (blocks, 3, 3, width), "shift": (blocks, 3, width), "scale": (blocks, 3, width)}
-    if own.slope is not None:
-        shapes["slope"] = blocks, 2, width
-    for name, shape in shapes.items():
-        value = getattr(own, name)
-        assert (value.shape, value.dtype, value.flags.c_contiguous) == (shape, np.float32, True), name
-    assert not np.any(np.signbit(own.shift) & (own.shift == 0))  # -0.0 would be taken for a number below 0
-    assert [w.shape for w in folded.signs] == [(blocks, width, width, k, k) for k in (3, 1, 1)]
-    assert all(w.dtype == np.int8 and np.all(abs(w) == 1) for w in folded.signs)
-    assert (own.slope is None) == (config["activation"] == "none")
-    assert (own.statistic is None) == (config["binarizer"]["statistic"] == "none")
-    assert len(folded.tail) == (3 if config["scale"] == 4 else 2)
-    assert folded.config == make_network(config).config
+    assert len(plan.blocks) == blocks
+    for n, step in enumerate(plan.steps):
+        assert step.size == (3, 1, 1)[n % 3]
+        assert [(w.shape, w.dtype) for w in step.signs] == [((width, width, step.size, step.size), np.int8)]
+        assert np.all(abs(step.signs[0]) == 1)
+        terms = n % 3 + 1 if config["binarizer"]["accumulate_activations"] else 1
+        shapes = {"factor": (1, 1, width), "weight": (1, terms, width), "shift": (1, width)}
+        if config["activation"] == "prelu" and n % 3 < 2:
+            shapes["slope"] = (width,)
+        for name in ("factor", "offset", "weight", "shift", "slope"):
+            value = getattr(step, name)
+            assert (value is None) == (name not in shapes), name
+            if value is not None:
+                assert (value.shape, value.dtype, value.flags.c_contiguous) == (shapes[name], np.float32, True), name
+        assert not np.any(np.signbit(step.shift) & (step.shift == 0))  # -0.0 would be taken for a number below 0
+    assert all(block.statistic == config["binarizer"]["statistic"] for block in plan.blocks)
+    assert len(plan.tail) == (3 if config["scale"] == 4 else 2)
+    assert plan.config == make_network(config).config
 
 
 def test_a_shift_of_minus_zero_is_none():
@@ -144,29 +170,18 @@ def test_a_shift_of_minus_zero_is_none():
             own = block[f"conv{n}"]["binarizer"]
             own["shift"][...] = -0.0
             own["running_mean"][...] = 0
-    own = fold(model).coefficients
-    assert not np.signbit(own.shift).any()
+    assert not any(np.signbit(step.shift).any() for step in lower(model).steps)
 
 
 def test_the_model_stays_as_it_was():
     model = random_model(2, scale=3, blocks=2, width=16)
     before = digest(dict(leaves(model.params)))
-    folded = fold(model)
-    folded.coefficients.weight[...] = 0
+    for step in lower(model).steps:
+        step.weight[...] = 0
     assert digest(dict(leaves(model.params))) == before
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"skip": "every"}, "skip"),
-        ({"binarizer": {"padding": "zero"}}, "bam"),
-        ({"binarizer": "none"}, "none"),
-        ({"binarizer": {"name": "none", "padding": "one"}}, "none"),
-    ],
-)
-def test_what_bits_cannot_stand_for_is_refused(options, named):
-    network = make_network({"scale": 2, "blocks": 1, "width": 4, **options})
-    with pytest.raises(UsageError, match='engine="reference"') as error:
-        fold(Model(network, network.init(0)))
-    assert any(word in str(error.value) for word in named.split("|"))
+def test_what_bits_cannot_stand_for_is_refused():
+    network = make_network({"scale": 2, "blocks": 1, "width": 4, "binarizer": {"padding": "zero"}})
+    with pytest.raises(UsageError, match=r'zeros .* third value; run it with engine="reference"'):
+        lower(Model(network, network.init(0)))

@@ -11,7 +11,7 @@ from npbsrn.datasets.pairs import find_pairs, read_pair
 from npbsrn.inference.runners import Reference
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.format import load_packed, save_packed
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from npbsrn.storage.params import load_arrays
 from tests.other_cpus import CPUS, run_held
 
@@ -28,7 +28,7 @@ def check_packing(folder):
     """What is packed here is what was packed elsewhere, to the byte."""
     for scale in SCALES:
         path = Path(folder) / f"x{scale}.npz"
-        save_packed(path, fold(npbsrn.load(None, scale)))
+        save_packed(path, lower(npbsrn.load(None, scale)))
         (here, _), (there, _) = load_arrays(path), load_arrays(shipped(scale))
         assert here.keys() == there.keys()
         for name, value in there.items():
