@@ -90,6 +90,8 @@ class Binarizer:
         one parameter.
     float_activations : bool
         Whether activations stay as they are. Then there is nothing to `lower`.
+    scaled : bool
+        Whether filters or activations have scales. Without, networks put a BN behind each convolution by default.
     bound : float, or None
         Latent filters are kept within +-bound behind each step.
     """
@@ -97,6 +99,7 @@ class Binarizer:
     name: ClassVar[str]
     binary: ClassVar[bool] = True
     float_activations: ClassVar[bool] = False
+    scaled: ClassVar[bool] = True
     bound: ClassVar[float | None] = None
 
     def __init_subclass__(cls, name: str, **rest: Any) -> None:

@@ -26,6 +26,7 @@ class Bnn(Binarizer, name="bnn"):
     I. Hubara, M. Courbariaux, D. Soudry, R. El-Yaniv and Y. Bengio, "Binarized Neural Networks", NeurIPS 2016.
     """
 
+    scaled: ClassVar[bool] = False
     bound: ClassVar[float | None] = 1.0
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:

@@ -20,6 +20,7 @@ Config = dict[str, Any]
 
 SCALES = (2, 3, 4)
 FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of a tail's shuffles, by scale
+BICUBIC_REACH = 2  # small pixels: what bicubic enlargement looks at is nearer than that
 MIDDLE = 0.5  # subtracted from the pictures' range 0..1, so that zero padding is mid-grey
 
 
@@ -88,14 +89,15 @@ class Network:
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
 
-        Bicubic enlargement looks at pixels whose middles are less than 2 away from that of a large pixel, which lies at
-        most ``(1 - step) / 2`` off the middle of its own. So d further off it looks at ``ceil(1 + (1 - step) / 2 + d)``
-        pixels to a side. That is within the reach of a tail, but is added where the picture is enlarged first.
+        Bicubic enlargement looks at small pixels whose middles are less than 2 away from that of a large pixel, which
+        lies at most ``(1 - step) / 2`` off the middle of its own small pixel. Convolutions that look d further off thus
+        look at ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to a side. Where the picture is not enlarged first, a
+        tail looks farther than that.
         """
         if not self.enlarged:
             return self.chain.trace(Trace(height, width))
         step = Fraction(1, self.scale)
-        large = Trace(height * self.scale, width * self.scale, reach=1 + (1 - step) / 2, step=step)
+        large = Trace(height * self.scale, width * self.scale, reach=BICUBIC_REACH - 1 + (1 - step) / 2, step=step)
         return self.chain.trace(large)
 
     def latent(self) -> dict[str, Binarizer]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from npbsrn.errors import UsageError
+from npbsrn.images.resize import resize
 from npbsrn.networks.base import NETWORKS, SCALES, arguments_of, make_network
 from npbsrn.storage.params import leaves, nest
 
@@ -23,13 +24,11 @@ def test_output_is_scale_times_as_large(name, scale):
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_a_network_without_details_gives_what_they_are_added_to(name):
-    """With all filters and biases of the ends 0: the bicubic picture."""
+    """The bicubic picture, where the last convolution gives zeros."""
     network = make_network({"name": name, "scale": 3, "blocks": 1, "width": 4})
     params = network.init(0, np.float64)
     params["tail"]["last"] = {kind: 0 * a for kind, a in params["tail"]["last"].items()}
     x = np.random.default_rng(0).random((1, 3, 4, 5))
-    from npbsrn.images.resize import resize
-
     np.testing.assert_allclose(network.apply(params, x)[0][0], resize(x[0].transpose(1, 2, 0), 3).transpose(2, 0, 1))
 
 
@@ -103,7 +102,7 @@ def test_a_preset_says_only_what_a_network_has():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, srresnet, vdsr"),
+        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, .*vdsr"),
         ({"name": 3, "scale": 4}, "no network 3"),
         ({}, "bsrn needs a scale: 2, 3, 4"),
         ({"scale": 5}, "scale cannot be 5; choose among 2, 3, 4"),
@@ -113,7 +112,7 @@ def test_a_preset_says_only_what_a_network_has():
         ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
         (
             {"scale": 4, "binarizer": {"name": "xyz"}},
-            "no binarizer 'xyz'; choose among abc, bam, bnn, bw, dorefa, none",
+            "no binarizer 'xyz'; choose among abc, bam, .*none",
         ),
         ({"scale": 4, "binarizer": 3}, "binarizer must be a name or options, not 3"),
         ({"scale": 4, "binarizer": {"name": 3}}, "no binarizer 3"),
