@@ -7,47 +7,77 @@ import numpy as np
 from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, scalar, store
+from npbsrn.kernels.memory import load, memory, scalar, store
 from npbsrn.kernels.pack import store_part
 from npbsrn.kernels.simd import LANES, fused, splat, to_float
 
 Array = np.ndarray[Any, Any]
 
 MINUS_TWO = np.float32(-2)
+BAND = 8  # tiles that are counted before they are written: each plane gets a piece of some length
 
 
 @kernel(forceinline=True)
-def _scaled(counts: Array, pairs: int, place: int, step: int, o: int, factors: Array, offset: Array, taps: Any) -> Any:
+def _cut(first: int, end: int, outputs: int, line: int, width: int, pieces: Array) -> int:
+    """Cut a band of positions of the long row into pieces of up to 16 pixels of one row and tile; gives their number.
+
+    A piece: where its counts begin for output channel 0, where it belongs in a plane, and its pixels.
+    """
+    at, count = first, 0
+    while at < end:
+        row, x = at // line, at % line
+        tile, lane = (at - first) // TILE, (at - first) % TILE
+        pixels = min(LANES, TILE - lane, end - at, width - x)
+        if pixels > 0:
+            pieces[count, 0], pieces[count, 1], pieces[count, 2] = tile * outputs * TILE + lane, row * width + x, pixels
+            at, count = at + pixels, count + 1
+        else:
+            at = (row + 1) * line
+    return count
+
+
+@kernel(forceinline=True)
+def _value(
+    counts: Any,
+    place: int,
+    pairs: int,
+    step: int,
+    o: int,
+    outputs: int,
+    factors: Any,
+    offset: Any,
+    begun: bool,
+    taps: Any,
+) -> Any:
     """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, a rounding for each pair p.
 
-    Without an offset, an empty array, the first product begins the sum.
+    Without an offset, where nothing is `begun`, the first product begins the sum.
     """
-    outputs = step // TILE
-    first = to_float(load(counts, place)) * MINUS_TWO + taps
-    factor = scalar(factors, o)
-    total = fused(first, factor, splat(scalar(offset, o))) if offset.size > 0 else first * factor
+    value, factor = to_float(load(counts, place)) * MINUS_TWO + taps, scalar(factors, o)
+    y = fused(value, factor, splat(scalar(offset, o))) if begun else value * factor
     for p in range(1, pairs):
         value = to_float(load(counts, p * step + place)) * MINUS_TWO + taps
-        total = fused(value, scalar(factors, p * outputs + o), total)
-    return total
+        y = fused(value, scalar(factors, p * outputs + o), y)
+    return y
 
 
 @kernel(forceinline=True)
 def _write(
-    counts: Array, pairs: int, lane: int, count: int, factors: Array, offset: Array, taps: Any, y: Array, place: int,
-    pixels: int, last: int, room: Array,
+    counts: Any, pairs: int, step: int, outputs: int, pieces: Array, number: int, factors: Any, offset: Any,
+    begun: bool, taps: Any, y: Any, first: int, pixels: int, room: Any,
 ) -> None:  # fmt: skip
-    """Up to 16 pixels of a row, all output channels, from lane `lane` of the tile of counts on.
+    """A band, channel after channel; a sample's planes begin at ``y[first]``.
 
-    What is written beyond them is written again, by the next row, unless it is beyond `last`, the plane's end.
+    What is written beyond a piece is written again, by the next one, unless it is beyond the plane's end.
     """
-    outputs = counts.size // (pairs * TILE)
     for o in range(outputs):
-        value = _scaled(counts, pairs, o * TILE + lane, outputs * TILE, o, factors, offset, taps)
-        if place + LANES <= last:
-            store(y, place + o * pixels, value)
-        else:
-            store_part(y, place + o * pixels, count, value, room)
+        for n in range(number):
+            source, target, count = pieces[n, 0], pieces[n, 1], pieces[n, 2]
+            value = _value(counts, source + o * TILE, pairs, step, o, outputs, factors, offset, begun, taps)
+            if target + LANES <= pixels:
+                store(y, first + o * pixels + target, value)
+            else:
+                store_part(y, first + o * pixels + target, count, value, room)
 
 
 @kernel()
@@ -57,7 +87,8 @@ def forward_samples(
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
-    The picture is taken as one long row, its border included: what is counted there is left out.
+    The picture is taken as one long row, its border included: what is counted there is left out. A band of `BAND` tiles
+    is counted, then written.
 
     Parameters
     ----------
@@ -76,27 +107,26 @@ def forward_samples(
     low, high : int
     """
     bases, n, planes, height, width = shape
-    terms, line, pixels = len(words), width + 2, height * width
-    plane, pairs = (height + 2) * line, terms * bases
+    line, plane, pairs = width + 2, (height + 2) * (width + 2), len(words) * bases
     outputs = len(factors) // pairs
     taps = np.float32(planes * BITS * size * size)
-    room, counts = np.empty(LANES, np.float32), np.zeros((pairs + 1, outputs * TILE), np.uint16)
-    flat = counts.ravel()[: pairs * outputs * TILE]
+    room, pieces = np.empty(LANES, np.float32), np.empty((BAND * TILE, 3), np.int64)
+    counts = np.zeros((pairs + 1, BAND, outputs * TILE), np.uint16)  # vectors look behind the last
     for s in range(low, high):
-        for first in range(0, height * line, TILE):
-            for i in range(terms):
+        for first in range(0, height * line, BAND * TILE):
+            end = min(first + BAND * TILE, height * line)
+            for i in range(len(words)):
                 for j in range(bases):
-                    place, out = (j * n + s) * planes * plane + first, counts[i * bases + j]
-                    if size == 3:
-                        count3(bits, place, line, plane, planes, words[i], 0, outputs, out)
-                    else:
-                        count1(bits, place + line + 1, plane, planes, words[i], 0, outputs, out)
-            at, end = first, min(first + TILE, height * line)
-            while at < end:
-                row, stop = at // line, min(end, at // line * line + width)
-                target = (s * outputs * height + row) * width + at - row * line
-                last = (s * outputs + 1) * pixels
-                for k in range(0, stop - at, LANES):
-                    count = min(LANES, stop - at - k)
-                    _write(flat, pairs, at - first + k, count, factors, offset, taps, y, target + k, pixels, last, room)
-                at = (row + 1) * line
+                    source = (j * n + s) * planes * plane
+                    for at in range(first, end, TILE):
+                        out = counts[i * bases + j, (at - first) // TILE]
+                        if size == 3:
+                            count3(bits, source + at, line, plane, planes, words[i], 0, outputs, out)
+                        else:
+                            count1(bits, source + at + line + 1, plane, planes, words[i], 0, outputs, out)
+            number = _cut(first, end, outputs, line, width, pieces)
+            start = s * outputs * height * width
+            _write(
+                memory(counts), pairs, counts[0].size, outputs, pieces, number, memory(factors), memory(offset),
+                len(offset) > 0, taps, memory(y), start, height * width, memory(room),
+            )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.filters import EPS, total_by_halves
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, scalar, store
+from npbsrn.kernels.memory import load, memory, scalar, store
 from npbsrn.kernels.pack import load_part, set_border, store_part, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
@@ -85,7 +85,7 @@ def weighted_total(terms: tuple[Array, ...], weights: Array, low: int, high: int
 
 
 @kernel(forceinline=True)
-def _normal(values: Array, place: int, count: int, mean: Any, inverse: Any, room: Array) -> Any:
+def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, room: Any) -> Any:
     """16 normalised values, of which `count` are there."""
     x = load(values, place) if count >= LANES else load_part(values, place, count, room)
     return (x - mean) * inverse
@@ -114,6 +114,8 @@ def pack_normal(
     _, channels, height, width = shape
     planes, line, pixels = channels // BITS, width + 2, height * width
     size, room, row = planes * (height + 2) * line, np.empty(LANES, np.float32), np.empty(LANES, np.uint16)
+    x, means, inverses, gains, shifts = memory(values), memory(mean), memory(inverse), memory(gain), memory(shift)
+    out, part, whole = memory(words), memory(room), memory(row)
     for s in range(low, high):
         for g in range(planes):
             target = s * size + g * (height + 2) * line
@@ -124,10 +126,10 @@ def pack_normal(
                     for j in range(BITS):
                         c = g * BITS + j
                         place = (s * channels + c) * pixels + y * width + at
-                        normal = _normal(values, place, width, scalar(mean, c), scalar(inverse, c), room)
-                        z = normal * scalar(gain, c) + scalar(shift, c) + offset
+                        normal = _normal(x, place, width, scalar(means, c), scalar(inverses, c), part)
+                        z = normal * scalar(gains, c) + scalar(shifts, c) + offset
                         word = word | select(z < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
-                    store_word(words, target + (y + 1) * line + 1 + at, width, word, row)
+                    store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
         set_border(words, s * size, planes, height, width, border)
 
 
@@ -146,14 +148,15 @@ def passed(d: Any, z: Any, ste: int) -> Any:
 
 @kernel(forceinline=True)
 def _from_signs(
-    dbits: tuple[Array, ...], place: int, count: int, z: Any, offsets: Array, ste: int, along: Array, room: Array
+    dbits: Any, bases: int, size: int, place: int, count: int, z: Any, offsets: Any, ste: int, along: Any, room: Any
 ) -> Any:
     """Cotangent of z from those of all its signs; the parts by base are added to `along` (bases, 16)."""
     dz = splat(ZERO)
-    for j in range(len(dbits)):
-        d = load(dbits[j], place) if count >= LANES else load_part(dbits[j], place, count, room)
+    for j in range(bases):
+        at = j * size + place
+        d = load(dbits, at) if count >= LANES else load_part(dbits, at, count, room)
         d = passed(d, z + scalar(offsets, j), ste)
-        if len(dbits) > 1:
+        if bases > 1:
             store(along, j * LANES, load(along, j * LANES) + d)
         dz = dz + d
     return dz
@@ -161,7 +164,7 @@ def _from_signs(
 
 @kernel()
 def signs_back(
-    dbits: tuple[Array, ...], values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
+    dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
     ste: int, shape: tuple[int, int, int], low: int, high: int, dvalues: Array, dgain: Array, dshift: Array,
     doffsets: Array,
 ) -> None:  # fmt: skip
@@ -171,8 +174,8 @@ def signs_back(
 
     Parameters
     ----------
-    dbits : tuple of flat (N, C, pixels) float32
-        By base.
+    dbits : float32
+        Flat (bases, N, C, pixels).
     values, mean, inverse, gain, shift
         See `pack_normal`.
     offsets : (bases,) float32
@@ -188,34 +191,37 @@ def signs_back(
         Filled.
     """
     n, channels, pixels = shape
-    room, along = np.empty(LANES, np.float32), np.zeros(len(dbits) * LANES, np.float32)
+    bases, size, number = len(offsets), n * channels * pixels, np.float32(n * pixels)
+    part, sums = np.empty(LANES, np.float32), np.empty(bases * LANES, np.float32)
+    d, x, out, places = memory(dbits), memory(values), memory(dvalues), memory(offsets)
+    room, along = memory(part), memory(sums)
     for c in range(low, high):
-        m, i, g, b = scalar(mean, c), scalar(inverse, c), scalar(gain, c), scalar(shift, c)
+        m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         ones, products = splat(ZERO), splat(ZERO)
-        along[:] = ZERO
+        sums[:] = ZERO
         for s in range(n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
-                normal = _normal(values, first + v, count, m, i, room)
-                dz = _from_signs(dbits, first + v, count, normal * g + b, offsets, ste, along, room)
+                normal = _normal(x, first + v, count, m, i, room)
+                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, room)
                 ones = ones + dz
                 products = products + dz * normal
         dshift[c], dgain[c] = total(ones), total(products)
-        for j in range(len(dbits)):
-            doffsets[c, j] = total(load(along, j * LANES)) if len(dbits) > 1 else dshift[c]
-        one, y, factor = dshift[c] / np.float32(n * pixels), dgain[c] / np.float32(n * pixels), g * i
+        for j in range(bases):
+            doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
+        one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
-                normal = _normal(values, first + v, count, m, i, room)
-                dz = _from_signs(dbits, first + v, count, normal * g + b, offsets, ste, along, room)
-                d = (dz - one - normal * y) * factor
+                normal = _normal(x, first + v, count, m, i, room)
+                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, room)
+                dx = (dz - one - normal * y) * factor
                 if count >= LANES:
-                    store(dvalues, first + v, d)
+                    store(out, first + v, dx)
                 else:
-                    store_part(dvalues, first + v, count, d, room)
+                    store_part(out, first + v, count, dx, room)
 
 
 @kernel()

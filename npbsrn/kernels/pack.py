@@ -6,7 +6,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS, GROUP
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, put, scalar, store
+from npbsrn.kernels.memory import load, memory, put, scalar, store
 from npbsrn.kernels.simd import LANES, select, splat
 
 Array = np.ndarray[Any, Any]
@@ -75,18 +75,19 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
     line, pixels = width + 2, height * width
     size, room = planes * (height + 2) * line, np.empty(LANES, np.float32)
     row = np.empty(LANES, np.uint16)
+    source, out, part, whole = memory(x), memory(words), memory(room), memory(row)
     for s in range(low, high):
         for g in range(planes):
-            source, target = (s * planes + g) * BITS * pixels, s * size + g * (height + 2) * line
+            first, target = (s * planes + g) * BITS * pixels, s * size + g * (height + 2) * line
             for y in range(height):
                 for left in range(0, width, LANES):
                     at = max(0, min(left, width - LANES))  # the last vector overlaps the one before it
                     word = splat(np.uint16(0))
                     for j in range(BITS):
-                        place = source + j * pixels + y * width + at
-                        value = load(x, place) if width >= LANES else load_part(x, place, width, room)
+                        place = first + j * pixels + y * width + at
+                        value = load(source, place) if width >= LANES else load_part(source, place, width, part)
                         word = word | select(value < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
-                    store_word(words, target + (y + 1) * line + 1 + at, width, word, row)
+                    store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
         set_border(words, s * size, planes, height, width, border)
 
 

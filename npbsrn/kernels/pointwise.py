@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.jit import SUMS, kernel
-from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.memory import load, memory, store
 from npbsrn.kernels.pack import load_part, store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, total
 
@@ -40,7 +40,8 @@ def prelu_backward(
 ) -> None:
     """The channels `low` to `high`; `dslope` (C,) is filled."""
     n, channels, pixels = shape
-    room = np.empty(LANES, np.float32)
+    part_room = np.empty(LANES, np.float32)
+    x, dy, dx, room = memory(x), memory(dy), memory(dx), memory(part_room)
     for c in range(low, high):
         sums, a = splat(ZERO), slope[c]
         for s in range(n):

@@ -81,7 +81,7 @@ def norm_signs(
     bits = [_pack(norm, np.float32(offset), (n, channels, height, width), pad) for offset in offsets]
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
-        given = tuple(np.ascontiguousarray(d).reshape(-1) for d in dbits)
+        given = np.ascontiguousarray(dbits[0] if len(dbits) == 1 else np.stack(dbits)).reshape(-1)
         dtotal, dgain, dshift = empty(total.shape, np.float32), np.empty_like(gain), np.empty_like(shift)
         doffsets = np.empty((channels, len(offsets)), np.float32)
         numbers, out = (offsets, STES.index(ste), shape), (dtotal, dgain, dshift, doffsets)
