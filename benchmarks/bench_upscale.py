@@ -35,7 +35,7 @@ from benchmarks.upscale_parts import (
     whole_and_parts,
 )
 from benchmarks.upscale_peers import PEERS, FloatNetwork, Run, check_alike, threads_of, torch_convolutions
-from npbsrn.inference.runners import run_uint8
+from npbsrn.inference.runners import Reference
 from npbsrn.kernels.cpu import chosen_kernel, features
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.lower import Folded, fold
@@ -129,7 +129,7 @@ def time_slow(case: Case, quick: bool, outputs: dict[str, Array]) -> dict[str, f
     def by_numpy() -> None:
         outputs["float"] = case.float_network.run()
 
-    steps = {"reference": lambda: run_uint8(case.model, case.picture, SCALE), "float": by_numpy}
+    steps = {"reference": lambda: Reference(case.model).run(case.picture), "float": by_numpy}
     return in_turn(steps, 0, 1 if quick else 3, 1)
 
 

@@ -40,12 +40,13 @@ def say(message: object) -> None:
 
 def run_upscale(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
-    from npbsrn.inference.upscaling import choose_model, upscale_file
+    from npbsrn.inference.choose import choose_runner
+    from npbsrn.inference.upscaling import upscale_file
 
     source, target = arguments.input, arguments.output
     batch = plan(source, target, arguments.overwrite) if source.is_dir() else None
     tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
-    model = choose_model(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
+    model = choose_runner(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
 
     def enlarge(picture: Path, result: Path) -> tuple[int, int]:
         try:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npbsrn.inference.engines import engine_of
-from npbsrn.inference.runners import run
+from npbsrn.inference.choose import runner_of_model
 from npbsrn.networks.base import make_network
 from npbsrn.storage.models import Model
 from npbsrn.training.config import make_config
@@ -21,10 +20,10 @@ def warmup() -> Iterator[str]:
     for activation, statistic in KINDS:
         options = {"scale": 4, "blocks": 1, "activation": activation, "binarizer": {"statistic": statistic}}
         network = make_network(options)
-        engine = engine_of(Model(network, network.init(0)), "packed")
+        runner = runner_of_model(Model(network, network.init(0)), "packed")
         for dtype in (np.uint8, np.uint16, np.float32):
             for tile in (None, 2):  # whole, and a part of the result
-                run(engine, np.zeros((4, 4, 3), dtype), 4, tile=tile)
+                runner.run(np.zeros((4, 4, 3), dtype), tile=tile)
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
     config = make_config(4, "default", {"blocks": 1, "batch": 1})

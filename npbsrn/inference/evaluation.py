@@ -12,8 +12,8 @@ import numpy as np
 from npbsrn.datasets.pairs import find_pairs, read_pair
 from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
-from npbsrn.inference.runners import run_uint8
-from npbsrn.inference.upscaling import choose_model
+from npbsrn.inference.choose import choose_runner
+from npbsrn.inference.runners import Bicubic
 from npbsrn.storage.models import Model
 
 
@@ -112,15 +112,16 @@ def evaluate(
     UsageError, DataError, PictureError, WeightsError
         If the scale, the folder, a picture or the weights cannot be used.
     """
-    chosen = choose_model(model, scale, engine)
+    runner = choose_runner(model, scale, engine)
+    if isinstance(runner, Bicubic):
+        runner = Bicubic(scale, by_axis=True)  # as the literature's figures of it
     pairs = find_pairs(folder, scale, "valid")
     scores = []
     for done, pair in enumerate(pairs, 1):
         lr, hr = read_pair(pair, scale)
         if min(hr.shape[:2]) <= 2 * scale:
             raise PictureError(f"{pair.hr} is too small to be judged: nothing is left inside the borders; remove it")
-        scores.append(Score(pair.name, *compare(run_uint8(chosen, lr, scale), hr, scale)))
+        scores.append(Score(pair.name, *compare(runner.run(lr), hr, scale)))
         if progress:
             progress(done, len(pairs))
-    name = chosen if isinstance(chosen, str) else chosen.name
-    return Report(name, Path(folder).name or str(folder), scale, tuple(scores))
+    return Report(runner.name, Path(folder).name or str(folder), scale, tuple(scores))

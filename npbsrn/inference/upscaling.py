@@ -16,16 +16,13 @@ from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
 from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
-from npbsrn.inference.engines import engine_of, engine_of_file
-from npbsrn.inference.runners import Engine, Runnable, run
-from npbsrn.storage.models import Model, check_scale, load
+from npbsrn.inference.choose import Source, choose_runner
+from npbsrn.inference.runners import Runner
 
 Array = np.ndarray[Any, Any]
 Given = str | PathLike[str] | Image.Image | Array
-Source = Model | Engine | str | PathLike[str] | None
 
 SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for them
-ENGINES = ("auto", "packed", "reference")
 
 
 def upscale(
@@ -47,7 +44,7 @@ def upscale(
         come back as one. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
     scale : {2, 3, 4}
         Factor for both axes.
-    model : Model, path, "bicubic" or what `choose_model` gives, optional
+    model : Model, path, "bicubic" or a `Runner`, optional
         By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
         protocol of `evaluate` rounds it after each axis. A `Model` is packed when it is first run and is not looked
         at again: its arrays are not to be changed then.
@@ -79,14 +76,14 @@ def upscale(
     >>> npbsrn.upscale(np.zeros((5, 7, 3), np.uint8), scale=4).shape
     (20, 28, 3)
     """
-    chosen = choose_model(model, scale, engine)
+    runner = choose_runner(model, scale, engine)
     how = _threads(threads), _tile(tile)
     if isinstance(img, np.ndarray):
-        return _upscale_array(img, scale, chosen, *how)
+        return _upscale_array(img, runner, *how)
     if not isinstance(img, Image.Image | str | PathLike):
         raise UsageError(f"a picture is a path, a Pillow image or a NumPy array, not {type(img).__name__}")
     picture = from_pillow(img) if isinstance(img, Image.Image) else read_picture(img)
-    return to_pillow(enlarge(picture, scale, chosen, *how))
+    return to_pillow(enlarge(picture, runner, *how))
 
 
 def upscale_file(
@@ -129,10 +126,10 @@ def upscale_file(
         If 8 bits a channel come out of more.
     """
     refuse_target(Path(source), Path(target), overwrite)
-    chosen = choose_model(model, scale, engine)
+    runner = choose_runner(model, scale, engine)
     how = _threads(threads), _tile(tile)
     picture = fitted(read_picture(source), target, scale)
-    enlarged = enlarge(picture, scale, chosen, *how)
+    enlarged = enlarge(picture, runner, *how)
     write_picture(enlarged, target, overwrite)
     return enlarged.width, enlarged.height
 
@@ -148,8 +145,8 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
         raise ExistsError(target)
 
 
-def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Picture:
-    """Enlarge a picture by what `choose_model` gives.
+def enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
+    """Enlarge a picture.
 
     Grey passes as three equal channels, and so does alpha. Colour flows outwards under transparent pixels first, so
     that theirs, which is chance, does not fringe what is seen.
@@ -157,9 +154,9 @@ def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, 
 
     def enlarged(samples: Array) -> Array:
         if samples.ndim == 3:
-            return run(model, np.ascontiguousarray(samples), scale, threads, tile)
+            return runner.run(np.ascontiguousarray(samples), threads, tile)
         grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
-        return np.mean(run(model, grey, scale, threads, tile), axis=2)
+        return np.mean(runner.run(grey, threads, tile), axis=2)
 
     def in_dtype(samples: Array) -> Array:
         return samples if samples.dtype == dtype else to_samples(samples, dtype)
@@ -170,47 +167,11 @@ def enlarge(picture: Picture, scale: int, model: Runnable, threads: int | None, 
     alpha = picture.alpha
     filled = fill_colour(picture.colour, alpha)
     if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
-        large = run(model, np.repeat(alpha[:, :, None], 3, axis=2), scale, threads, tile)[:, :, 1]
-        alpha = within_neighbours(large, alpha, scale)
+        large = runner.run(np.repeat(alpha[:, :, None], 3, axis=2), threads, tile)[:, :, 1]
+        alpha = within_neighbours(large, alpha, runner.scale)
     else:
-        alpha = np.full((picture.height * scale, picture.width * scale), alpha[0, 0])
+        alpha = np.full((picture.height * runner.scale, picture.width * runner.scale), alpha[0, 0])
     return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
-
-
-def choose_model(model: Source, scale: int, engine: str = "auto") -> Runnable:
-    """Load the model that an argument names, see that its scale fits, and make ready what runs it.
-
-    Returns
-    -------
-    model : Engine, Model or "bicubic"
-
-    Raises
-    ------
-    UsageError
-        If `scale` is unknown or not the model's, or `engine` is unknown or cannot run the model.
-    """
-    check_scale(scale)
-    if engine not in ENGINES:
-        raise UsageError(f"there is no engine {engine!r}; choose among {', '.join(ENGINES)}")
-    if isinstance(model, str) and model == "bicubic":
-        if engine != "auto":
-            raise UsageError(f'"bicubic" is no network that the engine {engine!r} could run; leave the engine out')
-        return "bicubic"
-    chosen: Engine | Model | None
-    if isinstance(model, Engine):
-        if engine == "reference":
-            raise UsageError("an engine is no model that the reference could run; name the model")
-        chosen = model
-    elif isinstance(model, Model):
-        chosen = model if engine == "reference" else engine_of(model, engine)
-    else:
-        chosen = engine_of_file(model, scale, engine)
-        if chosen is None:
-            loaded = load(model, scale)
-            chosen = loaded if engine == "reference" else engine_of(loaded, engine)
-    if chosen.scale != scale:
-        raise UsageError(f"the model enlarges x{chosen.scale}, not x{scale}; choose that scale or another model")
-    return chosen
 
 
 def _threads(threads: int | None) -> int | None:
@@ -227,10 +188,10 @@ def _tile(tile: int | str) -> int | None:
     return int(tile)
 
 
-def _upscale_array(array: Array, scale: int, model: Runnable, threads: int | None, tile: int | None) -> Array:
+def _upscale_array(array: Array, runner: Runner, threads: int | None, tile: int | None) -> Array:
     _check_array(array)
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
-    enlarged = enlarge(split(array.astype(kind, copy=False)), scale, model, threads, tile)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, threads, tile)
     return enlarged.samples().astype(array.dtype, copy=False)
 
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from npbsrn.errors import TrainingDivergedError
 from npbsrn.images.metrics import compare
-from npbsrn.inference.engines import engine_of
-from npbsrn.inference.runners import Runnable, run_uint8
+from npbsrn.inference.choose import runner_of_model
+from npbsrn.inference.runners import Runner
 from npbsrn.networks.base import Network
 from npbsrn.runtime.interrupts import Deferral, deferred
 from npbsrn.runtime.threads import quiet_blas
@@ -176,8 +176,8 @@ class Run:
 
     def _validate(self, state: State) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
-        model = engine_of(self.model(state), "auto")  # as `npbsrn.upscale` will run it
-        scores = [self._judge(model, held) for held in self.valid]
+        runner = runner_of_model(self.model(state))  # as `npbsrn.upscale` will run it
+        scores = [self._judge(runner, held) for held in self.valid]
         psnr = scores[0][0] if scores else None
         state = dataclasses.replace(state, psnr=psnr)
         self.records.metrics(state, scores)
@@ -186,11 +186,11 @@ class Run:
             self.records.weights("best.npz", self.model(state))
         return dataclasses.replace(state, judged=state.step, losses=(0.0, 0))
 
-    def _judge(self, model: Runnable, held: ValidationSet) -> tuple[float, float]:
-        """Mean PSNR and SSIM of a model on a set; some of the pictures are kept."""
+    def _judge(self, runner: Runner, held: ValidationSet) -> tuple[float, float]:
+        """Mean PSNR and SSIM on a set; some of the pictures are kept."""
         scores, scale = [], self.config.scale
         for number, (name, lr, hr) in enumerate(held.pictures):
-            result = run_uint8(model, lr, scale)
+            result = runner.run(lr)
             scores.append(compare(result, hr, scale))
             if number < SHOWN:
                 self.records.picture(held.name, name, result)

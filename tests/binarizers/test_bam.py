@@ -6,7 +6,9 @@ import pytest
 from npbsrn.binarizers import make_binarizer
 from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.errors import UsageError
+from npbsrn.layers.binary import BinaryConv
 from npbsrn.ops.norm import EPS, batch_norm
+from npbsrn.ops.pointwise import weight_by_statistic
 from npbsrn.ops.sign import STES
 
 
@@ -24,11 +26,21 @@ def filters(rng):
     return [rng.standard_normal(shape) for shape in [(4, 4, 1, 1), (4, 4, 3, 3), (4, 4, 1, 1)]]
 
 
-def binarize_all(scheme, activations, params):
-    memory = ()
-    for a in activations:
-        bits, memory, _ = scheme.activations(params[len(memory)], a, memory, train=True)
-    return bits
+def terms_of(scheme, activations):
+    """What a convolution behind those activations hands to the scheme."""
+    terms = [weight_by_statistic(a, scheme.statistic)[0] for a in activations]
+    return terms if scheme.remembers[0] else terms[-1:]
+
+
+def bits_of(scheme, params, activations):
+    return scheme.activations(params, terms_of(scheme, activations))[0].bits[0]
+
+
+def filters_of(scheme, params, filters):
+    """A 1x1 convolution's filters behind others of a block, as a layer takes them."""
+    conv = BinaryConv(4, 1, scheme, filters=2)
+    earlier = tuple(filters[:2]) if scheme.remembers[1] else ()
+    return conv.binarized_filters({"weight": filters[2], "binarizer": params}, earlier)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +48,7 @@ def binarize_all(scheme, activations, params):
 )
 def test_activations_follow_equations_9_and_10(rng, activations, options):
     scheme = bam(**options)
-    params = [scheme.init(4, n, 1, np.float64) for n in (1, 2, 3)]
-    last = params[-1]
+    last = scheme.init(4, 3, 1, np.float64)
     last["gain"], last["shift"] = rng.standard_normal(4), rng.standard_normal(4)
     if "beta" in last:
         last["beta"] = rng.standard_normal(len(last["beta"]))
@@ -51,7 +62,7 @@ def test_activations_follow_equations_9_and_10(rng, activations, options):
     for n, c, h, w in np.ndindex(*total.shape):
         normal = (total[n, c, h, w] - mean[c]) / np.sqrt(variance[c] + EPS) * last["gain"][c] + last["shift"][c]
         total[n, c, h, w] = 1 if normal >= 0 else -1
-    np.testing.assert_array_equal(binarize_all(scheme, activations, params), total)
+    np.testing.assert_array_equal(bits_of(scheme, last, activations), total)
 
 
 @pytest.mark.parametrize("options", [{}, ABLATIONS["A1"], ABLATIONS["A2"]])
@@ -66,8 +77,9 @@ def test_outside_of_training_bn_and_beta_are_one_weight_a_term(rng, activations,
     total = sum(b * t for b, t in zip(params.get("beta", np.ones(len(terms))), terms, strict=True))
     running = params["running_mean"], params["running_variance"]
     expected, _ = batch_norm(total, params["gain"], params["shift"], running, train=False)
-    weights, shift = scheme.folded(params, len(terms))
-    z = sum(w[:, None, None] * t for w, t in zip(weights, terms, strict=True)) + shift[:, None, None]
+    weights, shift, coefs, base = scheme.lower(params, len(terms))
+    assert (len(weights), len(shift), coefs, base) == (1, 1, 1, 0)
+    z = sum(w[:, None, None] * t for w, t in zip(weights[0], terms, strict=True)) + shift[0][:, None, None]
     np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -77,29 +89,30 @@ def test_filters_follow_equation_3(rng, filters, options):
     params = scheme.init(4, 1, 2, np.float64)
     if "alpha" in params:
         params["alpha"] = rng.standard_normal(len(params["alpha"]))
-    bits, scale, memory, _ = scheme.filters(params, filters[2], tuple(filters[:2]))
+    (bits, scale), kept, _ = filters_of(scheme, params, filters)
     used = [filters[2]] if options == ABLATIONS["W2"] else [filters[0], filters[2]]  # 1x1 with 1x1
     alpha = params.get("alpha", np.ones(2))
     total = sum(a * w for a, w in zip(alpha, used, strict=True))
     for o in range(4):
         normal = (total[o] - total[o].mean()) / np.sqrt(total[o].var() + EPS)
-        np.testing.assert_array_equal(bits[o], np.where(normal >= 0, 1, -1))
-        assert scale[o] == pytest.approx(np.abs(filters[2][o]).mean())
-    assert len(memory) == 3
+        np.testing.assert_array_equal(bits[0][o], np.where(normal >= 0, 1, -1))
+        assert scale[0, o] == pytest.approx(np.abs(filters[2][o]).mean())
+    assert len(bits) == len(scale) == 1
+    assert len(kept) == (0 if options == ABLATIONS["W2"] else 3)
 
 
 def test_filters_of_another_shape_get_no_gradient(filters, rng):
     scheme = bam()
-    *_, pull = scheme.filters(scheme.init(4, 1, 2, np.float64), filters[2], tuple(filters[:2]))
-    _, dmemory, grads = pull(rng.standard_normal((4, 4, 1, 1)), rng.standard_normal(4), (None, None, None))
-    assert dmemory[0].shape == (4, 4, 1, 1)
-    assert dmemory[1] is None
+    *_, pull = filters_of(scheme, scheme.init(4, 1, 2, np.float64), filters)
+    _, dearlier, grads = pull([rng.standard_normal((4, 4, 1, 1))], rng.standard_normal((1, 4)), (None, None, None))
+    assert dearlier[0].shape == (4, 4, 1, 1)
+    assert dearlier[1] is None
     assert grads["alpha"].shape == (2,)
 
 
 def test_accumulation_changes_the_bits(activations):
     with_memory, without = (
-        binarize_all(bam(**options), activations, [bam(**options).init(4, n, 1, np.float64) for n in (1, 2, 3)])
+        bits_of(bam(**options), bam(**options).init(4, 3, 1, np.float64), activations)
         for options in ({}, ABLATIONS["A2"])
     )
     assert np.any(with_memory != without)
@@ -108,17 +121,14 @@ def test_accumulation_changes_the_bits(activations):
 @pytest.mark.parametrize("ste", STES)
 @pytest.mark.parametrize("of", ["activation_ste", "filter_ste"])
 def test_the_stand_in_gradient_is_a_choice(of, ste, activations, filters):
-    scheme = bam(**{of: ste})
-    params = scheme.init(4, 1, 1, np.float64)
-    ones = np.ones_like(activations[0]), np.ones_like(filters[1])
-    *_, pull_a = scheme.activations(params, activations[0], (), train=True)
-    *_, pull_w = scheme.filters(params, filters[1], ())
-    pulled = pull_a(ones[0], (None,))[0], pull_w(ones[1], np.zeros(4), (None,))[0]
-    default = bam()
-    *_, pull_a = default.activations(params, activations[0], (), train=True)
-    *_, pull_w = default.filters(params, filters[1], ())
-    usual = pull_a(ones[0], (None,))[0], pull_w(ones[1], np.zeros(4), (None,))[0]
-    changed = [not np.allclose(a, b) for a, b in zip(pulled, usual, strict=True)]
+    def pulled(scheme):
+        params = scheme.init(4, 1, 1, np.float64)
+        _, pull_a = scheme.activations(params, terms_of(scheme, activations[:1]))
+        _, pull_w = scheme.filters(params, filters[1:2])
+        ones = np.ones_like(activations[0]), np.ones_like(filters[1])
+        return pull_a([ones[0]], np.zeros(1))[0][0], pull_w([ones[1]], np.zeros((1, 4)))[0][0]
+
+    changed = [not np.allclose(a, b) for a, b in zip(pulled(bam(**{of: ste})), pulled(bam()), strict=True)]
     assert changed == [of == "activation_ste" and ste != "clip", of == "filter_ste" and ste != "identity"]
 
 

@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from npbsrn.binarizers import describe, make_binarizer
+from npbsrn.layers.binary import BinaryConv
 from tests.gradient import check_gradient, directional_error
 
-SCHEME = make_binarizer({"name": "float"})
+SCHEME = make_binarizer("none")
 
 
 def activations(x):
-    y, _, pull = SCHEME.activations({}, x, (), train=True)
-    return y, lambda dy: pull(dy, (None,))[0]
+    (values, coefs, base), pull = SCHEME.activations({}, [x])
+    assert (len(values), coefs, base) == (1, 1, 0)
+    return values[0], lambda dy: pull([dy], np.zeros(1))[0][0]
 
 
 def filters(w):
-    y, _, _, pull = SCHEME.filters({}, w, ())
-    return y, lambda dy: pull(dy, np.zeros(len(w)), (None,))[0]
+    (values, _), pull = SCHEME.filters({}, [w])
+    return values[0], lambda dy: pull([dy], np.zeros((1, len(w))))[0][0]
 
 
 @pytest.mark.parametrize(("function", "shape"), [(activations, (2, 3, 4, 5)), (filters, (3, 3, 1, 1))])
@@ -29,13 +31,27 @@ def test_values_and_gradients_pass(rng, function, shape):
 
 def test_the_scale_is_one_and_nothing_accumulates(rng):
     first, w = rng.standard_normal((2, 3, 3, 1, 1))
-    bits, scale, memory, pull = SCHEME.filters({}, w, (first,))
-    np.testing.assert_array_equal(bits, w)
-    np.testing.assert_array_equal(scale, np.ones(3))
-    assert memory == (first, w)
-    assert pull(w, scale, (None, None))[1] == (None,)
+    conv = BinaryConv(3, 1, SCHEME, filters=2)
+    (values, scales), kept, pull = conv.binarized_filters({"weight": w}, (first,))
+    np.testing.assert_array_equal(values, [w])
+    np.testing.assert_array_equal(scales, np.ones((1, 3)))
+    assert kept == ()
+    assert pull([w], scales, ()) == (w, (), {})
+    assert SCHEME.remembers == (False, False)
     assert SCHEME.init(3, 1, 2, np.float32) == {}
 
 
-def test_it_describes_itself():
-    assert describe(SCHEME) == {"name": "float"}
+def test_nothing_of_it_is_a_bit():
+    assert not SCHEME.binary
+    assert SCHEME.float_activations
+    assert SCHEME.bound is None
+
+
+@pytest.mark.parametrize(("padding", "pad"), [("zero", 0), ("one", 1)])
+def test_it_pads_as_told(padding, pad):
+    assert make_binarizer({"name": "none", "padding": padding}).pad == pad
+
+
+def test_it_describes_itself_and_has_an_old_name():
+    assert describe(SCHEME) == {"name": "none", "padding": "zero"}
+    assert make_binarizer({"name": "float", "padding": "one"}) == make_binarizer({"name": "none", "padding": "one"})

@@ -142,7 +142,7 @@ def test_a_file_that_comes_into_being_meanwhile_is_left_alone(tmp_path, monkeypa
         draw(tmp_path / "out/y.png", 99)
         return np.zeros((4, 6, 3), np.float32)
 
-    monkeypatch.setattr("npbsrn.inference.upscaling.run", late)
+    monkeypatch.setattr("npbsrn.inference.runners.Bicubic.run", late)
     assert enlarge(tmp_path / "in", tmp_path / "out") == 0
     assert "out: 1 picture; 2 existed already and are left alone" in capsys.readouterr().out
     assert level(tmp_path / "out/w.png") == ((6, 4), 0)

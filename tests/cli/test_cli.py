@@ -78,7 +78,7 @@ def test_what_memory_does_not_hold_is_left_out(tmp_path, photographs, capsys, mo
     def none_left(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("npbsrn.inference.upscaling.run", none_left)
+    monkeypatch.setattr("npbsrn.inference.runners.Bicubic.run", none_left)
     command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", "bicubic"]
     assert main(command) == 2
     assert "0.png: there is not enough memory to enlarge this; give --tile 256" in capsys.readouterr().err

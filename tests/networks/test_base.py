@@ -148,23 +148,23 @@ def test_nothing_beyond_its_reach_changes_a_pixel():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn"),
+        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, srresnet, vdsr"),
         ({"scale": 5}, "scale cannot be 5; choose among 2, 3, 4"),
         ({"scale": 4, "base": "lanczos"}, "base cannot be 'lanczos'"),
         ({"scale": 4, "blocks": 0}, "blocks must be a positive whole number"),
         ({"scale": 4, "width": 4.5}, "width must be a positive whole number"),
         ({"scale": 4, "padding": "two"}, "padding cannot be 'two'; choose among one, zero"),
         ({"scale": 4, "input_gain": 0}, "input_gain must be a number above 0, not 0"),
-        ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, blocks"),
+        ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
         ({"scale": 4, "binarizer": {"name": "xyz"}}, "no binarizer 'xyz'"),
         (
             {"scale": 4, "binarizer": {"alpha": "two"}},
             "alpha of bam cannot be 'two'; choose among learned, one",
         ),
-        ({"scale": 4, "binarizer": {"gamma": 1}}, "binarizer bam has no such option"),
+        ({"scale": 4, "binarizer": {"gamma": 1}}, "the binarizer bam has no option gamma; it has alpha, beta, "),
         (
-            {"scale": 4, "binarizer": {"name": "float", "alpha": "one"}},
-            "no such option among alpha; it has none",
+            {"scale": 4, "binarizer": {"name": "none", "alpha": "one"}},
+            "the binarizer none has no option alpha; it has padding",
         ),
     ],
 )

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npbsrn
-from npbsrn.inference.engines import engine_of_file
-from npbsrn.inference.runners import run, run_uint8
+from npbsrn.inference.choose import choose_runner
+from npbsrn.inference.runners import Reference
 from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import engine as module
@@ -41,7 +41,7 @@ def small_engine(variant="x2"):
 
 @lru_cache
 def packaged_engine(scale):
-    return engine_of_file(None, scale, "packed")
+    return choose_runner(None, scale, "packed")
 
 
 @pytest.mark.parametrize("base", ["bicubic", "none"])
@@ -51,7 +51,7 @@ def test_random_networks(base, config, height, width, seed):
     """All signs are the same, and all that differs is the order of sums in the tail."""
     model = random_model(seed, base=base, **config)
     picture = smooth_picture(np.random.default_rng(seed), height, width) / np.float32(255)
-    difference = abs(Engine(fold(model)).run(picture) - run(model, picture, model.scale))
+    difference = abs(Engine(fold(model)).run(picture) - Reference(model).run(picture))
     assert difference.max() < 2e-5
 
 
@@ -63,7 +63,7 @@ def test_a_picture_of_one_pixel(rng, statistic):
         picture, head = rng.random((1, 1, 3), np.float32), model.params["head"]
         stream, _ = conv2d(picture.reshape(1, 3, 1, 1) - np.float32(MIDDLE), head["weight"], head["bias"])
         put_on_threshold(model, stream[0, :, 0, 0], statistic)
-        assert abs(Engine(fold(model)).run(picture) - run(model, picture, 2)).max() < 1e-5
+        assert abs(Engine(fold(model)).run(picture) - Reference(model).run(picture)).max() < 1e-5
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -73,7 +73,7 @@ def test_the_packages_weights(rng, scale):
     for height, width in [(12, 16), (7, 33), (15, 13), (1, 40), (11, 11), (40, 3), (64, 57)]:
         picture = smooth_picture(rng, height, width)
         packed = packaged_engine(scale).run(picture).astype(np.int64)
-        difference = abs(packed - run_uint8(model, picture, scale))
+        difference = abs(packed - Reference(model).run(picture))
         assert difference.max() <= 1
         assert np.mean(difference == 0) >= 0.999
 

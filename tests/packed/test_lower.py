@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npbsrn
-from npbsrn.binarizers import bam
 from npbsrn.errors import UsageError
 from npbsrn.layers.blocks import long_range
 from npbsrn.networks.base import make_network
+from npbsrn.ops import normal_form
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import ABS, fold
@@ -29,7 +29,7 @@ def apply_reference(model, x):
     body = dict(dict(model.network.chain.layers)["body"].inner.layers)["hpb"]
     params = model.params["body"]["hpb"]
     seen = []
-    inner = bam.sign
+    inner = normal_form.sign
 
     def watch(z):
         bits = inner(z)
@@ -37,7 +37,7 @@ def apply_reference(model, x):
         return bits
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bam, "sign", watch)
+        patch.setattr(normal_form, "sign", watch)
         for g, group in enumerate(body.groups, 1):
             filters = ()
             for n, block in enumerate(group.blocks, 1):
@@ -160,9 +160,9 @@ def test_the_model_stays_as_it_was():
     ("options", "named"),
     [
         ({"skip": "every"}, "skip"),
-        ({"padding": "zero"}, "padding"),
-        ({"binarizer": "float"}, "float"),
-        ({"binarizer": "float", "padding": "zero"}, "padding|float"),
+        ({"binarizer": {"padding": "zero"}}, "bam"),
+        ({"binarizer": "none"}, "none"),
+        ({"binarizer": {"name": "none", "padding": "one"}}, "none"),
     ],
 )
 def test_what_bits_cannot_stand_for_is_refused(options, named):

@@ -8,7 +8,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.datasets.pairs import find_pairs, read_pair
-from npbsrn.inference.runners import run_uint8
+from npbsrn.inference.runners import Reference
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.format import load_packed, save_packed
 from npbsrn.packed.lower import fold
@@ -41,7 +41,7 @@ def check_pictures(pictures):
     engines = {scale: Engine(load_packed(shipped(scale))) for scale in {scale for _, scale, _ in pictures}}
     for name, scale, picture in pictures:
         packed = engines[scale].run(picture).astype(np.int64)
-        difference = abs(packed - run_uint8(npbsrn.load(None, scale), picture, scale))
+        difference = abs(packed - Reference(npbsrn.load(None, scale)).run(picture))
         assert difference.max() <= 1, (name, scale)
         assert np.mean(difference > 0) < 1e-3, (name, scale)
 

@@ -9,8 +9,9 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.inference import engines
-from npbsrn.inference.upscaling import choose_model
+from npbsrn.inference import choose
+from npbsrn.inference.choose import choose_runner
+from npbsrn.inference.runners import Reference
 from npbsrn.networks.base import make_network
 from npbsrn.packed.engine import SIDES, Engine
 from npbsrn.packed.format import save_packed
@@ -31,25 +32,25 @@ def packed_file(tmp_path, tiny_model):
 
 
 def test_models_are_packed_by_default(tiny_model):
-    assert isinstance(choose_model(tiny_model, 4), Engine)
-    assert isinstance(choose_model(tiny_model, 4, "packed"), Engine)
-    assert choose_model(tiny_model, 4, "reference") is tiny_model
+    assert isinstance(choose_runner(tiny_model, 4), Engine)
+    assert isinstance(choose_runner(tiny_model, 4, "packed"), Engine)
+    assert choose_runner(tiny_model, 4, "reference").model is tiny_model
 
 
 def test_an_engine_is_kept_with_its_model(tiny_model):
     model = Model(tiny_model.network, tiny_model.params)
-    assert choose_model(model, 4) is choose_model(model, 4)
+    assert choose_runner(model, 4) is choose_runner(model, 4)
     key = id(model)
-    assert key in engines._engines
+    assert key in choose._packed
     del model
     gc.collect()
-    assert key not in engines._engines
+    assert key not in choose._packed
 
 
 def test_what_cannot_be_packed_runs_by_the_reference(picture):
     network = make_network({"scale": 4, "blocks": 1, "width": 4, "skip": "every"})
     model = Model(network, network.init(0))
-    assert choose_model(model, 4) is model
+    assert isinstance(choose_runner(model, 4), Reference)
     np.testing.assert_array_equal(
         npbsrn.upscale(picture, 4, model), npbsrn.upscale(picture, 4, model, engine="reference")
     )
@@ -61,7 +62,7 @@ def test_packed_files_run(packed_file, tiny_model, picture):
     expected = npbsrn.upscale(picture, 4, tiny_model)
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, packed_file), expected)
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, str(packed_file), engine="packed"), expected)
-    np.testing.assert_array_equal(npbsrn.upscale(picture, 4, choose_model(packed_file, 4)), expected)
+    np.testing.assert_array_equal(npbsrn.upscale(picture, 4, choose_runner(packed_file, 4)), expected)
     with pytest.raises(UsageError, match="which only the packed engine runs"):
         npbsrn.upscale(picture, 4, packed_file, engine="reference")
     with pytest.raises(UsageError, match="the model enlarges x4, not x2"):
@@ -77,7 +78,7 @@ def test_float_files_run_by_either(tmp_path, tiny_model, picture):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match=r"there is no weight file .*none\.npz"):
-        choose_model(tmp_path / "none.npz", 4)
+        choose_runner(tmp_path / "none.npz", 4)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_unknown_options_are_refused(tiny_model, picture, option, message):
 
 
 def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, picture):
-    engine = choose_model(tiny_model, 4)
+    engine = choose_runner(tiny_model, 4)
     need = 16 * picture.nbytes + engine.working_bytes(9, 11, 1024, 1)
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: need)
     npbsrn.upscale(picture, 4, tiny_model, threads=1)
@@ -108,7 +109,7 @@ def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, pic
 
 
 def test_tiles_are_as_large_as_fits(monkeypatch, tiny_model):
-    engine, picture = choose_model(tiny_model, 4), np.zeros((3000, 3000, 3), np.uint8)
+    engine, picture = choose_runner(tiny_model, 4), np.zeros((3000, 3000, 3), np.uint8)
     sides = []
     monkeypatch.setattr(engine, "_tile", lambda picture, rows, columns, out, threads: sides.append(rows[1] - rows[0]))
     for side in SIDES:
@@ -121,7 +122,7 @@ def test_tiles_are_as_large_as_fits(monkeypatch, tiny_model):
 
 
 def test_smaller_tiles_need_less_memory(tiny_model):
-    engine = choose_model(tiny_model, 4)
+    engine = choose_runner(tiny_model, 4)
     small, medium, large = (engine.working_bytes(4000, 6000, side, 2) for side in (128, 512, 6000))
     assert 2 * small < medium < large / 2
 
@@ -141,7 +142,7 @@ def test_the_estimate_of_memory_is_what_is_taken(extents, tile):
 
 
 def test_what_waits_for_the_next_picture_counts_as_there(monkeypatch, tiny_model, picture):
-    engine = choose_model(tiny_model, 4)
+    engine = choose_runner(tiny_model, 4)
     need = 16 * picture.nbytes + engine.working_bytes(9, 11, 1024, 1)
     left = buffers.empty((need,), np.uint8)
     del left
@@ -157,7 +158,7 @@ def test_what_waits_for_the_next_picture_counts_as_there(monkeypatch, tiny_model
 
 def test_an_engine_goes_with_its_model(tiny_model):
     model = Model(tiny_model.network, tiny_model.params)
-    engine = weakref.ref(choose_model(model, 4))
+    engine = weakref.ref(choose_runner(model, 4))
     assert engine() is not None
     del model
     gc.collect()
@@ -184,7 +185,7 @@ def test_models_of_float64_run(picture):
 
 def test_an_engine_is_no_model_for_the_reference(tiny_model, picture):
     with pytest.raises(UsageError, match="an engine is no model that the reference could run"):
-        npbsrn.upscale(picture, 4, choose_model(tiny_model, 4), engine="reference")
+        npbsrn.upscale(picture, 4, choose_runner(tiny_model, 4), engine="reference")
 
 
 def test_packed_files_are_named_where_float_ones_are_needed(packed_file):

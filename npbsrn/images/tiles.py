@@ -1,0 +1,65 @@
+"""Cut a picture into tiles, each with a margin as wide as a network looks."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Span = tuple[int, int]  # from, to
+
+
+class Tile(NamedTuple):
+    """A part of a picture.
+
+    Parameters
+    ----------
+    rows, columns : (from, to)
+        What is wanted of it.
+    outer_rows, outer_columns : (from, to)
+        What is looked at for that: wider by the margin, where the picture goes on.
+    """
+
+    rows: Span
+    columns: Span
+    outer_rows: Span
+    outer_columns: Span
+
+    @property
+    def outer(self) -> tuple[slice, slice]:
+        """Of an array, what is looked at."""
+        return slice(*self.outer_rows), slice(*self.outer_columns)
+
+    @property
+    def inner(self) -> tuple[Span, Span]:
+        """Rows and columns that are wanted, counted from the first that is looked at."""
+        (a, b), (c, d) = self.rows, self.columns
+        top, left = self.outer_rows[0], self.outer_columns[0]
+        return (a - top, b - top), (c - left, d - left)
+
+    def enlarged(self, scale: int) -> tuple[slice, slice]:
+        """Of an enlarged array, what is wanted."""
+        (a, b), (c, d) = self.rows, self.columns
+        return slice(a * scale, b * scale), slice(c * scale, d * scale)
+
+
+def cut(height: int, width: int, side: int, margin: int, step: int = 1) -> Iterator[Tile]:
+    """Tiles of a picture, row by row.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the picture.
+    side : int
+        Of a tile, without its margin.
+    margin : int
+    step : int
+        What a tile looks at begins at multiples of it: pixels that are computed together lie in a tile as in the
+        picture.
+    """
+
+    def spans(extent: int) -> Iterator[tuple[Span, Span]]:
+        for begin in range(0, extent, side):
+            end = min(begin + side, extent)
+            yield (begin, end), (max(begin - margin, 0) // step * step, min(end + margin, extent))
+
+    for rows, outer_rows in spans(height):
+        for columns, outer_columns in spans(width):
+            yield Tile(rows, columns, outer_rows, outer_columns)
