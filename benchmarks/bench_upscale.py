@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 import npbsrn
-from benchmarks.bench_train import cpu_name, in_turn
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.counts import MACS3, NAMES, OWN, WIDTH, BinaryConvolution, count_ceiling
 from benchmarks.step_table import Row
+from benchmarks.timing import cpu_name, in_turn
 from benchmarks.upscale_parts import (
     TAIL,
     rows_of,

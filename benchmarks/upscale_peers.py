@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.bench_train import in_turn
+from benchmarks.timing import in_turn
 from npbsrn.networks.base import FACTORS, MIDDLE, Network, make_network
 from npbsrn.storage.params import Params
 
