@@ -1,7 +1,7 @@
 """Time a training step of a network x4 with a scheme against PyTorch eager float32, on the same cores, in one run.
 
 ``python -m benchmarks.bench_train [--network NAME] [--binarizer NAME] [--quick]``, after ``pip install '.[peers]'``.
-The data are noise: pictures do not matter to speed. Steps of ours and of PyTorch are timed in turn; figures are medians.
+The data are noise: pictures do not matter to speed. Ours and PyTorch's steps are timed in turn; figures are medians.
 
 A step is that of 16 patches of 48x48, for bsrn also of 8 of 16x16, LR pixels. VDSR works on enlarged patches: there it
 is 16 of 41x41 HR pixels, as in its paper; patches of 11x11 are enlarged and cut to that with the data, for both.

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
-from npbsrn.kernels.bits import TILE, pack_filters, pack_picture
+from npbsrn.kernels.bits import GROUP, TILE, pack_filters, pack_picture, planes_of
 from npbsrn.kernels.counts import CHOSEN, make_count, ones, vectors_of
 from npbsrn.kernels.cpu import NEEDED, features
 from npbsrn.kernels.look_up import BYTES, look_up
@@ -18,10 +18,6 @@ from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64
 
 Array = np.ndarray[Any, Any]
-
-WIDTH = 48  # channels
-PLANES = 3
-MACS3 = 9 * WIDTH * WIDTH  # of a 3x3 convolution, a pixel
 
 POPCOUNT, LOOK_UP = "popcount", "look_up"
 OWN = LOOK_UP if CHOSEN == "avx2" else POPCOUNT  # what the engine does here
@@ -80,20 +76,23 @@ def count_ceiling() -> float:
 
 
 class BinaryConvolution:
-    """Bits of a picture and of filters, 48 channels to 48, and room for counts.
+    """Bits of a picture and of filters, and room for counts.
 
     Parameters
     ----------
+    channels : int
+        Of what is taken in and given, up to 96.
     height, width : int
         The width is a multiple of 32.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, channels: int, height: int, width: int) -> None:
         rng = np.random.default_rng(0)
-        self.negative, self.signs = rng.random((WIDTH, height, width)) < 0.5, rng.choice([-1, 1], (WIDTH, WIDTH, 3, 3))
+        self.channels, self.negative = channels, rng.random((channels, height, width)) < 0.5
+        self.signs = rng.choice([-1, 1], (channels, channels, 3, 3))
         self.bits = pack_picture(self.negative, width + 2)
         self.words = pack_filters(self.signs)
-        self.counts = aligned_zeros(height * width * WIDTH, np.uint16).reshape(height, width // TILE, WIDTH * TILE)
+        self.counts = aligned_zeros(height * width * channels, np.uint16).reshape(height, width // TILE, -1)
 
     def ways(self) -> dict[str, Callable[[], None]]:
         """Bits in, counts out, by each kernel that this CPU can run; they are compiled, and agree."""
@@ -108,19 +107,24 @@ class BinaryConvolution:
         return found
 
     def _way(self, kernel: str) -> Callable[[], None]:
-        function = _counter(kernel)
+        function = _counter(kernel, planes_of(self.channels), self.channels)
         return lambda: function(self.bits, self.words, self.counts)
 
 
-def _counter(kernel: str) -> Callable[[Array, Array, Array], None]:
-    count = make_count(3, PLANES, False, kernel)
+def _counter(kernel: str, planes: int, channels: int) -> Callable[[Array, Array, Array], None]:
+    """As `npbsrn.kernels.counts.count3`: a first group of planes, and what is left."""
+    together, left = min(planes, GROUP), planes - GROUP
+    count, add = make_count(3, together, False, kernel), make_count(3, max(left, 1), True, kernel)
 
     @njit(nogil=True)
     def counts3(bits: Array, words: Array, counts: Array) -> None:
-        plane, row, flat = bits.shape[2], PLANES * bits.shape[2], bits.ravel()
+        plane, row, flat = bits.shape[2], planes * bits.shape[2], bits.ravel()
         height, tiles = counts.shape[:2]
         for y in range(height):
             for t in range(tiles):
-                count(flat, y * row + t * TILE, row, plane, words, 0, WIDTH, counts[y, t])
+                at = y * row + t * TILE
+                count(flat, at, row, plane, words, 0, channels, counts[y, t])
+                if left > 0:
+                    add(flat, at + GROUP * plane, row, plane, words, channels * 9 * GROUP, channels, counts[y, t])
 
     return counts3  # type: ignore[no-any-return]

@@ -161,5 +161,5 @@ def test_a_float32_step_has_autograds_gradients(monkeypatch, name, scheme):
         pytest.fail("no seed keeps away from all thresholds")
     loss, grads = loss_and_grads(network, state.params.nested, x, y)
     assert loss == pytest.approx(peer.loss, rel=1e-5)
-    apart = differences(grads, peer.grads, 1e-3)
+    apart = differences(grads, peer.grads, 1e-2)
     assert max(apart.values()) < FLOAT_RTOL, {name: value for name, value in apart.items() if value > FLOAT_RTOL}
