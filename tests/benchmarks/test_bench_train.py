@@ -122,12 +122,12 @@ def test_enlarged_patches_pass_the_chain_alone(tmp_path, rng):
 
 @pytest.mark.peers
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("composed", [False, True])
-@pytest.mark.parametrize(("name", "case"), SMALL.items())
-def test_the_peer_takes_the_same_step(tmp_path, name, case, composed, layout):
+@pytest.mark.parametrize(
+    ("name", "composed"), [("bsrn", False), ("bsrn", True), ("srresnet", False), ("srresnet", True), ("vdsr", False)]
+)
+def test_the_peer_takes_the_same_step(tmp_path, name, composed, layout):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install .[peers]")
-    if composed and name == "vdsr":
-        pytest.skip("VDSR's tail is one convolution")
+    case = SMALL[name]
     source, config = make_source(tmp_path, case.patch), config_of(name, case)
     if not composed and name != "vdsr":
         config = dataclasses.replace(config, network=make_network(config.network | {"tail": "plain"}).config)
