@@ -11,11 +11,12 @@ import numpy as np
 from numba import njit
 
 from benchmarks.ceilings import aligned_zeros, seconds_together
-from npbsrn.fused.shared import SHARES
+from npbsrn.fused.shared import GROUPS, SHARES, WIDTH
 from npbsrn.kernels import tables as look_up
+from npbsrn.kernels.pixel_tables import MOST, ROWS, filters_back, pixel_nibbles, pixel_tables
 from npbsrn.kernels.popcount import count1, count3
+from npbsrn.kernels.signed_sums import TABLE
 from npbsrn.kernels.simd import LANES
-from npbsrn.kernels.tables import ROWS, STRIDE3, TABLE, WIDTH
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +52,7 @@ def _workspace(height: int, width: int) -> Workspace:
         return values
 
     values = WIDTH * height * width
-    nibbles = drawn(WIDTH * STRIDE3, np.uint8, 16)
+    nibbles = drawn(look_up.nibbles_size(WIDTH, WIDTH, 3), np.uint8, 16)
     return Workspace(
         drawn(3 * (height + 2) * (width + 2) + LANES, np.uint16, 1 << 16),
         drawn(WIDTH * 27, np.uint16, 1 << 16),
@@ -59,7 +60,7 @@ def _workspace(height: int, width: int) -> Workspace:
         drawn(WIDTH * ROWS * width, np.float32, 100),
         nibbles * np.uint8(8),
         aligned_zeros(9 * WIDTH * (width + 2 * LANES), np.float32),
-        aligned_zeros(look_up.GROUPS * TABLE, np.float32),
+        aligned_zeros(GROUPS * TABLE, np.float32),
         aligned_zeros(values, np.float32),
         aligned_zeros(WIDTH * (height + 3) * width, np.uint8),
         aligned_zeros(ROWS * LANES * WIDTH, np.float32),
@@ -88,22 +89,27 @@ def _counts(room: Workspace, height: int, width: int, rounds: int) -> None:
 def _inputs_of(size: int, room: Workspace, height: int, width: int) -> None:
     for y in range(height):
         for left in range(0, width, LANES):
-            look_up.row_tables(room.g, y % ROWS * width + left, ROWS * width, room.inputs)
+            look_up.row_tables(room.g, y % ROWS * width + left, ROWS * width, GROUPS, room.inputs)
             if size == 3:
-                look_up.spread_row(room.inputs, room.filter_nibbles, left, y, width, room.ring)
+                look_up.spread_row(
+                    room.inputs, room.filter_nibbles, 0, GROUPS, WIDTH, left, y, width, True, room.ring
+                )  # fmt: skip
             else:
-                look_up.spread_1x1(room.inputs, room.filter_nibbles, room.dx, WIDTH * (y * width + left))
+                place = WIDTH * (y * width + left)
+                look_up.spread_1x1(room.inputs, room.filter_nibbles, 0, GROUPS, WIDTH, True, room.dx, place, LANES)
         if size == 3:
-            look_up.join_row(room.ring, y, width, room.dx)
+            look_up.join_row(room.ring, y, WIDTH, width, room.dx, WIDTH * y * width, LANES, WIDTH)
 
 
 @njit(nogil=True, forceinline=True)
 def _filters_of(size: int, room: Workspace, height: int, width: int) -> None:
-    look_up.pixel_nibbles(room.bits, height, width, room.pixel_nibbles)
+    pixel_nibbles(room.bits, 0, 3, height, width + 2, width, room.pixel_nibbles, 0)
     for y in range(0, height, ROWS):
         for left in range(0, width, LANES):
-            look_up.pixel_tables(room.g, left, min(ROWS, height - y), width, room.turned, room.filters)
-            look_up.filters_back(room.pixel_nibbles, room.filters, y, left, height, width, size, room.dw)
+            pixel_tables(room.g, 0, MOST, left, min(ROWS, height - y), width, room.turned, room.filters)
+            filters_back(
+                room.pixel_nibbles, 0, WIDTH, room.filters, MOST, y, left, height, width, size, room.dw, 0
+            )  # fmt: skip
 
 
 # the filters' size is a literal, as in the block: a value known only at run time makes much slower code

@@ -21,8 +21,8 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.signed_sums import TABLE
 from npbsrn.kernels.simd import I64, LANES, f32x16
-from npbsrn.kernels.tables import GROUPS, TABLE
 from npbsrn.runtime.threads import run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
@@ -170,7 +170,7 @@ def measure_ceilings() -> Ceilings:
     def copied() -> tuple[Array, Array]:
         return np.ones(COPIED, np.uint8), np.ones(COPIED, np.uint8)
 
-    tables = aligned_zeros(GROUPS * TABLE, np.float32)
+    tables = aligned_zeros(12 * TABLE, np.float32)
     return Ceilings(
         fma=rate(_fma, lambda: (floats(), 4 * TURNS), 4 * TURNS * CHAINS * LANES),
         look_up=rate(_look_up, lambda: (tables, floats(), TURNS), TURNS * ENTRIES * LANES * 4),

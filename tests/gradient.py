@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.storage.params import Params, leaves, nest
+
 STEP = 1e-7  # short, so that no value crosses a kink (of |x|, of PReLU) on the way
 RTOL = 1e-6  # rounding is about 1e-16 / STEP = 1e-9 of values near 1
 
@@ -32,3 +34,28 @@ def check_gradient(function: Callable[..., tuple[Any, Callable]], *args: np.ndar
     for seed in range(3):
         error = directional_error(function, *args, seed=seed)
         assert error < RTOL, f"the gradient is off by {error:.1e} (relative)"
+
+
+def learned(params: Params) -> dict[str, np.ndarray]:
+    """Parameters by dotted name, without the running averages."""
+    return {name: a for name, a in leaves(params) if ".running_" not in name}
+
+
+def of_parameters(layer: Any, params: Params) -> Callable[..., tuple[Any, Callable]]:
+    """A layer or a network in training as a function of its input and every parameter, for the checker."""
+    names = list(learned(params))
+    fixed = {name: a for name, a in leaves(params) if name not in names}
+
+    def function(x: np.ndarray, *arrays: np.ndarray) -> tuple[Any, Callable]:
+        running = {name: a.copy() for name, a in fixed.items()}  # training moves them in place
+        y, back = layer.apply(nest(running | dict(zip(names, arrays, strict=True))), x, train=True)
+
+        def pull(dy: np.ndarray) -> tuple[Any, ...]:
+            dx, grads = back(dy)
+            flat = dict(leaves(grads))
+            assert set(flat) == set(names)
+            return dx, *(flat[name] for name in names)
+
+        return y, pull
+
+    return function

@@ -24,8 +24,8 @@ class AbcNet(Binarizer, name="abc"):
     """Filters and activations as linear combinations of signs.
 
     Filters: ``W ~ sum_m alpha_m B_m`` with ``B_m = sign(W - mean(W) + u_m std(W))``, u_m evenly from -1 to 1, mean and
-    std over the whole layer, eq. 3 and 4; alpha by least squares, eq. 5. Backward ``dW = sum_m dB_m``, eq. 6: what is
-    known of alpha is not derived.
+    std over the whole layer, eq. 3 and 4; alpha by least squares, eq. 5. Backward alpha, mean and std count as
+    constants, and each sign passes its gradient: with V the filters' sum, ``dW = sum_m alpha_m dV``, eq. 6.
 
     Activations: with ``x = BN(A)``, ``sum_n beta_n A_n`` and ``A_n = sign(clip(x + v_n, 0, 1) - 1/2)``, eq. 8 to 11;
     beta and v are learned, and the gradient passes where 0 <= x + v_n <= 1.
@@ -49,7 +49,7 @@ class AbcNet(Binarizer, name="abc"):
         check_options("abc", self, bases=tuple(range(1, MOST + 1)), activation_bases=tuple(range(1, MOST + 1)))
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """BN's, shifts that divide the activations evenly, and coefficients that share them."""
+        """BN's, shifts whose thresholds ``1/2 - v_n`` lie evenly around 0, and coefficients with a sum of 1."""
         n = self.activation_bases
         offsets = (np.arange(1, n + 1) / (n + 1)).astype(dtype)
         return init_norm(channels, dtype) | {"beta": np.full(n, 1 / n, dtype), "offset": offsets}
@@ -87,7 +87,7 @@ class AbcNet(Binarizer, name="abc"):
         alpha = least_squares(signs, w).astype(w.dtype)
 
         def pull(dsigns: Sequence[Array], dscales: Array) -> tuple[list[Array], Params]:
-            return [sum(dsigns[1:], start=dsigns[0])], {}
+            return [sum(dsigns[1:], start=dsigns[0])], {}  # dsigns[m] is alpha_m dV
 
         return Filters(signs, np.repeat(alpha[:, None], len(w), axis=1)), pull
 
@@ -96,8 +96,8 @@ def least_squares(signs: Sequence[Array], w: Array) -> Array:
     """The alpha for which ``sum_m alpha_m signs_m`` is closest to `w`, (M,) float64; eq. 5.
 
     ``(B^T B) alpha = B^T W`` with M x M products, solved by elimination. Its numbers decide signs behind it, so no
-    library orders its sums: products of signs are whole numbers, those with `w` are summed by halves. A base that is a
-    sum of those before it, as of filters without a spread, gets 0.
+    library orders its sums: products of signs are whole numbers, those with `w` are summed by halves. A base that is
+    a combination of those before it gets 0: filters without a spread have a single one.
     """
     count, size = len(signs), w.size
     flat = [b.ravel().astype(np.float64) for b in signs]
@@ -107,7 +107,7 @@ def least_squares(signs: Sequence[Array], w: Array) -> Array:
     independent = []
     for k in range(count):
         pivot = rows[k]
-        if pivot[k] < 1e-9 * size:  # nothing is left of it but rounding: it is a sum of those before it
+        if pivot[k] < 1e-9 * size:  # nothing is left of it but rounding: it is a combination of those before it
             continue
         independent.append(k)
         for j in range(count):

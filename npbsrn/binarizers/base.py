@@ -84,7 +84,8 @@ class Binarizer:
     Attributes
     ----------
     binary : bool
-        Whether filters are signs: each of their weights takes one bit in a file, and is counted so.
+        Whether filters are signs: each of their weights takes a bit of a packed file for each base. Tables count it as
+        one parameter.
     float_activations : bool
         Whether activations stay as they are. Then there is nothing to `lower`.
     bound : float, or None

@@ -24,7 +24,7 @@ class BinaryWeights(Binarizer, name="bw"):
     method : {"bam", "gain"}
         "bam": ``sign(BN(sum_k alpha_k W_k)) * E|W_n|``, eq. 3 of Xin et al., ECCV 2020, with learned alpha. "gain":
         ``g * sign(W)`` with a learned g for each filter (Ma et al., "Efficient Super Resolution Using Binarized Neural
-        Network", CVPRW 2019), whose first value is the mean magnitude of first filters.
+        Network", CVPRW 2019), whose first value is the mean magnitude of a first 3x3 filter.
     filter_ste : str
         Stand-in for the gradient of the sign, a key of `npbsrn.ops.sign.STES`.
     """

@@ -113,6 +113,8 @@ def run_train(arguments: argparse.Namespace) -> None:
 
     options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
+    if arguments.binarizer is not None:
+        options["binarizer"] = {"name": arguments.binarizer}  # to which --set binarizer.OPTION=VALUE may add
     for setting in arguments.settings:
         _set(options, setting)
     model = train(

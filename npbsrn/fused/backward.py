@@ -21,7 +21,9 @@ from npbsrn.fused.elementwise import (
     take_totals,
 )  # fmt: skip
 from npbsrn.fused.shared import (
+    GROUPS,
     SHARES,
+    WIDTH,
     Saved,
     Weights,
     activate,
@@ -35,8 +37,9 @@ from npbsrn.kernels import tables as look_up
 from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.pixel_tables import MOST, ROWS, filters_back, pixel_nibbles, pixel_tables, transpose16
+from npbsrn.kernels.signed_sums import add_to
 from npbsrn.kernels.simd import LANES, total
-from npbsrn.kernels.tables import ROWS, WIDTH
 
 Array = np.ndarray[Any, Any]
 
@@ -85,18 +88,20 @@ def _products(
     """
     for row in range(rows):
         for left in range(0, width, LANES):
-            look_up.row_tables(room.g, row * width + left, ROWS * width, room.inputs)
+            look_up.row_tables(room.g, row * width + left, ROWS * width, GROUPS, room.inputs)
             if conv == 0:
-                look_up.spread_row(room.inputs, nibbles, left, y + row, width, room.ring)
+                look_up.spread_row(room.inputs, nibbles, 0, GROUPS, WIDTH, left, y + row, width, True, room.ring)
             else:
-                look_up.spread_1x1(room.inputs, nibbles, dz, WIDTH * ((y + row) * width + left))
+                place = WIDTH * ((y + row) * width + left)
+                look_up.spread_1x1(room.inputs, nibbles, 0, GROUPS, WIDTH, True, dz, place, LANES)
         if conv == 0 and y + row > 0:
-            look_up.join_row(room.ring, y + row - 1, width, dz)
+            look_up.join_row(room.ring, y + row - 1, WIDTH, width, dz, WIDTH * (y + row - 1) * width, LANES, WIDTH)
     if conv == 0 and y + rows == height:
-        look_up.join_row(room.ring, height - 1, width, dz)
+        look_up.join_row(room.ring, height - 1, WIDTH, width, dz, WIDTH * (height - 1) * width, LANES, WIDTH)
+    size = 3 if conv == 0 else 1
     for left in range(0, width, LANES):
-        look_up.pixel_tables(room.g, left, rows, width, room.turned, room.filters)
-        look_up.filters_back(room.nibbles, room.filters, y, left, height, width, 3 if conv == 0 else 1, dw)
+        pixel_tables(room.g, 0, MOST, left, rows, width, room.turned, room.filters)
+        filters_back(room.nibbles, 0, WIDTH, room.filters, MOST, y, left, height, width, size, dw, 0)
 
 
 @kernel(forceinline=True)
@@ -105,7 +110,7 @@ def _sample_back(
     dz: Array, norm: Norm, dw: Array, room: Room,
 ) -> None:  # fmt: skip
     """From the cotangent behind convolution `conv` to that of BN's result before it, ``dz[conv, s]``."""
-    look_up.pixel_nibbles(saved.bits[conv, s], height, width, room.nibbles)
+    pixel_nibbles(saved.bits[conv, s], 0, 3, height, width + 2, width, room.nibbles, 0)
     if conv == 0:
         room.ring[: 3 * WIDTH * (width + 2 * LANES)] = 0  # row 0, which no row before it begins
     done = 0  # pixels of dX
@@ -133,7 +138,7 @@ def _input_back(
         side = activation_back(dz, s, 0, place, e, weights, room)
         for c in range(WIDTH):
             at, a, ds = WIDTH * place + LANES * c, load(room.a, c * LANES), load(room.ds, c * LANES)
-            look_up.add_to(stream[s], at, magnitude_back(a, ds, e, side, weights.statistic))
+            add_to(stream[s], at, magnitude_back(a, ds, e, side, weights.statistic))
 
 
 @kernel()
@@ -169,7 +174,7 @@ def _add_shares(parts: Array, taps: int, worker: int, workers: int, out: Array, 
                 for share in range(1, SHARES):
                     part = part + load(values, share * parts.shape[1] + place)
                 store(sums, row * LANES, part)
-            look_up.transpose16(sums, 0, LANES, out, o * rows + j, rows)
+            transpose16(sums, 0, LANES, out, o * rows + j, rows)
 
 
 @kernel(forceinline=True)

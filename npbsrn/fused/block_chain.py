@@ -80,6 +80,7 @@ class BlockChain(Layer):
             and isinstance(first.convs[0].scheme, Bam)
             and first.convs[0].scheme.pad == 1
             and not first.convs[0].norm
+            and all(conv.scheme == first.convs[0].scheme for conv in first.convs)
             and all(_kind(block) == _kind(first) for group in self.groups for block in group.blocks)
         )
 

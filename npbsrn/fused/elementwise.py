@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npbsrn.fused.shared import ABS, MEAN, NONE, ONE, TWO, ZERO, Saved, Weights, activate, value
-from npbsrn.kernels import tables as look_up
+from npbsrn.fused.shared import ABS, GROUPS, MEAN, NONE, ONE, TWO, WIDTH, ZERO, Saved, Weights, activate, value
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.pixel_tables import ROWS
+from npbsrn.kernels.signed_sums import TABLE, add_to, aligned
 from npbsrn.kernels.simd import LANES, contracted, magnitude, select, splat, total
-from npbsrn.kernels.tables import ROWS, TABLE, WIDTH, aligned
 
 Array = np.ndarray[Any, Any]
 
@@ -51,7 +51,7 @@ def make_room(height: int, width: int) -> Room:
         aligned(WIDTH * LANES),
         aligned(WIDTH * ROWS * width),
         aligned(9 * WIDTH * (width + 2 * LANES)),
-        aligned(look_up.GROUPS * TABLE),
+        aligned(GROUPS * TABLE),
         aligned(3 * 8 * TABLE),
         aligned(ROWS * LANES * WIDTH),
         np.zeros(WIDTH * (height + 3) * width, np.uint8),
@@ -110,9 +110,9 @@ def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weig
             ds = contracted(t0, b0, ds)
             dots0 = contracted(t0, a, dots0)
         store(room.ds, c * LANES, ds)
-    look_up.add_to(room.betas, 0, dots0 * e)
-    look_up.add_to(room.betas, LANES, dots1 * e)
-    look_up.add_to(room.betas, 2 * LANES, dots2 * e)
+    add_to(room.betas, 0, dots0 * e)
+    add_to(room.betas, LANES, dots1 * e)
+    add_to(room.betas, 2 * LANES, dots2 * e)
     side = (dots0 * b0 + dots1 * b1 + dots2 * b2) * MEAN
     return splat(ZERO) if weights.statistic == NONE else side
 
@@ -132,7 +132,7 @@ def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights:
     d = da
     if conv < 2:
         y = products * weights.scale[conv, c]
-        look_up.add_to(room.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
+        add_to(room.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
         d = select(y > ZERO, da, da * weights.slope[conv, c])
     _add_product(room.sums, c * LANES, d, products)
     return d * weights.scale[conv, c]
@@ -173,4 +173,4 @@ def sign_back(
             d = select(z <= ONE, d * (TWO - z * TWO), splat(ZERO))
         store(dz, at, d)
         _add_product(room.normed, c * LANES, d, normal)
-        look_up.add_to(room.normed, (WIDTH + c) * LANES, d)
+        add_to(room.normed, (WIDTH + c) * LANES, d)

@@ -13,6 +13,7 @@ from npbsrn.fused.shared import (
     EPS,
     ONE,
     SHARES,
+    WIDTH,
     ZERO,
     Saved,
     Weights,
@@ -28,8 +29,8 @@ from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.popcount import count1, count3
+from npbsrn.kernels.signed_sums import aligned
 from npbsrn.kernels.simd import LANES, select, splat, total
-from npbsrn.kernels.tables import WIDTH, aligned
 
 Array = np.ndarray[Any, Any]
 

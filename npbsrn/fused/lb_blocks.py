@@ -183,10 +183,10 @@ STES = ("identity", "clip", "bireal")
 def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
     """Filters in the two forms in which the kernels read them."""
     from npbsrn.kernels.popcount import pack_filters
-    from npbsrn.kernels.tables import STRIDE3, filter_nibbles
+    from npbsrn.kernels.tables import filter_nibbles, nibbles_size
 
     words = np.empty((len(weights), 3, CHANNELS * 27), np.uint16)
-    nibbles = np.empty((len(weights), 3, CHANNELS * STRIDE3), np.uint8)
+    nibbles = np.empty((len(weights), 3, nibbles_size(CHANNELS, CHANNELS, 3)), np.uint8)
     for own, word, nibble in zip(weights, words, nibbles, strict=True):
         for n, w in enumerate(own.filters):
             pack_filters(w, word[n])

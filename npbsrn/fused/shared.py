@@ -11,10 +11,11 @@ import numpy as np
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.simd import LANES, divide, magnitude, select, splat, to_float
-from npbsrn.kernels.tables import WIDTH
 
 Array = np.ndarray[Any, Any]
 
+WIDTH = 48  # channels of LB-blocks: 3 vectors, 3 words of 16 bits
+GROUPS = WIDTH // 4
 EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
 SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)

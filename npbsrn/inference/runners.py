@@ -1,5 +1,6 @@
 """What can enlarge a picture: the packed engine, the reference, bicubic interpolation."""
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -63,7 +64,7 @@ class Reference:
         """See `Runner.run`."""
         values = to_fractions(picture)
         (height, width, _), scale = picture.shape, self.scale
-        margin = int(np.ceil(self.model.network.trace(1, 1).reach))
+        margin = math.ceil(self.model.network.trace(1, 1).reach)
         result = np.empty((height * scale, width * scale, 3), np.float32)
 
         def enlarge(tile: Any) -> None:

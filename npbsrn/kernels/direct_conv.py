@@ -1,9 +1,10 @@
-"""Float convolutions by vectors of 16 pixels, without a column matrix and without BLAS.
+"""Float convolutions by vectors of 16 pixels, without a column matrix and without BLAS, for filters of any odd size.
 
-Forward, and backward to the input, a tile of 16 pixels (in one row or two) by some output channels stays in registers
-while all inputs pass by: each step is one load of pixels, and for each output channel one multiply-add with a filter
-value that is broadcast. Backward to the filters, some filter taps by 16 output channels stay in registers while all
-pixels pass by.
+Forward, and backward to the input, a tile of 16 pixels (in some rows) by some output channels stays in registers while
+all inputs pass by: each step is one load of pixels for each row, and for each output channel a filter value that is
+broadcast and a multiply-add for each row. Where there are three outputs at most, as behind the last convolution of a
+network, the tile has more rows instead. Backward to the filters, some filter taps by 16 output channels stay in
+registers while all pixels pass by.
 """
 
 from collections.abc import Callable
@@ -23,57 +24,73 @@ from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, fused_multiply_ad
 Array = np.ndarray[Any, Any]
 
 # What the registers hold: 32 of 512 bits, or half as many of half the size.
-OUTPUTS, MOST_ROWS, MOST_TAPS = (12, 2, 24) if has_avx512() else (6, 1, 6)
+OUTPUTS, MOST_ROWS = (12, 2) if has_avx512() else (6, 1)
+FEW_OUTPUTS, FEW_ROWS = 3, OUTPUTS // 3
+LINES2, LINES3 = (6, 8) if has_avx512() else (3, 2)  # of filters, of which two or three taps are held
 # Inputs of the head, whose result decides signs: of so few each step is rounded once, also where that takes long.
-FEW = 0 if has_fma() else 3
+STRIP = 4 * LANES  # pixels of a row that a block of filters serves before the next one
+EXACT = 0 if has_fma() else 3
 ZERO = ir.Constant(f32x16.vector, None)
 
 
+def _number(value: int) -> Any:
+    return ir.Constant(I64, value)
+
+
 def _slots(builder: Any, count: int) -> list[Any]:
-    """Variables for sums; LLVM makes registers of them."""
-    return [cgutils.alloca_once_value(builder, ZERO) for _ in range(count)]
+    """Variables for sums, 0 at first; LLVM makes registers of them."""
+    slots = [cgutils.alloca_once_value(builder, ZERO) for _ in range(count)]
+    for slot in slots:
+        builder.store(ZERO, slot)
+    return slots
 
 
-def _make_tile(size: int, rows: int, step_of: Callable[..., Any] = multiply_add) -> Callable[..., Any]:
+def _make_tile(outputs: int, rows: int, shared: int, step_of: Callable[..., Any] = multiply_add) -> Callable[..., Any]:
+    """A tile of some outputs by some rows, of which so many share a filter value that is loaded.
+
+    The others have their own: one that is held for all rows would not fit into 16 registers beside their pixels.
+    """
+
     @intrinsic
     def tile(
-        typing: Any, x: Any, place: Any, plane: Any, line: Any, channels: Any, w: Any, first: Any, y: Any, where: Any,
-        step: Any, row: Any,
+        typing: Any, x: Any, place: Any, plane: Any, line: Any, channels: Any, size: Any, w: Any, first: Any, y: Any,
+        where: Any, step: Any, row: Any,
     ) -> Any:  # fmt: skip
         """``y[where + o * step + r * row :+16] = sum_c,ky,kx w[first + ((c, ky, kx), o)] x[place + c * plane + ...]``.
 
         `line` and `row` lie between the rows of x and y, `plane` between the channels of x, `step` between those of y.
         """
         i = types.intp
-        signature = types.void(x, i, i, i, i, w, i, y, i, i, i)
+        signature = types.void(x, i, i, i, i, i, w, i, y, i, i, i)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            xs, ws, ys = (data(context, builder, signature, args, k) for k in (0, 5, 7))
-            place, plane, line, channels, first, where, step, row = (args[k] for k in (1, 2, 3, 4, 6, 8, 9, 10))
-            sums = _slots(builder, rows * OUTPUTS)
-            for slot in sums:
-                builder.store(ZERO, slot)
-            with cgutils.for_range(builder, channels) as c, cgutils.for_range(builder, ir.Constant(I64, size)) as ky:
+            xs, ws, ys = (data(context, builder, signature, args, k) for k in (0, 6, 8))
+            place, plane, line, channels, size, first, where, step, row = (
+                args[k] for k in (1, 2, 3, 4, 5, 7, 9, 10, 11)
+            )
+            sums = _slots(builder, rows * outputs)
+            with cgutils.for_range(builder, channels) as c, cgutils.for_range(builder, size) as ky:
                 source = builder.add(builder.mul(c.index, plane), builder.mul(ky.index, line))
-                lines = [
-                    builder.add(builder.add(place, source), builder.mul(line, ir.Constant(I64, r))) for r in range(rows)
-                ]
-                nth = builder.add(builder.mul(c.index, ir.Constant(I64, size)), ky.index)
-                taps = builder.add(first, builder.mul(nth, ir.Constant(I64, size * OUTPUTS)))
-                for kx in range(size):
-                    places = [builder.add(line, ir.Constant(I64, kx)) for line in lines]
-                    pixels = [builder.load(at(builder, xs, p, f32x16.vector), align=4) for p in places]
-                    for o in range(OUTPUTS):
-                        index = builder.add(taps, ir.Constant(I64, kx * OUTPUTS + o))
-                        value = broadcast(builder, builder.load(builder.gep(ws, [index])), f32x16)
-                        for r in range(rows):
-                            slot = sums[r * OUTPUTS + o]
-                            builder.store(step_of(builder, pixels[r], value, builder.load(slot)), slot)
+                start = builder.add(place, source)
+                lines = [builder.add(start, builder.mul(line, _number(r))) for r in range(rows)]
+                nth = builder.mul(builder.add(builder.mul(c.index, size), ky.index), size)
+                with cgutils.for_range(builder, size) as kx:
+                    taps = builder.add(first, builder.mul(builder.add(nth, kx.index), _number(OUTPUTS)))
+                    places = [builder.add(start, kx.index) for start in lines]
+                    for group in range(0, rows, shared):
+                        own = (at(builder, xs, p, f32x16.vector) for p in places[group : group + shared])
+                        pixels = [builder.load(p, align=4) for p in own]
+                        for o in range(outputs):
+                            value = builder.load(builder.gep(ws, [builder.add(taps, _number(group * outputs + o))]))
+                            value = broadcast(builder, value, f32x16)
+                            for r, pixel in enumerate(pixels, group):
+                                slot = sums[r * outputs + o]
+                                builder.store(step_of(builder, pixel, value, builder.load(slot)), slot)
             for r in range(rows):
-                for o in range(OUTPUTS):
-                    offset = builder.add(builder.mul(step, ir.Constant(I64, o)), builder.mul(row, ir.Constant(I64, r)))
+                for o in range(outputs):
+                    offset = builder.add(builder.mul(step, _number(o)), builder.mul(row, _number(r)))
                     target = at(builder, ys, builder.add(where, offset), f32x16.vector)
-                    builder.store(builder.load(sums[r * OUTPUTS + o]), target, align=4)
+                    builder.store(builder.load(sums[r * outputs + o]), target, align=4)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -83,99 +100,148 @@ def _make_tile(size: int, rows: int, step_of: Callable[..., Any] = multiply_add)
 
 # Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
 # have another one in each process.
-_pair3, _single3, _pair5, _single5 = (_make_tile(size, rows) for size in (3, 5) for rows in (MOST_ROWS, 1))
-_exact3 = _make_tile(3, 1, fused_multiply_add)
+_many, _single = _make_tile(OUTPUTS, MOST_ROWS, MOST_ROWS), _make_tile(OUTPUTS, 1, 1)
+_few_many, _few_single = _make_tile(FEW_OUTPUTS, FEW_ROWS, 1), _make_tile(FEW_OUTPUTS, 1, 1)
+_exact = _make_tile(OUTPUTS, 1, 1, fused_multiply_add)
+
+
+def computed(outputs: int, channels: int) -> int:
+    """How many output channels `correlate` computes where so many are wanted."""
+    return FEW_OUTPUTS if outputs <= FEW_OUTPUTS and channels > EXACT else -(-outputs // OUTPUTS) * OUTPUTS
 
 
 def blocked(w: Array) -> Array:
-    """Filters (O, C, k, k) as `correlate` reads them, with zeros for further outputs."""
+    """Filters (O, C, k, k) as `correlate` reads them, with zeros for further outputs: (B, C, k * k, OUTPUTS).
+
+    Few outputs are there once for each row of a tile.
+    """
     o, c, k, _ = w.shape
-    blocks = -(-o // OUTPUTS)
-    whole = np.zeros((blocks * OUTPUTS, c, k * k), w.dtype)
+    whole = np.zeros((computed(o, c), c, k * k), w.dtype)
     whole[:o] = w.reshape(o, c, k * k)
-    return np.ascontiguousarray(whole.reshape(blocks, OUTPUTS, c, k * k).transpose(0, 2, 3, 1))
+    if len(whole) == FEW_OUTPUTS:
+        whole = np.tile(whole, (FEW_ROWS, 1, 1))
+    return np.ascontiguousarray(whole.reshape(-1, OUTPUTS, c, k * k).transpose(0, 2, 3, 1))
 
 
 @kernel()
 def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int) -> None:
     """Valid correlation, the inputs already padded.
 
+    Each result is one sum: channel after channel, in each row after row, in each tap after tap.
+
     Parameters
     ----------
     padded : (N, C, H + k - 1, W + k - 1) float32, W a multiple of 16
     w : (B, C, k * k, OUTPUTS) float32
-        Filters by blocks of output channels.
-    y : (N, B * OUTPUTS, H, W) float32
-        Filled from row `begin` to row `end`.
-    size : {3, 5}
+        See `blocked`.
+    y : (N, O, H, W) float32
+        Filled from row `begin` to row `end`. O is what `computed` says.
+    size : int
         k.
     begin, end : int
     """
     n, channels, full, line = padded.shape
-    height, width = y.shape[2:]
-    blocks = w.shape[0]
-    x, filters, out = padded.ravel(), w.ravel(), y.ravel()
-    plane, pixels = full * line, height * width
+    _, outputs, height, width = y.shape
+    x, filters, out, blocks = padded.ravel(), w.ravel(), y.ravel(), len(w)
+    plane, pixels, taps = full * line, height * width, channels * size * size * OUTPUTS
+    few = outputs == FEW_OUTPUTS
+    rows = FEW_ROWS if few else MOST_ROWS
     for s in range(n):
-        for top in range(begin, end, MOST_ROWS):
-            for left in range(0, width, LANES):
-                place = s * channels * plane + top * line + left
-                for b in range(blocks):
-                    first = b * channels * size * size * OUTPUTS
-                    where = (s * blocks + b) * OUTPUTS * pixels + top * width + left
-                    both = top + MOST_ROWS <= end
-                    if size == 3 and channels <= FEW:  # of a CPU whose registers hold one row
-                        _exact3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
-                    elif size == 3 and both:
-                        _pair3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
-                    elif size == 3:
-                        _single3(x, place, plane, line, channels, filters, first, out, where, pixels, width)
-                    elif both:
-                        _pair5(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+        top = begin
+        while top < end:
+            whole = top + rows <= end and (few or channels > EXACT)
+            # A block's filters come from the second cache or the third: they serve some tiles, whose pixels stay near.
+            for nth in range(-(-width // STRIP) * blocks):
+                strip, b = nth // blocks * STRIP, nth % blocks
+                for left in range(strip, min(strip + STRIP, width), LANES):
+                    place = s * channels * plane + top * line + left
+                    first, where = b * taps, (s * outputs + b * OUTPUTS) * pixels + top * width + left
+                    if few and whole:
+                        _few_many(x, place, plane, line, channels, size, filters, first, out, where, pixels, width)
+                    elif few:
+                        _few_single(x, place, plane, line, channels, size, filters, first, out, where, pixels, width)
+                    elif whole:
+                        _many(x, place, plane, line, channels, size, filters, first, out, where, pixels, width)
+                    elif channels > EXACT:
+                        _single(x, place, plane, line, channels, size, filters, first, out, where, pixels, width)
                     else:
-                        _single5(x, place, plane, line, channels, filters, first, out, where, pixels, width)
+                        _exact(x, place, plane, line, channels, size, filters, first, out, where, pixels, width)
+            top += rows if whole else 1
 
 
-def _make_taps(size: int, channels: int) -> Callable[..., Any]:
+@kernel()
+def correlate_few(rows: Array, w: Array, y: Array, size: int) -> None:
+    """As `correlate`, of rows with their channels one after another, to few outputs.
+
+    Parameters
+    ----------
+    rows : (H + k - 1, C, W + k - 1) float32, W a multiple of 16
+    w : (1, C, k * k, OUTPUTS) float32
+        See `blocked`.
+    y : (H, 3, W) float32
+    size : int
+        k.
+    """
+    _, channels, line = rows.shape
+    height, outputs, width = y.shape
+    x, filters, out = rows.ravel(), w.ravel(), y.ravel()
+    top, down = 0, channels * line
+    while top < height:
+        whole = top + FEW_ROWS <= height
+        for left in range(0, width, LANES):
+            place, where, row = top * down + left, top * outputs * width + left, outputs * width
+            if whole:
+                _few_many(x, place, line, down, channels, size, filters, 0, out, where, width, row)
+            else:
+                _few_single(x, place, line, down, channels, size, filters, 0, out, where, width, row)
+        top += FEW_ROWS if whole else 1
+
+
+def _make_taps(lines: int, run: int) -> Callable[..., Any]:
     @intrinsic
     def taps(
-        typing: Any, x: Any, place: Any, plane: Any, line: Any, dy: Any, first: Any, step: Any, row: Any, height: Any,
-        width: Any, dw: Any, where: Any, gap: Any,
+        typing: Any, x: Any, place: Any, plane: Any, line: Any, nth: Any, size: Any, kx: Any, dy: Any, first: Any,
+        height: Any, width: Any, dw: Any, where: Any, gap: Any,
     ) -> Any:  # fmt: skip
-        """``dw[where + (c * size * size + kx) * gap :+16] += sum_h,v dy[first + h * row + v * step :+16] x[...]``.
+        """``dw[where + (n * size + kx + j) * gap :+16] += sum_h,v dy[first + (h * width + v) * 16 :+16] x[...]``.
 
-        x is at ``place + c * plane + h * line + v + kx``.
+        n is each of `lines` lines of filters from `nth` on, counted by channel and row, j < run; x is at ``place + c *
+        plane + (h + ky) * line + v + kx + j``.
         """
         i = types.intp
-        signature = types.void(x, i, i, i, dy, i, i, i, i, i, dw, i, i)
+        signature = types.void(x, i, i, i, i, i, i, dy, i, i, i, dw, i, i)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            xs, ds, ws = (data(context, builder, signature, args, k) for k in (0, 4, 10))
-            place, plane, line, first, step, row, height, width, where, gap = (
-                args[k] for k in (1, 2, 3, 5, 6, 7, 8, 9, 11, 12)
+            xs, ds, ws = (data(context, builder, signature, args, k) for k in (0, 7, 11))
+            place, plane, line, nth, size, kx, first, height, width, where, gap = (
+                args[k] for k in (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13)
             )
-            sums = _slots(builder, channels * size)
-            for slot in sums:
-                builder.store(ZERO, slot)
+            sums = _slots(builder, lines * run)
+            filters = [builder.add(nth, _number(n)) for n in range(lines)]
+            starts = []
+            for n in filters:
+                c, ky = builder.udiv(n, size), builder.urem(n, size)
+                source = builder.add(builder.mul(c, plane), builder.mul(ky, line))
+                starts.append(builder.add(builder.add(place, kx), source))
             with cgutils.for_range(builder, height) as h:
-                source = builder.add(place, builder.mul(h.index, line))
-                starts = [builder.add(source, builder.mul(plane, ir.Constant(I64, c))) for c in range(channels)]
-                cotangents = builder.add(first, builder.mul(h.index, row))
+                down = builder.mul(h.index, line)
+                rows = [builder.add(start, down) for start in starts]
+                cotangents = builder.add(first, builder.mul(builder.mul(h.index, width), _number(LANES)))
                 with cgutils.for_range(builder, width) as v:
-                    index = builder.add(cotangents, builder.mul(v.index, step))
+                    index = builder.add(cotangents, builder.mul(v.index, _number(LANES)))
                     d = builder.load(at(builder, ds, index, f32x16.vector), align=4)
-                    for c in range(channels):
-                        pixel = builder.add(starts[c], v.index)
-                        for kx in range(size):
-                            value = builder.load(builder.gep(xs, [builder.add(pixel, ir.Constant(I64, kx))]))
-                            slot = sums[c * size + kx]
+                    for n in range(lines):
+                        pixel = builder.add(rows[n], v.index)
+                        for j in range(run):
+                            value = builder.load(builder.gep(xs, [builder.add(pixel, _number(j))]))
+                            slot = sums[n * run + j]
                             new = multiply_add(builder, broadcast(builder, value, f32x16), d, builder.load(slot))
                             builder.store(new, slot)
-            for c in range(channels):
-                for kx in range(size):
-                    offset = builder.mul(gap, ir.Constant(I64, c * size * size + kx))
-                    target = at(builder, ws, builder.add(where, offset), f32x16.vector)
-                    total = builder.fadd(builder.load(target, align=4), builder.load(sums[c * size + kx]))
+            for n in range(lines):
+                for j in range(run):
+                    tap = builder.add(builder.mul(filters[n], size), builder.add(kx, _number(j)))
+                    target = at(builder, ws, builder.add(where, builder.mul(tap, gap)), f32x16.vector)
+                    total = builder.fadd(builder.load(target, align=4), builder.load(sums[n * run + j]))
                     builder.store(total, target, align=4)
             return context.get_dummy_value()
 
@@ -184,8 +250,7 @@ def _make_taps(size: int, channels: int) -> Callable[..., Any]:
     return taps
 
 
-MANY3, MANY5 = MOST_TAPS // 3, max(1, MOST_TAPS // 5)  # input channels at once
-_many3, _one3, _many5, _one5 = _make_taps(3, MANY3), _make_taps(3, 1), _make_taps(5, MANY5), _make_taps(5, 1)
+_many2, _many3, _one2, _one3 = (_make_taps(*lines) for lines in ((LINES2, 2), (LINES3, 3), (1, 2), (1, 3)))
 
 
 @kernel()
@@ -194,35 +259,33 @@ def filters(padded: Array, dy: Array, dw: Array) -> None:
 
     Parameters
     ----------
-    padded : (N, C, H + k - 1, W + k - 1) float32
-    dy : (N, H, W, O) float32, O a multiple of 16
-    dw : (C, k, k, O) float32
-        k is 3 or 5.
+    padded : (N, C, H + k - 1, W + k - 1 or more) float32
+    dy : (N, G, H, W, 16) float32
+        By groups of 16 outputs.
+    dw : (C, k, k, G * 16) float32
+        k is odd, and not 1.
     """
     n, channels, full, line = padded.shape
-    _, height, width, outputs = dy.shape
-    size = dw.shape[1]
-    many = MANY3 if size == 3 else MANY5
+    _, groups, height, width, _ = dy.shape
+    size, gap, plane, total = dw.shape[1], groups * LANES, full * line, channels * dw.shape[1]
     x, d, out = padded.ravel(), dy.ravel(), dw.ravel()
-    plane, row, step = full * line, width * outputs, outputs
     for s in range(n):
-        for o in range(0, outputs, LANES):
-            first = s * height * row + o
-            for ky in range(size):
-                c = 0
-                while c < channels:
-                    place = (s * channels + c) * plane + ky * line
-                    where = (c * size + ky) * size * outputs + o
-                    fits = c + many <= channels
-                    if size == 3 and fits:
-                        _many3(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
-                    elif size == 3:
-                        _one3(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+        place = s * channels * plane
+        for g in range(groups):
+            first, where = (s * groups + g) * height * width * LANES, g * LANES
+            kx = 0
+            while kx < size:
+                run = 2 if size - kx == 2 or size - kx == 4 else 3  # 3, 3 + 2, 3 + 2 + 2, 3 + 3 + 3, ...
+                many, nth = LINES2 if run == 2 else LINES3, 0
+                while nth < total:
+                    fits = nth + many <= total
+                    if run == 3 and fits:
+                        _many3(x, place, plane, line, nth, size, kx, d, first, height, width, out, where, gap)
+                    elif run == 3:
+                        _one3(x, place, plane, line, nth, size, kx, d, first, height, width, out, where, gap)
                     elif fits:
-                        _many5(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
+                        _many2(x, place, plane, line, nth, size, kx, d, first, height, width, out, where, gap)
                     else:
-                        _one5(x, place, plane, line, d, first, step, row, height, width, out, where, outputs)
-                    c += many if fits else 1
-
-
-SIZES = (3, 5)
+                        _one2(x, place, plane, line, nth, size, kx, d, first, height, width, out, where, gap)
+                    nth += many if fits else 1
+                kx += run

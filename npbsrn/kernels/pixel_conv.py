@@ -1,7 +1,8 @@
 """Float convolutions of pixels with their channels side by side, by Winograd's minimal filtering along the rows.
 
-Vectors hold 16 channels. A row of four pixels, a tile, becomes ``4 + k - 1`` points in which the convolution is a
-product of matrices, over the input channels and the rows of the filter; eight tiles, a chunk, are multiplied together.
+Vectors hold 16 channels. A row of four pixels, a tile, becomes some points in which the convolution is a product of
+matrices, over the input channels and the rows of the filter. Eight tiles of a row, a chunk, and some rows of them are
+multiplied together, so that a point's filters stay in the first caches.
 """
 
 from collections.abc import Callable
@@ -17,13 +18,14 @@ from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, memory
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
-from npbsrn.kernels.winograd import MOST, STEP, transforms
+from npbsrn.kernels.winograd import MOST, SIZES, STEP, multiplications, transforms
 from npbsrn.runtime.buffers import empty
 
 Array = np.ndarray[Any, Any]
 
 TILES = 8  # of a chunk
 CHUNK = STEP * TILES  # pixels
+STRIP = 9  # rows that are multiplied together
 SLACK = LANES  # numbers behind an array's end that a vector may reach over
 
 
@@ -113,9 +115,10 @@ def _make_products(rows: int, vectors: int) -> Callable[..., Any]:
     return products
 
 
-_spread3, _spread5 = (_make_combine(transforms(size)[2]) for size in (3, 5))
-_gather3, _gather5 = (_make_combine(transforms(size)[0]) for size in (3, 5))
-ROWS = 8 if has_avx512() else 4  # with MOST vectors, what the registers hold: 32 of 512 bits, or 16 of 256
+_spread3, _spread5, _spread7 = (_make_combine(transforms(size)[2]) for size in SIZES)
+_gather3, _gather5, _gather7 = (_make_combine(transforms(size)[0]) for size in SIZES)
+_points3, _points5, _points7 = (multiplications(size) for size in SIZES)
+ROWS = 8 if has_avx512() else 6  # with MOST vectors, what the registers hold: 32 of 512 bits, or 16 of 256
 _many1, _many2, _many3 = (_make_products(ROWS, vectors) for vectors in (1, 2, 3))
 _one1, _one2, _one3 = (_make_products(1, vectors) for vectors in (1, 2, 3))
 
@@ -130,9 +133,11 @@ def _multiply(
     ``y[where + r * stride + o] = sum_g,k x[place + r * step + g * gap + k] w[first + ((g, k), o)]``, for r < rows,
     o < 16 * vectors, g < runs, k < length. Each sum has the same order, whatever the rows.
     """
-    r = 0
+    many, r = rows >= ROWS, 0
     while r < rows:
-        p, q, many = place + r * step, where + r * stride, r + ROWS <= rows
+        if many:
+            r = min(r, rows - ROWS)  # the last ones may be done twice
+        p, q = place + r * step, where + r * stride
         if vectors == 1 and many:
             _many1(x, p, step, gap, runs, length, w, first, y, q, stride)
         elif vectors == 1:
@@ -150,37 +155,51 @@ def _multiply(
 
 @kernel(forceinline=True)
 def _spread(pixels: Any, shape: tuple[int, int, int], left: int, size: int, values: Any) -> None:
-    """``B x`` of all rows of a chunk that begins at pixel `left`: (n, TILES * rows * C + SLACK)."""
+    """``B x`` of all rows of a chunk that begins at pixel `left`: (points, rows * TILES * C + SLACK)."""
     rows, line, channels = shape
-    point = TILES * rows * channels + SLACK
+    point = rows * TILES * channels + SLACK
     # A pixel's last vector reaches over into what follows, which is written afterwards.
-    for tile in range(TILES):
-        for y in range(rows):
+    for y in range(rows):
+        for tile in range(TILES):
             place = (y * line + left + tile * STEP) * channels
-            where = (tile * rows + y) * channels
+            where = (y * TILES + tile) * channels
             for c in range(0, channels, LANES):
                 if size == 3:
                     _spread3(pixels, place + c, channels, values, where + c, point, None, 0)
-                else:
+                elif size == 5:
                     _spread5(pixels, place + c, channels, values, where + c, point, None, 0)
+                else:
+                    _spread7(pixels, place + c, channels, values, where + c, point, None, 0)
 
 
 @kernel(forceinline=True)
-def _gather(sums: Any, vectors: int, size: int, bias: Any, o: int, out: Any, where: int, pixel: int) -> None:
-    """``A sums + bias`` of one row of a chunk; from pixel to pixel it is `pixel` numbers in `out`."""
+def _gather(
+    sums: Any, vectors: int, size: int, bias: Any, o: int, out: Any, where: int, line: int, pixel: int, rows: int
+) -> None:
+    """``A sums + bias`` of some rows of a chunk; in `out` it is `line` numbers from row to row, `pixel` to a pixel."""
     wide = vectors * LANES
-    for tile in range(TILES):
-        for v in range(0, wide, LANES):
-            place, target = tile * wide + v, where + tile * STEP * pixel + v
-            if size == 3:
-                _gather3(sums, place, TILES * wide, out, target, pixel, bias, o + v)
-            else:
-                _gather5(sums, place, TILES * wide, out, target, pixel, bias, o + v)
+    point = STRIP * TILES * wide
+    for r in range(rows):
+        for tile in range(TILES):
+            for v in range(0, wide, LANES):
+                place, target = (r * TILES + tile) * wide + v, where + r * line + tile * STEP * pixel + v
+                if size == 3:
+                    _gather3(sums, place, point, out, target, pixel, bias, o + v)
+                elif size == 5:
+                    _gather5(sums, place, point, out, target, pixel, bias, o + v)
+                else:
+                    _gather7(sums, place, point, out, target, pixel, bias, o + v)
+
+
+@kernel(forceinline=True)
+def _points(size: int) -> int:
+    """As `npbsrn.kernels.winograd.multiplications`."""
+    return _points3 if size == 3 else _points5 if size == 5 else _points7
 
 
 def room_size(rows: int, channels: int, size: int) -> int:
     """Numbers in the workspace of `convolve`, for x of so many rows and channels."""
-    return (STEP + size - 1) * (TILES * (rows * channels + MOST * LANES) + SLACK)
+    return multiplications(size) * (TILES * (rows * channels + STRIP * MOST * LANES) + SLACK)
 
 
 def room_for(rows: int, channels: int, size: int) -> Array:
@@ -200,7 +219,7 @@ def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, r
         See `transformed`.
     bias : (O,) float32
         O is a multiple of 16.
-    size : {3, 5}
+    size : {3, 5, 7}
         k.
     y : (R, M, O or more) float32
         Filled from pixel `first` on, by chunks of 32 pixels, as many as there is room for.
@@ -209,21 +228,23 @@ def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, r
         See `room_for`.
     """
     (rows, width, pixel), (high, _, channels) = y.shape, x.shape
-    points, outputs, length, values = STEP + size - 1, len(bias), size * channels, TILES * high * channels + SLACK
+    points, outputs, length, values = _points(size), len(bias), size * channels, high * TILES * channels + SLACK
     pixels, filters, biases, out = memory(x), memory(w), memory(bias), memory(y)
-    spread, sums = memory(room), memory(room[points * values :])
+    spread, sums, line = memory(room), memory(room[points * values :]), TILES * channels
     for left in range(0, (width - first) // CHUNK * CHUNK, CHUNK):
         _spread(pixels, x.shape, left, size, spread)
-        for r in range(rows):
+        for top in range(0, rows, STRIP):
+            count = min(STRIP, rows - top)
             for o in range(0, outputs, MOST * LANES):
                 vectors = min(outputs - o, MOST * LANES) // LANES
+                wide = vectors * LANES
                 for p in range(points):
-                    place, taps = p * values + r * channels, (o * points + p * vectors * LANES) * length
-                    where, wide = p * TILES * vectors * LANES, vectors * LANES
                     _multiply(
-                        spread, place, high * channels, 0, 1, length, filters, taps, vectors, sums, where, wide, TILES
+                        spread, p * values + top * line, channels, line, size, channels, filters,
+                        (o * points + p * wide) * length, vectors, sums, p * STRIP * TILES * wide, wide, count * TILES,
                     )  # fmt: skip
-                _gather(sums, vectors, size, biases, o, out, (r * width + first + left) * pixel + o, pixel)
+                where = (top * width + first + left) * pixel + o
+                _gather(sums, vectors, size, biases, o, out, where, width * pixel, pixel, count)
 
 
 @kernel()

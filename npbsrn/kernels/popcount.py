@@ -12,9 +12,10 @@ from numba.extending import intrinsic
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64, broadcast, u16x16
-from npbsrn.kernels.tables import WIDTH
 
 Array = np.ndarray[Any, Any]
+
+WIDTH = 48  # channels that this counts
 
 
 def _make_count(size: int) -> Callable[..., Any]:

@@ -2,12 +2,13 @@
 
 ``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the form of `params`
 less the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
-`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` is not to be called.
+`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` raises an error.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from fractions import Fraction
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,19 @@ from npbsrn.storage.params import Params
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
 Back = Callable[[Array], tuple[Array, Params]]
+
+
+AnyBack = TypeVar("AnyBack", bound=Callable[..., Any])
+
+
+def taped(back: AnyBack, train: bool) -> AnyBack:
+    """`back`; without `train`, for which nothing is kept, what raises an error in its place."""
+    return back if train else cast(AnyBack, untaped)
+
+
+def untaped(*cotangents: Any) -> NoReturn:
+    """A way back that was not recorded."""
+    raise RuntimeError("there are no gradients of a forward pass without `train`; call apply(..., train=True)")
 
 
 @dataclass(frozen=True)
@@ -29,17 +43,17 @@ class Trace:
         Extents in pixels at this point.
     macs : int
         Multiply-accumulates so far.
-    reach : float
+    reach : Fraction
         How far an output pixel looks around itself, in pixels of the network's input.
-    step : float
+    step : Fraction
         The size of a pixel at this point, in pixels of the network's input.
     """
 
     height: int
     width: int
     macs: int = 0
-    reach: float = 0.0
-    step: float = 1.0
+    reach: Fraction = Fraction(0)
+    step: Fraction = Fraction(1)
 
     def conv(self, inputs: int, outputs: int, size: int) -> "Trace":
         """Pass one convolution."""
@@ -55,7 +69,7 @@ class Layer:
         return {}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
-        """Forward pass; ``back`` maps dy to (dx, grads)."""
+        """Forward pass; ``back`` maps dy to (dx, grads); see `taped`."""
         raise NotImplementedError
 
     def trace(self, at: Trace) -> Trace:
@@ -86,7 +100,7 @@ class Identity(Layer):
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """The input itself."""
-        return x, lambda dy: (dy, {})
+        return x, taped(lambda dy: (dy, {}), train)
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,7 @@ class Chain(Layer):
                 dy, grads[name] = back(dy)
             return dy, grads
 
-        return x, back_through
+        return x, taped(back_through, train)
 
     def trace(self, at: Trace) -> Trace:
         """Through all layers in order."""
@@ -144,7 +158,7 @@ class Residual(Layer):
             dx, grads = back_inner(dy)
             return dx + dy, grads
 
-        return x + y, back
+        return x + y, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """That of the inner layer."""

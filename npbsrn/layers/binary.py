@@ -12,7 +12,7 @@ import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Filters, Remembered, RememberedGrad, Thresholds, add_at
 from npbsrn.binarizers.normalized import folded_norm, init_norm, normalize
-from npbsrn.layers.base import Rng, Trace, uniform_filters
+from npbsrn.layers.base import Rng, Trace, uniform_filters, untaped
 from npbsrn.ops.binary_conv import binary_conv, filter_offset
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import binarize_terms, sum_products
@@ -116,7 +116,7 @@ class BinaryConv:
         terms = (*memory.terms, term)
         if not train:
             y, kept = self._infer(params, x, terms, memory.filters)
-            return y, Memory(terms if remembers else (), kept), _nothing_recorded
+            return y, Memory(terms if remembers else (), kept), untaped
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad)
@@ -201,7 +201,3 @@ class BinaryConv:
         """The filters, if they become signs."""
         if self.scheme.binary:
             yield "weight", self.scheme
-
-
-def _nothing_recorded(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
-    raise RuntimeError("there is no backward pass outside of training; call apply with train=True")

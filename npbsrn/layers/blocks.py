@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers.base import Back, Layer, Rng, Trace
+from npbsrn.layers.base import Back, Layer, Rng, Trace, taped
 from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
 from npbsrn.ops.pointwise import multiply_add
 from npbsrn.storage.params import Params
@@ -98,7 +98,7 @@ class BinaryBlock:
                 dx = dx + dinput if self.skip == "every" else dinput
             return dx + dy if self.skip == "block" else dx, dmemory.filters, grads
 
-        return y, memory.filters, back
+        return y, memory.filters, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """All convolutions."""
@@ -155,7 +155,7 @@ class BlockGroup(Layer):
                 dy, dfilters, grads[n] = back_block(dy, pull_filters(dfilters))
             return dy, grads
 
-        return x, back
+        return x, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """All blocks."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, uniform_filters
+from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, taped, uniform_filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.shuffle import pixel_shuffle
@@ -35,7 +35,7 @@ class Conv(Layer):
             dx, dw, dbias = pull(dy)
             return dx, {"weight": dw, "bias": dbias}
 
-        return y, back
+        return y, taped(back, train)
 
     def trace(self, at: Trace) -> Trace:
         """One convolution."""
@@ -60,7 +60,7 @@ class PReLU(Layer):
             dx, dslope = pull(dy)
             return dx, {"slope": dslope}
 
-        return y, back
+        return y, taped(back, train)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ReLU(Layer):
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C, H, W) to the same: PReLU with slopes of 0, which are not learned."""
         y, pull = prelu(x, np.zeros(x.shape[1], x.dtype))
-        return y, lambda dy: (pull(dy)[0], {})
+        return y, taped(lambda dy: (pull(dy)[0], {}), train)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PixelShuffle(Layer):
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C * factor**2, H, W) to (N, C, H * factor, W * factor)."""
         y, pull = pixel_shuffle(x, self.factor)
-        return y, lambda dy: (pull(dy), {})
+        return y, taped(lambda dy: (pull(dy), {}), train)
 
     def trace(self, at: Trace) -> Trace:
         """More and smaller pixels."""

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.binarizers.base import Binarizer
 from npbsrn.errors import UsageError
-from npbsrn.layers.base import Back, Chain, Trace
+from npbsrn.layers.base import Back, Chain, Trace, taped
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.storage.params import Params, leaves
 
@@ -19,6 +20,7 @@ Config = dict[str, Any]
 
 SCALES = (2, 3, 4)
 FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}  # of a tail's shuffles, by scale
+BICUBIC_REACH = 2  # small pixels: what bicubic enlargement looks at is nearer than that
 MIDDLE = 0.5  # subtracted from the pictures' range 0..1, so that zero padding is mid-grey
 
 
@@ -82,17 +84,21 @@ class Network:
                 return pull_large(dtaken + dy if self.base else dtaken), grads
             return dtaken + pull_large(dy), grads
 
-        return details + (large if self.base else middle), back
+        return details + (large if self.base else middle), taped(back, train)
 
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
 
-        What bicubic enlargement looks at is within the reach of a tail; of an enlarged picture it is added here.
+        Bicubic enlargement looks at small pixels whose middles are less than 2 away from that of a large pixel, which
+        lies at most ``(1 - step) / 2`` off the middle of its own small pixel. Convolutions that look d further off thus
+        look at ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to a side. Where the picture is not enlarged first, a
+        tail looks farther than that.
         """
         if not self.enlarged:
             return self.chain.trace(Trace(height, width))
-        step = 1 / self.scale
-        return self.chain.trace(Trace(height * self.scale, width * self.scale, reach=BICUBIC_REACH, step=step))
+        step = Fraction(1, self.scale)
+        large = Trace(height * self.scale, width * self.scale, reach=BICUBIC_REACH - 1 + (1 - step) / 2, step=step)
+        return self.chain.trace(large)
 
     def latent(self) -> dict[str, Binarizer]:
         """Schemes of the latent filters that are binarized, by dotted name."""
@@ -111,8 +117,6 @@ class Network:
         binary = sum(sizes[name] for name in self.latent())
         return {"total": sum(sizes.values()), "binary": binary, "float": sum(sizes.values()) - binary}
 
-
-BICUBIC_REACH = 2.0  # pixels of the smaller picture
 
 NETWORKS: dict[str, Callable[..., Network]] = {}
 
@@ -163,14 +167,16 @@ def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
 
 
 def _of_today(config: Mapping[str, Any]) -> Config:
-    """A configuration of an earlier version as today's: what stands around the activations was the network's."""
+    """A configuration of an earlier version as today's: what stands around the activations was the network's.
+
+    The schemes of today alone have never had it, and a network refuses it with them.
+    """
     arguments = dict(config)
-    if "padding" in arguments:
+    scheme = arguments.get("binarizer") or {}
+    scheme = {"name": scheme} if isinstance(scheme, str) else scheme
+    if "padding" in arguments and isinstance(scheme, Mapping) and scheme.get("name", "bam") in ("bam", "float", "none"):
         one_of("padding", padding := arguments.pop("padding"), ("one", "zero"))
-        scheme = arguments.get("binarizer") or {}
-        scheme = {"name": scheme} if isinstance(scheme, str) else scheme
-        if isinstance(scheme, Mapping) and scheme.get("name", "bam") in ("bam", "float", "none"):
-            arguments["binarizer"] = {**scheme, "padding": padding}
+        arguments["binarizer"] = {**scheme, "padding": padding}
     return arguments
 
 
@@ -188,6 +194,13 @@ def positive_whole(**values: Any) -> None:
     for argument, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
+
+
+def yes_or_no(**values: Any) -> None:
+    """Refuse what is neither True nor False."""
+    for argument, value in values.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"{argument} must be True or False, not {value!r}")
 
 
 def positive(**values: Any) -> None:

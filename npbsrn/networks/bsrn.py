@@ -7,7 +7,7 @@ from npbsrn.layers.binary import BinaryConv
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup
 from npbsrn.layers.conv import ACTIVATIONS, Conv, activation_layer
 from npbsrn.layers.tail import Tail
-from npbsrn.networks.base import FACTORS, Network, network, one_of, positive, positive_whole
+from npbsrn.networks.base import FACTORS, Network, network, one_of, positive, positive_whole, yes_or_no
 
 
 @network
@@ -57,6 +57,7 @@ def bsrn(
     one_of("tail", tail, ("composed", "plain"))
     positive_whole(blocks=blocks, width=width)
     positive(residual=residual, input_gain=input_gain)
+    yes_or_no(norm=norm)
     act = activation_layer(activation, width)
 
     def lb_block(nth: int) -> BinaryBlock:

@@ -7,7 +7,7 @@ from npbsrn.layers.binary import BinaryConv
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup
 from npbsrn.layers.conv import ACTIVATIONS, Conv, activation_layer
 from npbsrn.layers.tail import Tail
-from npbsrn.networks.base import FACTORS, Network, network, one_of, positive, positive_whole
+from npbsrn.networks.base import FACTORS, Network, network, one_of, positive, positive_whole, yes_or_no
 
 
 @network
@@ -63,6 +63,7 @@ def srresnet(
     one_of("tail", tail, ("composed", "plain"))
     positive_whole(blocks=blocks, width=width)
     positive(residual=residual, input_gain=input_gain)
+    yes_or_no(norm=norm)
     convs = tuple(BinaryConv(width, 3, binarizer, inputs=n, filters=n, norm=norm) for n in (1, 2))
     block = BlockGroup((BinaryBlock(convs, activation_layer(activation, width), skip, residual),))
     body = Chain((("blocks", BlockChain((block,) * blocks)), ("trunk", Conv(width, width))))

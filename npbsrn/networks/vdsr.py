@@ -7,7 +7,7 @@ from npbsrn.layers.binary import BinaryConv
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup
 from npbsrn.layers.conv import ACTIVATIONS, Conv, activation_layer
 from npbsrn.layers.tail import Tail
-from npbsrn.networks.base import Network, network, one_of, positive, positive_whole
+from npbsrn.networks.base import Network, network, one_of, positive, positive_whole, yes_or_no
 
 DEPTH = 3  # convolutions of a block
 HE = 6**0.5  # uniform filters of this gain keep the variance through ReLUs (He et al., ICCV 2015)
@@ -37,17 +37,18 @@ def vdsr(
     width : int
         Channels throughout.
     activation : {"prelu", "relu", "none"}, optional
-        Behind each convolution of a block: by default "relu" (the paper's) of the float network, else "prelu", since in
-        front of a sign a ReLU would leave +1 alone.
+        Behind each convolution of a block: by default "relu" (the paper's) where activations are float, else "prelu",
+        since in front of a sign a ReLU would leave +1 alone.
     norm : bool
         Batch normalisation behind every convolution of a block.
     input_gain : float
         Factor of what the head sees, the picture less its middle.
     """
-    activation = ("prelu" if binarizer.binary else "relu") if activation is None else activation
+    activation = ("relu" if binarizer.float_activations else "prelu") if activation is None else activation
     one_of("activation", activation, ACTIVATIONS)
     positive_whole(blocks=blocks, width=width)
     positive(input_gain=input_gain)
+    yes_or_no(norm=norm)
     convs = tuple(BinaryConv(width, 3, binarizer, n, n, norm, HE) for n in range(1, DEPTH + 1))
     block = BlockGroup((BinaryBlock(convs, activation_layer(activation, width), "none"),))
     layers = ("head", Conv(3, width)), ("body", BlockChain((block,) * blocks)), ("tail", Tail((), width))

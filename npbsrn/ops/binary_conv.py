@@ -1,64 +1,199 @@
-"""Binary convolution in training: sums of products of signs, for any scheme."""
+"""Binary convolution: sums of products of signs, by filter and activation bases."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.bits import SHARES, WORD, Bits, pack, shares_of
 from npbsrn.ops.conv import conv2d
+from npbsrn.ops.pointwise import multiply_add
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 BinaryConvPull = Callable[[Array], tuple[list[Array], Array, list[Array], Array]]
 
 
 def filter_offset(signs: Sequence[Array], scales: Array, base: float) -> Array:
-    """``base * sum_i scales[i] * sum(signs[i])`` by output channel: what activations that are `base` everywhere give.
+    """``base * sum_i scales[i] * sum(signs[i])`` of each output channel, in float64 and rounded once.
+
+    It is what the constant `base` gives, where it stands around the picture, too.
+
+    Parameters
+    ----------
+    signs : M arrays (O, C, k, k), +-1
+    scales : (M, O)
+    base : float
 
     Returns
     -------
-    offset : (O,), dtype of `scales`; from float64, rounded once
+    offset : (O,), dtype of `scales`
     """
-    sums = np.stack([np.sum(s, axis=(1, 2, 3), dtype=np.float64) for s in signs])  # whole numbers
     total = np.zeros(scales.shape[1])
-    for scale, own in zip(scales.astype(np.float64), sums, strict=True):
-        total = total + scale * own
-    return (base * total).astype(scales.dtype)
+    for own, scale in zip(signs, scales, strict=True):
+        total += scale * np.sum(own, axis=(1, 2, 3), dtype=np.float64)
+    return np.asarray(base * total, scales.dtype)
 
 
 def binary_conv_ref(
     bits: Sequence[Array], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float
 ) -> tuple[Array, BinaryConvPull]:
-    """``sum_ij scales_i coefs_j S_ij + offset`` with ``S_ij = conv(bits_j, signs_i)``, readable; see `binary_conv`."""
-    convolved = [[conv2d(b, w, pad_value=pad) for b in bits] for w in signs]
-    products = [[s for s, _ in row] for row in convolved]
-    pulls = [[pull for _, pull in row] for row in convolved]
-    sums = [np.sum(w, axis=(1, 2, 3)) for w in signs]
-    y = (
-        np.zeros_like(products[0][0])
-        + (base * sum(scale * t for scale, t in zip(scales, sums, strict=True)))[:, None, None]
-    )
-    for row, scale in zip(products, scales, strict=True):
-        for s, coef in zip(row, coefs, strict=True):
-            y = y + s * (scale * coef)[:, None, None]
+    """The same as a composition of readable operations; see `binary_conv`.
+
+    What stands for bits and signs may be any numbers.
+    """
+    y, sums, pulls, factors = None, [], [], scales[:, None] * coefs[:, None]
+    if base:
+        n, _, height, width = bits[0].shape
+        shape = (n, scales.shape[1], height, width)
+        y = np.broadcast_to(filter_offset(signs, scales, base)[:, None, None], shape)
+    for i, own in enumerate(signs):
+        for j, plane in enumerate(bits):
+            products, pull_products = conv2d(plane, own, pad_value=pad)
+            factor = factors[i, j][:, None, None]
+            y = products * factor if y is None else multiply_add(products, factor, y)
+            sums.append(products)
+            pulls.append(pull_products)
+    assert y is not None
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
+        whole = np.sum(dy, axis=(0, 2, 3))
         dbits: list[Any] = [0] * len(bits)
-        dsigns, dcoefs, dscales = [], np.zeros_like(coefs), np.zeros_like(scales)
-        total = np.sum(dy, axis=(0, 2, 3))
-        for i, w in enumerate(signs):
-            dw = np.zeros_like(w) + (base * scales[i] * total)[:, None, None, None]
-            dscales[i] = base * sums[i] * total
-            for j, coef in enumerate(coefs):
-                along = np.sum(dy * products[i][j], axis=(0, 2, 3))
-                dscales[i] += coef * along
-                dcoefs[j] += np.dot(scales[i], along)
-                db, dw_j, _ = pulls[i][j](dy * (scales[i] * coef)[:, None, None])
-                dbits[j] = dbits[j] + db
-                dw = dw + dw_j
-            dsigns.append(dw)
+        constant = (base * scales * whole)[..., None, None, None]
+        dsigns = [np.broadcast_to(own, signs[0].shape) for own in constant]
+        dfactors = np.empty_like(factors)
+        for i in range(len(signs)):
+            for j in range(len(bits)):
+                nth = i * len(bits) + j
+                dplane, down, _ = pulls[nth](dy * factors[i, j][:, None, None])
+                dbits[j], dsigns[i] = dbits[j] + dplane, dsigns[i] + down
+                dfactors[i, j] = np.sum(dy * sums[nth], axis=(0, 2, 3))
+        dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
+        whole_signs = np.stack([np.sum(own, axis=(1, 2, 3)) for own in signs])
+        dscales = np.sum(dfactors * coefs[:, None], axis=1) + base * whole_signs * whole
         return dbits, dcoefs, dsigns, dscales
 
     return y, pull
 
 
-binary_conv = binary_conv_ref
+def binary_conv(
+    bits: Sequence[Array | Bits], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float
+) -> tuple[Array, BinaryConvPull]:
+    """Convolve activations ``base + sum_j coefs[j] bits[j]`` with filters ``sum_i scales[i] signs[i]``.
+
+    With ``S_ij`` the sums of products of the signs `bits[j]` and `signs[i]`, whole numbers, and
+    ``f_ij = scales[i] * coefs[j]``, in each output channel o
+
+        ``y = offset + sum_ij f_ij S_ij``,  ``offset = base * sum_i scales[i] sum(signs[i])``.
+
+    Backward, with ``D_i`` the product of ``scales[i] dy`` with `signs[i]` (a convolution with turned filters) and
+    ``P_j[o, c, t]`` the sum over pixels of dy times what tap t sees of `bits[j]`, both sums of floats with signs:
+
+        ``dbits[j] = coefs[j] sum_i D_i``,
+        ``dsigns[i] = scales[i] (sum_j coefs[j] P_j + base sum(dy))``,
+        ``dscales[i] = <signs[i], sum_j coefs[j] P_j + base sum(dy)>``, since ``<dy, S_ij> = <signs[i], P_j>``,
+        ``dcoefs[j] = sum_i scales[i] <signs[i], P_j>``.
+
+    So each product is made once, however many bases there are. Kept for the backward pass are bits. Channels that are
+    no multiples of 16, other sizes, other numbers than float32, and padding with zero take `binary_conv_ref`; its
+    results are equal to these, its cotangents differ by the order of float32 sums. No result depends on the number of
+    threads.
+
+    Parameters
+    ----------
+    bits : N of (Nb, C, H, W), +-1, as arrays or as `Bits`
+    coefs : (N,)
+    signs : M arrays (O, C, k, k), +-1, k 1 or 3
+    scales : (M, O)
+    base : float
+    pad : {1.0, -1.0}
+        The sign around the picture.
+
+    Returns
+    -------
+    y : (Nb, O, H, W)
+    pull : dy -> (dbits, dcoefs, dsigns, dscales)
+    """
+    outputs, inputs, size, _ = signs[0].shape
+    floats = all(array.dtype == np.float32 for array in (*bits, *signs))
+    if not floats or inputs % WORD or outputs % WORD or size not in (1, 3) or abs(pad) != 1:
+        plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
+        return binary_conv_ref(plain, coefs, signs, scales, base, pad)
+    from npbsrn.kernels.binary_forward import forward_samples
+    from npbsrn.kernels.pack import filter_words
+
+    n, _, height, width = bits[0].shape
+    memory = _stacked([own.padded(pad) if isinstance(own, Bits) else pack(own, pad) for own in bits])
+    words = np.empty((len(signs), outputs * inputs // WORD * size**2), np.uint16)
+    for own, target in zip(signs, words, strict=True):
+        filter_words(np.ascontiguousarray(own), target)
+    factors = (scales[:, None] * coefs[:, None]).astype(np.float32).ravel()
+    offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
+    y = empty((n, outputs, height, width), np.float32)
+    shape, flat = (len(bits), n, inputs // WORD, height, width), y.reshape(-1)
+    map_parallel(lambda share: forward_samples(memory, words, factors, offset, flat, shape, size, *share), shares_of(n))
+
+    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
+        dbits, products, whole = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape)
+        total = np.tensordot(coefs, products, 1)
+        if base:
+            total += np.float32(base) * whole[:, None]
+        dfactors = np.stack([np.einsum("op,jop->jo", own.reshape(outputs, -1), products) for own in signs])
+        dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
+        dscales = np.stack([np.einsum("op,op->o", own.reshape(outputs, -1), total) for own in signs])
+        dsigns = [(total * scale[:, None]).reshape(signs[0].shape) for scale in scales]
+        return dbits, dcoefs, dsigns, dscales
+
+    return y, pull
+
+
+def _stacked(bits: Sequence[Bits]) -> Array:
+    """Memory of several bases one behind another."""
+    if len(bits) == 1:
+        return bits[0].memory
+    size = bits[0].words.size
+    memory = np.zeros(len(bits) * size + bits[0].memory.size - size, np.uint16)
+    for j, own in enumerate(bits):
+        memory[j * size : (j + 1) * size] = own.memory[:size]
+    return memory
+
+
+def _products(
+    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool, shape: tuple[int, ...]
+) -> tuple[list[Array], Array, Array]:
+    """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and the sums of dy over pixels (O,), 0 without an offset."""
+    from npbsrn.kernels.binary_backward import Sizes, backward_samples
+    from npbsrn.kernels.pixel_tables import chunks_of
+    from npbsrn.kernels.tables import filter_nibbles, nibbles_size
+
+    outputs, inputs, size, _ = signs[0].shape
+    nibbles = np.empty((len(signs), nibbles_size(outputs, inputs, size)), np.uint8)
+    for own, target in zip(signs, nibbles, strict=True):
+        filter_nibbles(np.ascontiguousarray(own), target)
+    sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3], size)
+    dx = empty((len(coefs), *shape), np.float32)
+    dw = np.zeros((SHARES, len(coefs) * inputs * size**2 * outputs), np.float32)
+    sums = np.zeros((SHARES, outputs * 16 if offset else 0), np.float32)
+    chunks = chunks_of(outputs)
+    fixed = (
+        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
+        np.ascontiguousarray(coefs), np.array(chunks), sizes, dx.reshape(-1),
+    )  # fmt: skip
+    shares = shares_of(shape[0])
+
+    def part(share: int) -> None:
+        backward_samples(*fixed, dw[share], sums[share], *shares[share])
+
+    map_parallel(part, range(SHARES))
+    total, whole = dw[0], sums[0]
+    for share in range(1, SHARES):
+        total, whole = total + dw[share], whole + sums[share]
+    products, at = np.empty((len(coefs), outputs, inputs * size**2), np.float32), 0
+    for j in range(len(coefs)):
+        o = 0
+        for vectors in chunks:
+            own = total[at : at + inputs * size**2 * 16 * vectors].reshape(-1, 16 * vectors)
+            products[j, o : o + 16 * vectors] = own.T
+            at, o = at + own.size, o + 16 * vectors
+    return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1)

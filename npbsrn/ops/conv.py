@@ -48,8 +48,7 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
         y += bias[:, None, None]
 
     def pull(dy: Array) -> tuple[Array, Array, Array | None]:
-        turned = np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
-        dx = _correlate(_pad(dy, margin, 0.0), turned)
+        dx = _correlate(_pad(dy, margin, 0.0), _turned(w))
 
         def part(band: Band) -> Array:
             return _flat(dy[band]) @ _columns(padded, w.shape[-1], band).T
@@ -63,44 +62,43 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
 
 
 def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
-    """Two-dimensional convolution; see `conv2d_ref`, which this is but for filters of 3x3 and 5x5 in float32.
+    """Two-dimensional convolution; see `conv2d_ref`, which this is but for filters of 3x3 and larger in float32.
 
     These are compiled: each vector of 16 output pixels stays in registers while all inputs pass by, so that there is
     no column matrix, which is k*k times as large as the picture. The algebra of the backward pass is the same. No
     result depends on the number of threads.
-    """
-    from npbsrn.kernels import direct_conv
 
+    With few outputs the two factors of dW change their parts, so that the vectors of 16 hold inputs. As ``w[o, c, i,
+    j]`` takes in x at ``(i - p, j - p)`` from where y is, dW is also the correlation of dy, padded with zeros, by x, at
+    the turned place ``(2 p - i, 2 p - j)``. What is around x counts as zero there.
+    """
     size = w.shape[-1]
-    if size not in direct_conv.SIZES or any(array.dtype != np.float32 for array in (x, w)):
+    if size == 1 or any(array.dtype != np.float32 for array in (x, w)):
         return conv2d_ref(x, w, bias, pad_value)
     padded = _pad(x, size // 2, pad_value, LANES)
     y = _direct(padded, w, x.shape[3])
     if bias is not None:
         y += bias[:, None, None]
+    outputs, channels = w.shape[:2]
+    few = outputs <= FEW and outputs < channels and pad_value == 0
 
     def pull(dy: Array) -> tuple[Array, Array, Array | None]:
-        turned = np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
-        dx = _direct(_pad(dy, size // 2, 0.0, LANES), turned, x.shape[3])
-        outputs, channels = w.shape[:2]
-
-        def part(samples: slice) -> Array:
-            last = np.zeros((samples.stop - samples.start, *dy.shape[2:], -(-outputs // LANES) * LANES), dy.dtype)
-            last[..., :outputs] = dy[samples].transpose(0, 2, 3, 1)
-            dw = np.zeros((channels, size, size, last.shape[3]), w.dtype)
-            direct_conv.filters(padded[samples], last, dw)
-            return dw
-
-        shares = -(-len(dy) // SHARES)
-        parts = map_parallel(part, [slice(n, min(n + shares, len(dy))) for n in range(0, len(dy), shares)])
-        dw = sum(parts[1:], start=parts[0])[..., :outputs].transpose(3, 0, 1, 2)
+        around = _pad(dy, size // 2, 0.0, LANES)
+        dx = _direct(around, _turned(w), x.shape[3])
+        dw = _turned(_filter_sums(around, x, size)) if few else _filter_sums(padded, dy, size)
         return dx, dw, None if bias is None else np.sum(dy, axis=(0, 2, 3))
 
     return y, pull
 
 
 LANES = 16  # pixels, or channels, of a vector
+FEW = 8  # outputs of which a vector would have too many lanes
 BANDS = 8  # of a picture
+
+
+def _turned(w: Array) -> Array:
+    """Filters by 180 degrees, their input and output channels exchanged."""
+    return np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
 
 
 def _direct(padded: Array, w: Array, width: int) -> Array:
@@ -110,8 +108,8 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     outputs, _, size, _ = w.shape
     n, _, full, line = padded.shape
     height, filters = full - size + 1, direct_conv.blocked(w)
-    y = np.empty((n, len(filters) * direct_conv.OUTPUTS, height, line - size + 1), padded.dtype)
-    rows = height if n >= SHARES else max(2, -(-height // BANDS) // 2 * 2)  # even: rows are done in pairs
+    y = np.empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
+    rows = height if n >= SHARES else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
     samples = -(-n // SHARES)
 
     def part(band: tuple[int, int]) -> None:
@@ -121,6 +119,26 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
 
     map_parallel(part, [(first, top) for first in range(0, n, samples) for top in range(0, height, rows)])
     return y[:, :outputs, :, :width]
+
+
+def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
+    """``dw[o, c, i, j] = sum_n,h,v dy[n, o, h, v] * padded[n, c, h + i, v + j]`` by the compiled kernel."""
+    from npbsrn.kernels import direct_conv
+
+    (n, outputs, height, width), channels = dy.shape, padded.shape[1]
+    groups = -(-outputs // LANES)
+
+    def part(samples: slice) -> Array:
+        last = np.zeros((samples.stop - samples.start, height, width, groups * LANES), dy.dtype)
+        last[..., :outputs] = dy[samples].transpose(0, 2, 3, 1)
+        by_groups = np.ascontiguousarray(last.reshape(*last.shape[:3], groups, LANES).transpose(0, 3, 1, 2, 4))
+        dw = np.zeros((channels, size, size, groups * LANES), dy.dtype)
+        direct_conv.filters(padded[samples], by_groups, dw)
+        return dw
+
+    shares = -(-n // SHARES)
+    parts = map_parallel(part, [slice(first, min(first + shares, n)) for first in range(0, n, shares)])
+    return sum(parts[1:], start=parts[0])[..., :outputs].transpose(3, 0, 1, 2)
 
 
 def _correlate(padded: Array, w: Array) -> Array:

@@ -9,9 +9,9 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data, load
+from npbsrn.kernels.memory import at, data, load, store
+from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
-from npbsrn.kernels.tables import transpose16
 
 Array = np.ndarray[Any, Any]
 
@@ -52,8 +52,13 @@ def to_stream(y: Array, bias: Array, x: Array, first: int) -> None:
 
 
 @kernel()
-def from_stream(x: Array, channels: int, first: int, width: int, image: Array, pixels: Array) -> None:
-    """Rows of the stream, from `first` on, as the trunk sees them: channels side by side, then the head's input.
+def from_stream(
+    x: Array, channels: int, first: int, width: int, lead: int, image: Array, grid: int, pixels: Array
+) -> None:
+    """Rows of the stream, from `first` on, as pixels with channels side by side, and behind them the head's input.
+
+    A head of 9x9 is one of 3x3 whose inputs are, for each pixel, those that lie three pixels apart around it: each
+    distance from -4 to 4 is ``3 a + b`` with a and b from -1 to 1.
 
     Parameters
     ----------
@@ -65,48 +70,67 @@ def from_stream(x: Array, channels: int, first: int, width: int, image: Array, p
         -1 is the row above the picture.
     width : int
         W.
-    image : (3, H + 2, W + 2 or more) float32
-        With zeros around it.
-    pixels : (R, 32 T + 1 or more, 16 n + 3) float32
-        With zeros around the picture, and in channels from C to 16 n.
+    lead : int
+        Pixels before the picture.
+    image : (3, H + 2 m, W + 2 m or more) float32
+        With m zeros around it, 1 for a grid of 1 and 4 for one of 3.
+    grid : {0, 1, 3}
+        Of how many rows and columns of the head's input a pixel has some; 0 is none at all.
+    pixels : (R, lead + 32 T or more, 16 n + 3 * grid * grid or more) float32
+        With zeros around the picture, and in channels from C to 16 n. Of further numbers those are written that are
+        around the picture. The head's input is there in pixels of the picture and next to it: by row and column of the
+        grid, and by colour.
     """
     height, tiles, size = x.shape
     rows, line, depth = pixels.shape
-    stream, out, whole = x.ravel(), pixels.ravel(), channels // LANES * LANES
+    stream, out, whole, padded = x.ravel(), pixels.ravel(), channels // LANES * LANES, -(-channels // LANES) * LANES
     for r in range(rows):
         y = first + r
-        if not 0 <= y < height:
+        if 0 <= y < height:
+            pixels[r, :lead] = 0
+            for t in range(tiles):
+                for v in range(0, TILE, LANES):
+                    where = (r * line + lead + t * TILE + v) * depth
+                    for c in range(0, whole, LANES):
+                        transpose16(stream, (y * tiles + t) * size + c * TILE + v, TILE, out, where + c, depth)
+                for v in range(TILE):
+                    for c in range(whole, padded):  # what is no whole vector of channels
+                        pixels[r, lead + t * TILE + v, c] = x[y, t, c * TILE + v] if c < channels else 0
+            pixels[r, lead + width :] = 0
+        else:
             pixels[r] = 0
-            continue
-        pixels[r, 0] = 0
-        for t in range(tiles):
-            for v in range(0, TILE, LANES):
-                where = (r * line + 1 + t * TILE + v) * depth
-                for c in range(0, whole, LANES):
-                    transpose16(stream, (y * tiles + t) * size + c * TILE + v, TILE, out, where + c, depth)
-            for v in range(TILE):
-                for c in range(whole, depth - COLOURS):  # what is no whole vector of channels
-                    pixels[r, 1 + t * TILE + v, c] = x[y, t, c * TILE + v] if c < channels else 0
-        for v in range(width):
-            for c in range(COLOURS):
-                pixels[r, 1 + v, depth - COLOURS + c] = image[c, y + 1, 1 + v]
-        pixels[r, 1 + width :] = 0
+        if grid > 0:
+            _put_grid(image, y, width, lead, grid, padded, pixels[r])
 
 
 @kernel()
-def surround(features: Array, above: int, below: int, width: int, base: Array, first: int) -> None:
+def _put_grid(image: Array, y: int, width: int, lead: int, grid: int, channel: int, pixels: Array) -> None:
+    """The head's input around each pixel of row y, from one before the picture to one behind it."""
+    for v in range(width + 2):
+        n = channel
+        for a in range(grid):
+            for b in range(grid):
+                for c in range(COLOURS):
+                    pixels[lead - 1 + v, n] = image[c, y + 1 + 3 * a, v + 3 * b]
+                    n += 1
+
+
+@kernel()
+def surround(features: Array, above: int, below: int, lead: int, width: int, base: Array, first: int) -> None:
     """What the tail sees beside the trunk's result.
 
     Parameters
     ----------
-    features : (above + R + below, W + 4 or more, 16 n + 3) float32
-        The trunk's result begins at row `above` and pixel 2. Around it zeros are written, and in the last three
-        channels the picture, or zeros.
+    features : (above + R + below, W + 2 * lead or more, 16 n or 16 n + 3) float32
+        The trunk's result begins at row `above` and pixel `lead`. Around it zeros are written, and with a base in the
+        last three channels the picture.
     above, below : int
         Rows that lie beyond the picture.
+    lead : int
+        How far the tail looks.
     width : int
         W.
-    base : (3, H + 4, W + 4) float32
+    base : (3, H + 2 * lead, W + 2 * lead) float32
         The picture, padded by mirroring; or empty.
     first : int
         Of the rows of `base`.
@@ -115,11 +139,77 @@ def surround(features: Array, above: int, below: int, width: int, base: Array, f
     features[:above] = 0
     features[rows - below :] = 0
     for r in range(rows):
-        features[r, :2] = 0
-        features[r, 2 + width :] = 0
-        for v in range(width + 4):
+        features[r, :lead] = 0
+        features[r, lead + width :] = 0
+        if len(base) > 0:
+            for v in range(width + 2 * lead):
+                for c in range(COLOURS):
+                    features[r, v, depth - COLOURS + c] = base[c, first + r, v]
+
+
+@kernel()
+def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -> None:
+    """Some tiles of the stream's rows, from `first` on, with what stands beside them.
+
+    Parameters
+    ----------
+    x : (H, T, C * 32) float32
+        The stream.
+    first : int
+        -1 is the row above the picture.
+    tile : int
+        The first.
+    width : int
+        W.
+    rows : (R, C, 32 n + 2 m) float32
+        From m pixels before the tile on, with zeros around the picture.
+    """
+    height, tiles, _ = x.shape
+    count, channels, line = rows.shape
+    margin, wide = line % TILE // 2, line // TILE
+    stream, out = x.ravel(), rows.ravel()
+    before, behind, end = tile > 0, tile + wide < tiles, min(margin + width - tile * TILE, line)
+    for r in range(count):
+        y = first + r
+        if not 0 <= y < height:
+            rows[r] = 0
+            continue
+        for c in range(channels):
+            place, where = ((y * tiles + tile) * channels + c) * TILE, (r * channels + c) * line + margin
+            for t in range(min(wide, tiles - tile)):
+                for v in range(0, TILE, LANES):
+                    store(out, where + t * TILE + v, load(stream, place + t * channels * TILE + v))
+            for j in range(margin):
+                left, right = place - channels * TILE + TILE - margin + j, place + wide * channels * TILE + j
+                out[where - margin + j] = stream[left] if before else 0
+                out[where + wide * TILE + j] = stream[right] if behind else 0
+            for v in range(end, line):
+                rows[r, c, v] = 0
+
+
+@kernel()
+def rows_to_pixels(y: Array, bias: Array, base: Array, first: int, left: int, width: int, pixels: Array) -> None:
+    """Add the bias and the picture to rows of colours.
+
+    Parameters
+    ----------
+    y : (R, 3, L) float32
+    bias : (3,) float32
+    base : (3, H, W) float32
+        The picture; or empty.
+    first : int
+        Of the rows of `base`.
+    left : int
+        The first pixel.
+    width : int
+        W: of pixels behind it nothing is written.
+    pixels : (R, W or more, 3) float32
+    """
+    for r in range(len(y)):
+        for v in range(min(y.shape[2], width - left)):
             for c in range(COLOURS):
-                features[r, v, depth - COLOURS + c] = base[c, first + r, v] if len(base) else 0
+                value = y[r, c, v] + bias[c]
+                pixels[r, left + v, c] = value + base[c, first + r, left + v] if len(base) > 0 else value
 
 
 @kernel()
@@ -128,8 +218,8 @@ def write_pixels(y: Array, scale: int, left: int, out: Array) -> None:
 
     Parameters
     ----------
-    y : (R, W + 1 or more, 16 n) float32
-        By phase and colour. Vectors reach over into the pixel behind the last.
+    y : (R, W + 1 or more, 3 * s * s or more) float32
+        By phase and colour. Vectors reach over the last pixel by 15 numbers at most, which must be there.
     scale : int
         s.
     left : int

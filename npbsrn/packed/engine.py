@@ -9,13 +9,12 @@ from npbsrn.errors import TooLargeError
 from npbsrn.images.samples import to_fractions
 from npbsrn.kernels.bits import TILE, pack_filters, planes_of
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.direct_conv import OUTPUTS, blocked, correlate
-from npbsrn.kernels.pixel_conv import CHUNK, room_size
+from npbsrn.kernels.direct_conv import blocked, computed, correlate
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
-from npbsrn.networks.base import MIDDLE
+from npbsrn.networks.base import FACTORS, MIDDLE
 from npbsrn.packed.ends import to_stream, write_pixels
-from npbsrn.packed.float_end import Finish
+from npbsrn.packed.float_end import FloatEnd
 from npbsrn.packed.lower import Folded
 from npbsrn.packed.reference import blocks_ref
 from npbsrn.packed.wavefront import blocks_rows, make_rooms
@@ -57,10 +56,11 @@ class Engine:
         self.words3, self.words1 = np.stack(w3), np.stack(w1, axis=1)
         w, bias = folded.head
         self.head = blocked(w), bias
-        self.finish = Finish(folded)
-        # A pixel for each 3x3 convolution, two for the tail, and what groups of pixels reach over in trunk and tail:
-        # three in one of them, and two in the other, whose groups cannot lie worst, too.
-        self.margin = len(w3) + 4 + 2 * STEP - 3
+        self.end = FloatEnd(
+            folded.trunk, folded.head, folded.tail, FACTORS[self.scale], str(config["base"]), self.channels
+        )
+        # A pixel for each 3x3 convolution, one for the head, and what trunk and tail look at.
+        self.margin = len(w3) + 1 + self.end.margin
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """Enlarge a picture.
@@ -101,8 +101,7 @@ class Engine:
         stream = rows * tiles * TILE * (4 * self.channels + 2 * (DEPTH + 1) * planes)
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
         bands = _bands((0, rows), columns, threads)
-        band = max(high - low for low, high in bands)
-        ends = (band + 6) * (columns + CHUNK) * self.finish.values * 4 + 4 * room_size(band + 6, self.finish.depth, 5)
+        ends = 4 * self.end.values(max(high - low for low, high in bands), columns)
         return stream + inputs + min(threads, len(bands)) * ends
 
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
@@ -141,7 +140,8 @@ class _Pass:
         self.full = -(-self.width // LANES) * LANES
         self.head_in = np.zeros((3, self.height + 2, self.full + 2), np.float32)
         self.head_in[:, 1:-1, 1 : self.width + 1] = (x - np.float32(MIDDLE)) * engine.gain
-        self.base_in = np.pad(x, ((0, 0), (2, 2), (2, 2)), mode="symmetric") if engine.finish.base else x[:0]
+        around = ((0, 0), *[(engine.end.base_margin,) * 2] * 2)
+        self.base_in = np.pad(x, around, mode="symmetric") if engine.end.base else x[:0]
         tiles = -(-self.width // TILE)
         self.stream = empty((self.height, tiles, engine.channels * TILE), np.float32)
 
@@ -152,7 +152,7 @@ class _Pass:
 
         def end(band: Rows) -> None:
             s, (low, high) = self.engine.scale, band
-            phases = self.engine.finish.run(self.stream, band, self.width, self.head_in, self.base_in)
+            phases = self.engine.end.run(self.stream, band, self.width, self.head_in, self.base_in)
             write_pixels(phases, s, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
 
         map_parallel(end, _bands(rows, self.width, self.threads), self.threads)
@@ -162,7 +162,7 @@ class _Pass:
 
     def _blocks(self, rows: Rows) -> None:
         """All blocks, as far as the trunk and the tail look from the rows that are wanted."""
-        engine, top, bottom = self.engine, rows[0] - 3, rows[1] + 3
+        engine, top, bottom = self.engine, rows[0] - self.engine.end.reach, rows[1] + self.engine.end.reach
         if engine.plain:
             tiles = self.stream.reshape(self.height, -1, engine.channels, TILE)
             x = tiles.transpose(2, 0, 1, 3).reshape(engine.channels, self.height, -1)[:, :, : self.width]
@@ -186,7 +186,7 @@ class _Pass:
         """The head's convolution, without its bias."""
         begin, end = band
         padded = np.ascontiguousarray(self.head_in[:, begin : end + 2])
-        y = empty((len(self.engine.head[0]) * OUTPUTS, end - begin, self.full), np.float32)
+        y = empty((computed(self.engine.channels, 3), end - begin, self.full), np.float32)
         correlate(padded[None], self.engine.head[0], y[None], 3, 0, end - begin)
         return y
 

@@ -1,54 +1,95 @@
 """From the stream to the picture: trunk, global skip and composed tail, all of them float convolutions."""
 
-from itertools import product
+import threading
 from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for, room_size
 from npbsrn.kernels.simd import LANES
-from npbsrn.kernels.winograd import plain, transformed, vectors_of
-from npbsrn.networks.base import FACTORS, MIDDLE
+from npbsrn.kernels.winograd import STEP, plain, transformed, vectors_of
+from npbsrn.networks.base import MIDDLE
+from npbsrn.packed.direct_tail import DirectTail, suits
 from npbsrn.packed.ends import COLOURS, from_stream, surround
-from npbsrn.packed.lower import Convolution, Folded
-from npbsrn.packed.tail import BOTH, FIRST, INSIDE, LAST, Place, Tail
+from npbsrn.packed.tail import Convolution, Place, Tail
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import quiet_blas
 
 Array = np.ndarray[Any, Any]
 
 
-class Finish:
+class FloatEnd:
     """The float end of a network.
 
-    A pixel's C channels are padded to C', a multiple of 16, and three more follow them: to the trunk those of the
-    head's input, so that the global skip is part of the trunk; to the tail those of the picture, so that its bicubic
-    enlargement is part of the tail.
+    Between two convolutions a pixel's numbers lie side by side: its C channels, padded to a multiple of 16, and behind
+    them those of further inputs. To the trunk these are the head's inputs, so that the global skip is part of the
+    trunk; to the tail they are the picture's colours, so that its bicubic enlargement is part of the tail. Both are
+    computed by Winograd's filtering along the rows, in groups of `STEP` pixels.
+
+    Without a trunk and without stages the tail is one convolution to three outputs, for which see `DirectTail`.
 
     Parameters
     ----------
-    folded : Folded
+    trunk : (filters, bias), or None
+        (C, C, 3, 3) and (C,).
+    skip : (filters, bias), or None
+        The head, (C, 3, k, k) with k of 3 or 9, whose result is added to the trunk's; None where there is no such skip.
+    tail : list of (filters, bias)
+        The convolutions before each shuffle, and the last.
+    factors : tuple of int
+        Of the shuffles; there may be none.
+    base : {"bicubic", "picture", "none"}
+        What is added: the picture enlarged; the picture, where the network begins with an enlarged one; or grey.
+    channels : int
+        C.
+
+    Attributes
+    ----------
+    scale : int
+        s.
+    base_margin : int
+        How many pixels must stand around what `run` takes as the base.
+    reach : int
+        How many rows of the stream `run` looks at above and below those that are wanted.
+    margin : int
+        How far around a pixel the stream can change its result, if only by a rounding: groups of pixels reach over.
+        Where a picture passes in tiles, they must begin where a group does, at a multiple of `STEP`.
     """
 
-    def __init__(self, folded: Folded) -> None:
-        self.channels, self.base = int(folded.config["width"]), folded.config["base"] == "bicubic"
-        self.padded = vectors_of(self.channels) * LANES
-        (trunk, more), (head, bias) = folded.trunk, folded.head
-        self.trunk = transformed(self._inputs(np.concatenate([trunk, head], axis=1))), self._outputs(more + bias)
-        self.tail = Tail(folded.tail, FACTORS[folded.scale], self.base)
-        with quiet_blas():  # which may sum in another order by more threads
-            places = product((INSIDE, FIRST, LAST, BOTH), repeat=2)
-            self.filters = {(row, column): self._tail_filters(row, column) for row, column in places}
+    def __init__(
+        self, trunk: Convolution | None, skip: Convolution | None, tail: list[Convolution], factors: tuple[int, ...],
+        base: str, channels: int,
+    ) -> None:  # fmt: skip
+        self.channels, self.padded, self.base = channels, vectors_of(channels) * LANES, base != "none"
+        tail = [*tail[:-1], (tail[-1][0], tail[-1][1] + np.float32(0 if self.base else MIDDLE))]
+        self.direct = DirectTail(tail[-1]) if trunk is None and not factors and suits(channels) else None
+        self.tail = Tail(tail, factors, self.base and self.direct is None)
+        self.scale, self.grid, self.trunk = self.tail.scale, 0, None
+        if trunk is not None:
+            w, bias = trunk
+            if skip is not None:
+                self.grid = 1 if skip[0].shape[-1] == 3 else 3
+                w, bias = np.concatenate([w, _on_grid(skip[0], self.grid)], axis=1), bias + skip[1]
+            self.trunk = transformed(self._inputs(w)), self._outputs(bias)
+        self._filters: dict[tuple[Place, Place], Convolution] = {}
+        self._lock = threading.Lock()
+        lead, groups = self.tail.size // 2, STEP - 1
+        self.base_margin = lead if self.tail.base else 0
+        self.reach = lead + (trunk is not None)
+        # The tail's group that ends with a pixel begins three before it, at a multiple of STEP, and looks `lead`
+        # further; the trunk's group there begins at the multiple of STEP before that. What it sees one pixel further
+        # out is part of one product (`transforms`: that at 0, or at infinity), which its outermost result alone takes.
+        outer = lead if trunk is None else -(-lead // STEP) * STEP + (lead % STEP == 0)
+        self.margin = lead if self.direct else groups + outer
 
-    @property
-    def depth(self) -> int:
-        """Numbers of a pixel that trunk and tail take in: C' + 3."""
-        return self.padded + COLOURS
-
-    @property
-    def values(self) -> int:
-        """Numbers of a pixel that are held at once: of trunk's and tail's inputs, and of the phases."""
-        return 2 * self.depth + vectors_of(COLOURS * self.tail.scale**2) * LANES
+    def values(self, rows: int, width: int) -> int:
+        """Numbers that `run` holds at once, for so many rows that are wanted."""
+        if self.direct:
+            return self.direct.values(rows, width)
+        high, depths = rows + 2 * self.reach, [self.padded + COLOURS * n for n in (self.grid**2, self.tail.base)]
+        outputs = vectors_of(COLOURS * self.scale**2) * LANES
+        pixels = high * (width + CHUNK + self.tail.size + 1)
+        return pixels * (sum(depths) + outputs) + room_size(high, max(depths), self.tail.size)
 
     def run(self, stream: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
         """What some rows of the stream become.
@@ -59,57 +100,67 @@ class Finish:
         rows : (begin, end)
         width : int
             W.
-        image : (3, H + 2, W + 2 or more) float32
-            The head's input, with zeros around it.
-        base : (3, H + 4, W + 4) float32, or empty
-            The picture, padded by mirroring.
+        image : (3, H + 2 m, W + 2 m or more) float32
+            The head's input, with zeros around it, as wide as the head of the skip looks: 1 or 4. Without a skip
+            nothing looks at it.
+        base : (3, H + 2 n, W + 2 n) float32, or empty
+            The picture, with n = `base_margin` pixels around it, padded by mirroring.
 
         Returns
         -------
-        phases : (end - begin, W or more, 3 * s * s or more) float32
-            By phase and colour.
+        phases : (end - begin, W + 1 or more, 3 * s * s or more) float32
+            By phase and colour. Behind those of the last pixel there are 15 more numbers at least.
         """
-        (begin, end), height = rows, len(stream)
+        if self.direct:
+            return self.direct.run(stream, rows, width, base)
+        (begin, end), height, lead = rows, len(stream), self.tail.size // 2
         line = -(-width // CHUNK) * CHUNK
-        low, high = max(begin - 2, 0), min(end + 2, height)  # of what the tail looks at
-        above, below = low - (begin - 2), end + 2 - high
-        inputs = empty((high - low + 2, line + 4, self.depth), np.float32)
-        from_stream(stream, self.channels, low - 1, width, image, inputs)
-        features = empty((end - begin + 4, line + 6, self.depth), np.float32)
-        _convolve(inputs, self.trunk, 3, features[above : len(features) - below], 2)
-        surround(features, above, below, width, base, begin)
-        return self._enlarge(features, width, begin == 0, end == height)
+        low, high = max(begin - lead, 0), min(end + lead, height)  # of what the tail looks at
+        above, below = low - (begin - lead), end + lead - high
+        depth = self.padded + COLOURS * self.tail.base
+        features = empty((end - begin + 2 * lead, line + 2 * lead + 2, depth), np.float32)
+        if self.trunk is None:
+            from_stream(stream, self.channels, begin - lead, width, lead, image, 0, features)
+        else:
+            inputs = empty((high - low + 2, line + 4, self.padded + COLOURS * self.grid**2), np.float32)
+            from_stream(stream, self.channels, low - 1, width, 1, image, self.grid, inputs)
+            _convolve(inputs, self.trunk, 3, features[above : len(features) - below], lead)
+        surround(features, above, below, lead, width, base, begin)
+        return self._enlarge(features, width, begin, height)
 
-    def _enlarge(self, features: Array, width: int, first: bool, last: bool) -> Array:
-        """The tail; `first` and `last` say whether the picture's first and last row are among these."""
-        filters = self.filters
-        outputs = len(filters[INSIDE, INSIDE][1])
-        y = empty((len(features) - 4, features.shape[1] - 5, outputs), np.float32)  # `write_pixels` reaches over
-        _convolve(features, filters[INSIDE, INSIDE], 5, y, 0)
-        end, columns = len(y) - 1, [(0, BOTH)] if width == 1 else [(0, FIRST), (width - 1, LAST)]
-        rows = [(0, BOTH)] if first and last and end == 0 else [(0, FIRST)] * first + [(end, LAST)] * last
-        for r, row in rows:
-            _convolve(features[r : r + 5], filters[row, INSIDE], 5, y[r : r + 1], 0)
-        for v, column in columns:
-            convolve_column(features, *filters[INSIDE, column], 5, y, v)
-            for r, row in rows:
-                convolve_column(features[r : r + 5], *filters[row, column], 5, y[r : r + 1], v)
+    def _enlarge(self, features: Array, width: int, begin: int, height: int) -> Array:
+        """The tail of the rows from `begin` on; pixels near a border have filters of their own."""
+        tail, size, inside = self.tail, self.tail.size, self.tail.inside
+        count = len(features) - size + 1
+        y = empty((count, features.shape[1] - size, vectors_of(COLOURS * self.scale**2) * LANES), np.float32)
+        _convolve(features, self._filters_of(inside, inside), size, y, 0)
+        rows, columns = _near_border(begin, begin + count, height, tail.ring), _near_border(0, width, width, tail.ring)
+        for h in rows:
+            r, row = h - begin, tail.place(h, height)
+            _convolve(features[r : r + size], self._filters_of(row, inside), size, y[r : r + 1], 0)
+        for v in columns:
+            column = tail.place(v, width)
+            convolve_column(features, *self._filters_of(inside, column), size, y, v)
+            for h in rows:
+                r, filters = h - begin, self._filters_of(tail.place(h, height), column)
+                convolve_column(features[r : r + size], *filters, size, y[r : r + 1], v)
         return y
 
-    def _tail_filters(self, row: Place, column: Place) -> Convolution:
-        """Of the pixels at such places: transformed, or for a column at the border as they are."""
-        w, bias = (_by_phase(own) for own in self.tail.filters(row, column))
-        if not self.base:
-            bias += np.float32(MIDDLE)
-        w, bias = self._inputs(w), self._outputs(bias)
-        return (transformed(w) if column == INSIDE else plain(w)), bias
+    def _filters_of(self, row: Place, column: Place) -> Convolution:
+        """Of the pixels at such places: transformed, or for a column near the border as they are; made when needed."""
+        with self._lock:
+            if (row, column) not in self._filters:
+                with quiet_blas():  # which may sum in another order by more threads
+                    w, bias = (_by_phase(own) for own in self.tail.filters(row, column))
+                w = self._inputs(w)
+                w = transformed(w) if column == self.tail.inside else plain(w)
+                self._filters[row, column] = w, self._outputs(bias)
+            return self._filters[row, column]
 
     def _inputs(self, w: Array) -> Array:
-        """Filters (O, C or C + 3, k, k) to (O, C' + 3, k, k)."""
-        whole = np.zeros((len(w), self.depth, *w.shape[2:]), w.dtype)
-        whole[:, : self.channels] = w[:, : self.channels]
-        whole[:, self.padded : self.padded + w.shape[1] - self.channels] = w[:, self.channels :]
-        return whole
+        """Filters (O, C + n, k, k) to (O, C' + n, k, k), C' a multiple of 16."""
+        none = np.zeros((len(w), self.padded - self.channels, *w.shape[2:]), w.dtype)
+        return np.concatenate([w[:, : self.channels], none, w[:, self.channels :]], axis=1)
 
     @staticmethod
     def _outputs(bias: Array) -> Array:
@@ -120,6 +171,17 @@ class Finish:
 
 def _convolve(x: Array, filters: Convolution, size: int, y: Array, first: int) -> None:
     convolve(x, *filters, size, y, first, room_for(len(x), x.shape[2], size))
+
+
+def _near_border(begin: int, end: int, extent: int, ring: int) -> list[int]:
+    """Which of some places of an axis lie near one of its ends."""
+    return [at for at in range(begin, end) if at < ring or at >= extent - ring]
+
+
+def _on_grid(w: Array, grid: int) -> Array:
+    """Filters of 3x3 or 9x9 as `from_stream` gives their inputs: (C, 3 * grid * grid, 3, 3)."""
+    apart = w.reshape(*w.shape[:2], grid, 3, grid, 3)  # tap 3 a + i is neighbour i of what lies 3 a apart
+    return apart.transpose(0, 2, 4, 1, 3, 5).reshape(len(w), -1, 3, 3)
 
 
 def _by_phase(outputs: Array) -> Array:

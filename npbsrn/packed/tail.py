@@ -5,107 +5,115 @@ from typing import Any
 import numpy as np
 
 from npbsrn.images.resize import bicubic_matrix
-from npbsrn.packed.lower import Convolution
+from npbsrn.ops.compose import compose, reach_of
 
 Array = np.ndarray[Any, Any]
+Convolution = tuple[Array, Array]  # filters (O, I, k, k) and bias (O,)
 
-# Where a pixel lies along one axis: whether it is the first, and whether it is the last. A single one is both.
-Place = tuple[bool, bool]
-INSIDE, FIRST, LAST, BOTH = (False, False), (True, False), (False, True), (True, True)
+# Where a pixel lies along one axis: how many pixels there are before it and after it, as far as that matters.
+Place = tuple[int, int]
 
 
 class Tail:
     """Filters of the whole tail.
 
     Each convolution of the tail pads with zeros, on its own grid. Composed without regard to that, the filters would
-    take in what the inner convolution gives beyond the border. So there are filters of their own for the pixels at a
-    border, in which the taps that would look there are left out. The outermost ring of one pixel is all that differs:
-    no inner pixel of the ring's neighbours lies further out than that.
+    take in what the inner convolution gives beyond the border. So there are filters of their own for the pixels near a
+    border, in which the taps that would look there are left out (`npbsrn.ops.compose.compose`).
+
+    Which pixels are near one follows stage by stage, from the last one backward. The last convolution has no stage
+    behind it: what lies beyond the picture is 0, and its filters are the same everywhere. Before a shuffle by r,
+    filters that look p fine pixels far look ``ceil(p / r)`` coarse ones far; so many pixels wide is the ring in which
+    they can look beyond the border. A fine pixel within the finer stage's ring, which is not wider than p, lies in that
+    ring, too. Behind 3x3 the ring is one pixel wide at all scales, behind 9x9 two.
 
     Parameters
     ----------
     stages : list of (filters, bias)
         The convolutions before each shuffle, and the last.
     factors : tuple of int
-        Of the shuffles.
+        Of the shuffles; there may be none.
     base : bool
         Whether the bicubically enlarged picture is added: its filters are those of three further inputs, which are to
         be padded by mirroring.
+
+    Attributes
+    ----------
+    scale : int
+        s.
+    size : int
+        k of the composed filters.
+    ring : int
+        How many pixels from the border on have filters of their own.
     """
 
     def __init__(self, stages: list[Convolution], factors: tuple[int, ...], base: bool) -> None:
         self.stages = [(w.astype(np.float64), b.astype(np.float64)) for w, b in stages]
         self.factors, self.base = factors, base
-        self.scale = int(np.prod(factors))
+        self.scale = int(np.prod(factors, dtype=np.int64))
+        self.size, rings = stages[-1][0].shape[-1], [0]
+        for (w, _), r in reversed(list(zip(stages, factors, strict=False))):
+            rings.insert(0, reach_of(self.size, r))
+            self.size = w.shape[-1] + 2 * rings[0]
+        self._rings, self.ring = rings, rings[0]
+        self._known: dict[tuple[int, Place, Place], Convolution] = {}
+
+    @property
+    def inside(self) -> Place:
+        """The place of a pixel far from all borders."""
+        return self.ring, self.ring
+
+    def place(self, at: int, extent: int) -> Place:
+        """Where pixel `at` of an axis lies."""
+        return min(at, self.ring), min(extent - 1 - at, self.ring)
 
     def filters(self, row: Place, column: Place) -> Convolution:
-        """Of pixels at such places: (3 * s * s, C or C + 3, 5, 5) and (3 * s * s,) float32; by colour and phase."""
-        w, b = self._composed(0, row, column)
+        """Of pixels at such places: (3 * s * s, C or C + 3, k, k) and (3 * s * s,) float32; by colour and phase."""
+        w, b = self.composed(row, column)
         if self.base:
-            w = np.concatenate([w, base_filters(self.scale)], axis=1)
+            w = np.concatenate([w, base_filters(self.scale, self.size)], axis=1)
         return np.ascontiguousarray(w, np.float32), b.astype(np.float32)
 
-    def _composed(self, stage: int, row: Place, column: Place) -> Convolution:
-        """All convolutions from `stage` on as one, at such a place of the stage's grid.
+    def composed(self, row: Place, column: Place) -> Convolution:
+        """All convolutions as one, without the base, in float64."""
+        return self._composed(0, row, column)
 
-        The algebra is that of `npbsrn.ops.compose.compose`: a pixel of the finer grid has a phase (a, b), there the tap
-        (s, t) of the outer filters meets the coarse pixel e = floor((a + s - p) / r), f likewise, in the phase (i, j).
-        """
+    def _composed(self, stage: int, row: Place, column: Place) -> Convolution:
+        """All convolutions from `stage` on as one, at such a place of the stage's grid."""
         if stage == len(self.factors):
             return self.stages[-1]
-        r, (inner, inner_bias) = self.factors[stage], self.stages[stage]
-        bank = inner.reshape(-1, r, r, *inner.shape[1:])  # c i j I k k
-        biases = inner_bias.reshape(-1, r, r)
-        kernels, sums = [], []
-        for a in range(r):
-            for b in range(r):
-                finer = _phase(row, a, r), _phase(column, b, r)
-                outer, bias = self._composed(stage + 1, *finer)
-                w, more = _meet(outer, bank, biases, (a, b), (row, column))
-                kernels.append(w)
-                sums.append(bias + more)
-        finer_phases = len(sums[0]) // 3
-        s = int(np.sqrt(finer_phases))
-        w, shift = np.stack(kernels), np.stack(sums)
+        if (stage, row, column) in self._known:
+            return self._known[stage, row, column]
+        r, ring = self.factors[stage], self._rings[stage + 1]
+        down, right = ([_finer(place, a, r, ring) for a in range(r)] for place in (row, column))
+        outer = [[self._composed(stage + 1, a, b) for b in right] for a in down]
+        w, shift = (np.array([[phase[k] for phase in phases] for phases in outer]) for k in (0, 1))
+        (w, shift), _ = compose(w, shift, *self.stages[stage], r, row, column)
+        s = self.scale // int(np.prod(self.factors[: stage + 1], dtype=np.int64))
         # colours first; then the row's phase, of this grid and of the finer ones, and the column's
-        w = w.reshape(r, r, 3, s, s, *w.shape[2:]).transpose(2, 0, 3, 1, 4, 5, 6, 7)
-        shift = shift.reshape(r, r, 3, s, s).transpose(2, 0, 3, 1, 4)
-        return w.reshape(3 * (r * s) ** 2, *w.shape[5:]), shift.ravel()
+        w = w.reshape(3, s, s, r, r, *w.shape[1:]).transpose(0, 3, 1, 4, 2, 5, 6, 7).reshape(w.shape)
+        shift = shift.reshape(3, s, s, r, r).transpose(0, 3, 1, 4, 2).ravel()
+        if stage > 0:  # where several places of the coarser grid ask for it
+            self._known[stage, row, column] = w, shift
+        return w, shift
 
 
-def _phase(place: Place, a: int, r: int) -> Place:
-    """Where the finer pixel of phase a lies."""
-    return place[0] and a == 0, place[1] and a == r - 1
+def _finer(place: Place, a: int, r: int, ring: int) -> Place:
+    """Where the fine pixel of phase a lies, on a grid with such a ring."""
+    before, after = place
+    return min(before * r + a, ring), min(after * r + r - 1 - a, ring)
 
 
-def _meet(outer: Array, bank: Array, biases: Array, phase: tuple[int, int], places: tuple[Place, Place]) -> Convolution:
-    """One phase of the composed filters: (O, I, 5, 5), or as large as they get; and what the inner biases add."""
-    r, (o, _, m, _), (_, _, _, inputs, k, _) = bank.shape[1], outer.shape, bank.shape
-    reach = -(-(m // 2) // r)
-    size = k + 2 * reach
-    w, shift = np.zeros((o, inputs, size, size)), np.zeros(o)
-    for s in range(m):
-        e, i = divmod(phase[0] + s - m // 2, r)
-        for t in range(m):
-            f, j = divmod(phase[1] + t - m // 2, r)
-            if _outside(e, places[0]) or _outside(f, places[1]):
-                continue
-            y, x = e + reach, f + reach
-            w[:, :, y : y + k, x : x + k] += np.tensordot(outer[:, :, s, t], bank[:, i, j], 1)
-            shift += outer[:, :, s, t] @ biases[:, i, j]
-    return w, shift
+def base_filters(scale: int, size: int) -> Array:
+    """Bicubic enlargement as a convolution: (3 * s * s, 3, k, k), from each colour to its phases.
 
-
-def _outside(e: int, place: Place) -> bool:
-    """Whether a coarse pixel e away from one at `place` lies beyond the border."""
-    return (e < 0 and place[0]) or (e > 0 and place[1])
-
-
-def base_filters(scale: int) -> Array:
-    """Bicubic enlargement as a convolution: (3 * s * s, 3, 5, 5), from each colour to its phases."""
-    middle = bicubic_matrix(9, 9 * scale, scale).toarray()[4 * scale : 5 * scale, 2:7]  # phases of pixel 4, its taps
-    both = middle[:, None, :, None] * middle[None, :, None, :]
-    w = np.zeros((3, scale, scale, 3, 5, 5))
+    k is 5 at least; of scale 1, where it is the picture itself, 1.
+    """
+    far, reach = 4, size // 2
+    middle = bicubic_matrix(2 * far + 1, (2 * far + 1) * scale, scale).toarray()[far * scale : (far + 1) * scale]
+    taps = middle[:, far - reach : far + reach + 1]  # phases of the pixel in the middle
+    both = taps[:, None, :, None] * taps[None, :, None, :]
+    w = np.zeros((3, scale, scale, 3, size, size))
     for colour in range(3):
         w[colour, :, :, colour] = both
-    return w.reshape(-1, 3, 5, 5)
+    return w.reshape(-1, 3, size, size)

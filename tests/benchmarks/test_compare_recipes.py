@@ -126,7 +126,7 @@ def test_a_trial_can_begin_with_the_weights_of_another(trained, tmp_path):
         run_all(arguments(tmp_path, "float-first"))
     run_all(arguments(tmp_path, "float-first", equal_steps=True))
     first, second = trained
-    assert first["binarizer"] == "float"
+    assert first["binarizer"] == "none"
     assert (first["init"], second["init"]) == (None, first["output"])
     assert first["seed"] != second["seed"]
     assert read_rows(tmp_path / "results.csv")[0]["minutes"] == "2.0"

@@ -155,11 +155,33 @@ def test_values_of_set(text, value):
     assert options == {"a": {"b": value}}
 
 
-def test_info_prints_the_papers_counts(capsys):
-    assert main(["info", "--model", "bsrn", "--scale", "4"]) == 0
+def test_train_another_network_with_another_binarizer(tmp_path, photographs, cache, capsys):
+    run = str(tmp_path / "run")
+    options = ["--network", "vdsr", "--binarizer", "abc", "--steps", "2", "--batch", "1", "--patch", "4", "--quiet"]
+    settings = ["--set", "blocks=1", "--set", "width=4", "--set", "binarizer.bases=2", "--set", "norm=true"]
+    assert main(["train", str(photographs), "-s", "2", "-o", run, *options, *settings]) == 0
+    assert "2 steps in" in capsys.readouterr().out
+    assert main(["info", "-m", run, "-s", "2"]) == 0
     shown = capsys.readouterr().out
-    assert "1219.2 K (1013.8 K of 1 bit)" in shown
-    assert "84.7 G for 1280x720 pixels out" in shown
+    assert '"name": "vdsr", "scale": 2, "binarizer": {"name": "abc", "bases": 2, "activation_bases": 1}, ' in shown
+    assert '"blocks": 1, "width": 4, "activation": "prelu", "norm": true' in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "parameters", "macs"),
+    [
+        ("bsrn", "4", "1219.2 K (1013.8 K of 1 bit)", "84.7 G for 1280x720 pixels out"),
+        ("srresnet", "4", "1548.4 K (1179.6 K of 1 bit)", "127.8 G for 1280x720 pixels out"),
+        ("vdsr", "4", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
+        ("vdsr", "2", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
+        ("vdsr", "3", "670.6 K (663.6 K of 1 bit)", "613.8 G for 1278x720 pixels out"),
+    ],
+)
+def test_info_prints_the_papers_counts(capsys, name, scale, parameters, macs):
+    assert main(["info", "--model", name, "--scale", scale]) == 0
+    shown = capsys.readouterr().out
+    assert f"parameters  {parameters}\n" in shown
+    assert f"MACs        {macs}\n" in shown
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")

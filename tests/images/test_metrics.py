@@ -12,9 +12,9 @@ def test_luma_of_black_white_and_primaries():
 
 def test_psnr():
     x = np.zeros((4, 4))
-    assert psnr(x, x) == float("inf")
-    assert psnr(x, x + 255) == pytest.approx(0)
-    assert psnr(x, x + 2.55) == pytest.approx(40)
+    assert psnr(x, x, 255) == float("inf")
+    assert psnr(x, x + 255, 255) == pytest.approx(0)
+    assert psnr(x, x + 2.55, 255) == pytest.approx(40)
 
 
 def test_ssim_equals_its_definition_window_by_window(rng):
@@ -32,12 +32,25 @@ def test_ssim_equals_its_definition_window_by_window(rng):
         values.append(
             (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
         )
-    assert ssim(x, y) == pytest.approx(np.mean(values))
-    assert ssim(x, x) == pytest.approx(1)
+    assert ssim(x, y, 255) == pytest.approx(np.mean(values))
+    assert ssim(x, x, 255) == pytest.approx(1)
 
 
 def test_ssim_without_a_valid_region_is_undefined():
-    assert np.isnan(ssim(np.zeros((10, 30)), np.zeros((10, 30))))
+    assert np.isnan(ssim(np.zeros((10, 30)), np.zeros((10, 30)), 1))
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_the_peak_of_floats_must_be_said(metric, rng):
+    """Taken for 255 unasked, that of fractions would give an SSIM of nearly 1 for whatever is compared."""
+    x, y = rng.integers(0, 256, (2, 12, 13), np.uint8)
+    expected = metric(x / 255, y / 255, 1.0)
+    assert metric(x, y) == pytest.approx(expected)
+    assert metric(x * np.uint16(257), y * np.uint16(257)) == pytest.approx(expected)
+    assert metric(x.astype(np.float32), y.astype(np.float32), 255) == pytest.approx(expected)
+    for pair in ((x / 255, y / 255), (x, y / 255), (x, y.astype(np.uint16)), (x.astype(int), y.astype(int))):
+        with pytest.raises(UsageError, match="say the peak of pictures of"):
+            metric(*pair)
 
 
 def test_borders_do_not_count(rng):

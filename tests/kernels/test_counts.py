@@ -72,7 +72,7 @@ PROGRAM = """
 import sys
 from npbsrn.kernels.counts import CHOSEN
 from tests.kernels.test_pixel_conv import check_column, check_outputs
-from tests.packed import test_block as blocks
+from tests.packed import test_wavefront as blocks
 from tests.packed.test_engine import small_engine, smooth_picture
 from tests.kernels.test_counts import *
 assert CHOSEN == sys.argv[1]

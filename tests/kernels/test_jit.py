@@ -4,10 +4,13 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from numba.core import config
 from numba.core.dispatcher import Dispatcher
 
 from npbsrn.kernels import jit
+from npbsrn.kernels.memory import load, store
 
 TINY = "import numpy as np; from npbsrn.ops.filters import binary_filters; from npbsrn.ops.conv import conv2d; "
 TINY += "x = np.ones((1, 1, 2, 2), np.float32); y, pull = conv2d(x, np.ones((1, 1, 3, 3), np.float32)); pull(y); "
@@ -58,29 +61,47 @@ def test_only_gradients_are_summed_in_any_order():
     assert loose == ["filters_backward"]
 
 
-def test_what_another_version_has_kept_is_not_even_read(tmp_path):
+def double(x, out):
+    store(out, 0, load(x, 0) + load(x, 0))
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """The kernel `double` as a new process meets it, kept in a folder of the test's."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+
+    def run():
+        own, out = jit.kernel()(double), np.empty(16, np.float32)
+        own(np.arange(16, dtype=np.float32), out)
+        assert out.tolist() == list(range(0, 32, 2))
+        return own.stats.cache_hits.total()
+
+    return run
+
+
+def test_a_kept_kernel_is_not_compiled_again(fresh, tmp_path):
+    assert [fresh(), fresh(), fresh()] == [0, 1, 1]
+    assert len(list(tmp_path.rglob("*.nbc"))) == 1
+
+
+def test_what_another_version_has_kept_is_not_even_read(fresh, tmp_path):
     """It may name what is no longer where it was."""
-    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
-    indexes = list(tmp_path.rglob("*.nbi"))
-    assert indexes
-    for path in indexes:
-        with path.open("rb") as file:
-            version = pickle.load(file)
-        path.write_bytes(pickle.dumps(version[:-1] + "?") + b"cnpbsrn.kernels.simd\nMoved\n.")
-    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
+    fresh()
+    (path,) = tmp_path.rglob("*.nbi")
+    with path.open("rb") as file:
+        version = pickle.load(file)
+    path.write_bytes(pickle.dumps(version[:-1] + "?") + b"cnpbsrn.kernels.simd\nMoved\n.")
+    assert [fresh(), fresh()] == [0, 1]
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("size", [0, 40])
-def test_damaged_kernels_are_compiled_anew(tmp_path, suffix, size):
-    assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
-    kept = list(tmp_path.rglob(f"*.{suffix}"))
-    assert kept
-    for path in kept:
-        path.write_bytes(path.read_bytes()[:size])
-    for _ in range(2):
-        assert run(NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 1.]\n"
-    assert all(path.stat().st_size > size for path in kept)
+def test_damaged_kernels_are_compiled_anew(fresh, tmp_path, suffix, size):
+    fresh()
+    (path,) = tmp_path.rglob(f"*.{suffix}")
+    path.write_bytes(path.read_bytes()[:size])
+    assert [fresh(), fresh()] == [0, 1]
+    assert path.stat().st_size > size
 
 
 def test_a_full_disk_does_not_matter(monkeypatch):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for
-from npbsrn.kernels.winograd import plain, transformed, vectors_of
+from npbsrn.kernels.winograd import SIZES, plain, transformed, vectors_of
 from tests.strategies import PLANE_CHANNELS, plane_channels, seeds
 
 
@@ -28,7 +28,7 @@ def run(x, w, bias, size, y, first):
     convolve(x, w, bias, size, y, first, room_for(len(x), x.shape[2], size))
 
 
-@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("outputs", PLANE_CHANNELS)
 def test_any_number_of_outputs(size, outputs):
     check_outputs(size, outputs)
@@ -44,7 +44,7 @@ def check_outputs(size, outputs):
 
 
 @settings(max_examples=30)
-@given(st.sampled_from([3, 5]), plane_channels, st.integers(1, 50), st.integers(1, 6), st.integers(1, 3), seeds)
+@given(st.sampled_from(SIZES), plane_channels, st.integers(1, 50), st.integers(1, 20), st.integers(1, 3), seeds)
 def test_any_extents(size, channels, outputs, rows, chunks, seed):
     x, w, bias = make_case(np.random.default_rng(seed), size, channels, outputs, rows, chunks)
     y = np.full((rows, 3 + CHUNK * chunks + 7, len(bias) + 3), np.nan, np.float32)
@@ -57,7 +57,7 @@ def test_any_extents(size, channels, outputs, rows, chunks, seed):
     assert np.isnan(inside[:, :, len(bias) :]).all()
 
 
-@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("size", SIZES)
 def test_rounding_errors_are_small(rng, size):
     """Against those of the plain sum in float32, over many inputs."""
     x, w, bias = make_case(rng, size, 51, 48, 4)
@@ -71,7 +71,7 @@ def test_rounding_errors_are_small(rng, size):
     assert rms[0] < 3 * rms[1]
 
 
-@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("size", SIZES)
 def test_rows_and_chunks_do_not_matter(rng, size):
     x, w, bias = make_case(rng, size, 20, 40, 7, 3)
     filters = transformed(w)
@@ -85,7 +85,7 @@ def test_rows_and_chunks_do_not_matter(rng, size):
             assert part.tobytes() == whole[r : r + 1, chunk * CHUNK : (chunk + 1) * CHUNK].tobytes()
 
 
-@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("size", SIZES)
 @given(st.integers(1, 20), st.integers(1, 100), st.integers(1, 19), st.integers(0, 9), seeds)
 @settings(max_examples=20)
 def test_one_column(size, channels, outputs, rows, column, seed):

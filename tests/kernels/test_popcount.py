@@ -6,7 +6,8 @@ from numba import njit
 
 from npbsrn.kernels.popcount import count1, count3, pack_filters
 from npbsrn.ops.conv import conv2d_ref
-from tests.kernels.test_tables import cases, draw, pack
+from tests.kernels.test_pixel_tables import pack
+from tests.kernels.test_tables import draw, extents
 
 
 @njit
@@ -23,7 +24,7 @@ def count(bits, words, size, height, width, out):
 
 
 @settings(max_examples=25)
-@given(cases)
+@given(extents)
 def test_counts(case):
     height, width, _, size = case
     _, w, x = draw(*case)

@@ -1,14 +1,26 @@
 """Each vector operation against NumPy's, on 16 lanes."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numba import njit
 
 from npbsrn.kernels import simd
-from npbsrn.kernels.memory import load, store
-from npbsrn.kernels.simd import fused, magnitude, select, splat, to_float, total
+from npbsrn.kernels.memory import load, memory, store, store_words
+from npbsrn.kernels.simd import (
+    divide,
+    fused,
+    magnitude,
+    no_bits,
+    push_sign,
+    select,
+    splat,
+    to_float,
+    total,
+)
+from tests.rounding import awkward_terms, fused_exactly
 
 A = np.linspace(-3, 4, 16).astype(np.float32)
 B = np.linspace(2, -2, 16).astype(np.float32)
@@ -74,22 +86,6 @@ def test_places_are_elements_and_need_no_alignment(source, target):
     assert np.count_nonzero(out) <= 16
 
 
-def awkward_terms(rng, count):
-    """x, y and z whose exact x * y + z lies near the middle of two float32, by less than a float64 can say, or not."""
-    x, y = ((1 + rng.integers(0, 2**11, count) / 2**11 + 2.0**-12).astype(np.float32) for _ in range(2))
-    z = (rng.choice([-1, 1], count) * 2.0 ** rng.integers(-120, 40, count)).astype(np.float32)
-    z[::5] = -x[::5] * y[::5]
-    z[::7] = rng.standard_normal(len(z[::7]))
-    return x * rng.choice(np.float32([-1, 1]), count), y, z
-
-
-def nearest(exact):
-    """The nearest float32 of a fraction, of two the even one."""
-    guess = np.float32(float(exact))
-    around = [np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf))]
-    return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
-
-
 def accumulate(x, y, z, out, rounded):
     for at in range(0, x.size, 16):
         store(out, at, fused(load(x, at), load(y, at), load(z, at)))
@@ -104,9 +100,127 @@ def test_a_fused_sum_is_rounded_once_and_a_plain_one_twice(rng, monkeypatch, ins
     x, y, z = awkward_terms(rng, 4096)
     out, rounded = np.empty_like(z), np.empty_like(z)
     njit(accumulate)(x, y, z, out, rounded)
-    exact = [Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)) for a, b, c in zip(x, y, z, strict=True)]
-    expected = np.array([nearest(value) for value in exact], np.float32)
+    expected = fused_exactly(x, y, z)
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(rounded, x * y + z)
     assert not np.array_equal(expected, rounded)
     assert not np.array_equal(expected, (x.astype(np.float64) * y + z).astype(np.float32))
+
+
+def fuse(x, y, z, scalar, out):
+    a, b, c = load(x, 0), load(y, 0), load(z, 0)
+    store(out, 0, fused(a, b, c))
+    store(out, 16, fused(a, scalar, c))
+    store(out, 32, fused(scalar, b, c))
+    store(out, 48, fused(a, b, scalar))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["by an instruction", "by float64"])
+def fuse_compiled(request):
+    """`fuse`, on a CPU with and without such an instruction."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.param:
+            patch.setattr(simd, "has_fma", lambda: False)
+        own, none = njit(fuse), np.zeros(16, np.float32)
+        own(none, none, none, np.float32(0), np.empty(64, np.float32))
+    return own
+
+
+vectors = hnp.arrays(np.float32, 16, elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+
+
+@given(vectors, vectors, vectors, st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_fused_of_any_numbers(fuse_compiled, x, y, z, scalar):
+    """Too small for a float32, or too large, too; scalars take the place of vectors. To the bit: zeros have signs."""
+    out, scalar = np.empty(64, np.float32), np.float32(scalar)
+    fuse_compiled(x, y, z, scalar, out)
+    every = np.full(16, scalar)
+    for own, terms in zip(out.reshape(4, 16), [(x, y, z), (x, every, z), (every, y, z), (x, y, every)], strict=True):
+        np.testing.assert_array_equal(own.view(np.uint32), fused_exactly(*terms).view(np.uint32))
+
+
+def test_fused_of_what_is_no_number(fuse_compiled):
+    inf, nan = np.float32(np.inf), np.float32(np.nan)
+    x, y, z = np.array([(inf, 2, 1), (-inf, 2, 1), (inf, 0, 1), (inf, 1, -inf), (1, 1, inf), (nan, 1, 1)], np.float32).T
+    x, y, z = (np.resize(a, 16).astype(np.float32) for a in (x, y, z))
+    out = np.empty(64, np.float32)
+    fuse_compiled(x, y, z, np.float32(0), out)
+    np.testing.assert_array_equal(out[:6], [inf, -inf, nan, nan, inf, nan])
+
+
+@njit
+def divided(x, divisor, out):
+    store(out, 0, divide(load(x, 0), divisor))
+
+
+@given(vectors, st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_divide_is_rounded_once(x, divisor):
+    """A division, and not the product with the rounded reciprocal; also by 0, where the quotient is no number."""
+    out, divisor = np.empty(16, np.float32), np.float32(divisor)
+    divided(x, divisor, out)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(out, x / divisor)
+
+
+@pytest.mark.parametrize("channels", np.float32([3, 20, 48, 65]))
+def test_divide_by_the_channels_of_a_network(rng, channels):
+    x, out = rng.standard_normal((100, 16)).astype(np.float32), np.empty((100, 16), np.float32)
+    for values, result in zip(x, out, strict=True):
+        divided(values, channels, result)
+    np.testing.assert_array_equal(out, x / channels)
+    assert not np.array_equal(out, x * (1 / channels))
+
+
+def push(x, count, out):
+    bits = no_bits()
+    for n in range(count):
+        bits = push_sign(bits, load(x, 16 * n))
+    store(out, 0, bits)
+
+
+def words_of(x, y, count, out, place):
+    left, right = no_bits(), no_bits()
+    for n in range(count):
+        left, right = push_sign(left, load(x, 16 * n)), push_sign(right, load(y, 16 * n))
+    store_words(out, place, left, right)
+
+
+push_compiled, words_compiled = njit(push), njit(words_of)
+
+
+@njit
+def words_by_memory(x, y, count, out, place):
+    words_of_memory(x, y, count, memory(out), place)
+
+
+words_of_memory = njit(words_of)
+
+
+def signs_as_numbers(x):
+    """The first sign is the highest bit; of more than 32 the first are lost."""
+    return [int("".join("01"[int(v < 0)] for v in lane), 2) % 2**32 for lane in x.reshape(-1, 16).T]
+
+
+@pytest.mark.parametrize("count", [1, 16, 32, 40])
+def test_push_sign(rng, count):
+    """Down to the smallest numbers; -0.0, which only a sum too small for a float32 gives, counts as negative."""
+    x, out = rng.standard_normal(16 * count).astype(np.float32), np.empty(16, np.uint32)
+    x[::3] = rng.choice(np.float32([0.0, 1e-45, -1e-45, np.inf, -np.inf]), len(x[::3]))
+    push_compiled(x, count, out)
+    assert out.tolist() == signs_as_numbers(x)
+    x[-16:] = np.float32(-0.0)
+    push_compiled(x, count, out)
+    assert np.all(out & 1 == 1)
+
+
+@pytest.mark.parametrize("store_them", [words_compiled, words_by_memory], ids=["array", "memory"])
+@pytest.mark.parametrize("count", [5, 16, 23])
+@pytest.mark.parametrize("place", [0, 1, 7, 33])
+def test_store_words(rng, store_them, count, place):
+    """The low halves, one vector behind the other, wherever that is, and nothing before and behind them."""
+    x, y = rng.standard_normal((2, 16 * count)).astype(np.float32)
+    out = np.full(66, 54321, np.uint16)
+    store_them(x, y, count, out, place)
+    expected = [number % 2**16 for number in signs_as_numbers(x) + signs_as_numbers(y)]
+    assert out[place : place + 32].tolist() == expected
+    assert np.all(np.delete(out, slice(place, place + 32)) == 54321)

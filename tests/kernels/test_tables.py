@@ -1,4 +1,4 @@
-"""Products by tables against sums term by term, exactly: all values are small whole numbers."""
+"""Products with the signs of filters against sums term by term, exactly: all values are small whole numbers."""
 
 import numpy as np
 import pytest
@@ -6,90 +6,78 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npbsrn.kernels import tables
+from npbsrn.kernels.signed_sums import aligned, signed_sums
 from npbsrn.ops.conv import conv2d_ref
 
-cases = st.tuples(st.integers(1, 5), st.sampled_from([16, 32, 48]), st.integers(0, 999), st.sampled_from([1, 3]))
+channels = st.sampled_from([16, 32, 48, 64, 80, 96])
+extents = st.tuples(st.integers(1, 5), st.sampled_from([16, 32, 48]), st.integers(0, 999), st.sampled_from([1, 3]))
+cases = st.tuples(extents, channels, channels)
 
 
-def draw(height, width, seed, size):
-    """Whole cotangents (48, H, W) and signs of filters (48, 48, k, k) and of pixels (48, H, W)."""
+def draw(height, width, seed, size, outputs=48, inputs=48):
+    """Whole cotangents (O, H, W) and signs of filters (O, I, k, k) and of pixels (I, H, W)."""
     rng = np.random.default_rng(seed)
-    g = rng.integers(-9, 10, (48, height, width)).astype(np.float32)
-    w = rng.choice([-1.0, 1.0], (48, 48, size, size)).astype(np.float32)
-    return g, w, rng.choice([-1.0, 1.0], (48, height, width)).astype(np.float32)
+    g = rng.integers(-9, 10, (outputs, height, width)).astype(np.float32)
+    w = rng.choice([-1.0, 1.0], (outputs, inputs, size, size)).astype(np.float32)
+    return g, w, rng.choice([-1.0, 1.0], (inputs, height, width)).astype(np.float32)
 
 
 def test_signed_sums():
     values = np.arange(64, dtype=np.float32).reshape(4, 16) ** 2
     out = np.empty(256, np.float32)
-    tables.signed_sums(values.ravel(), 0, 16, out, 0)
+    signed_sums(values.ravel(), 0, 16, out, 0)
     for n in range(16):
         signs = [-1.0 if n >> b & 1 else 1.0 for b in range(4)]
         np.testing.assert_array_equal(out[16 * n : 16 * n + 16], signs @ values)
 
 
-def in_tiles(tiles, height, width):
-    return tiles.reshape(height * width // 16, 48, 16).transpose(1, 0, 2).reshape(48, height, width)
-
-
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(cases)
 def test_products_with_filter_signs(case):
-    """dX of a convolution that is padded by a constant."""
-    height, width, _, size = case
-    g, w, x = draw(*case)
-    nibbles, room = np.zeros(48 * 112, np.uint8), tables.aligned(12 * 256)
+    """dX of a convolution that is padded by a constant, by chunks of output channels."""
+    extents, outputs, inputs = case
+    height, width, _, size = extents
+    g, w, x = draw(*extents, outputs, inputs)
+    nibbles, room = np.zeros(tables.nibbles_size(outputs, inputs, size), np.uint8), aligned(tables.CHUNK * 256)
     tables.filter_nibbles(w, nibbles)
-    dx, ring, flat = np.empty(48 * height * width, np.float32), tables.aligned(9 * 48 * (width + 32)), g.ravel()
+    dx, ring, flat = np.empty((inputs, height, width), np.float32), aligned(9 * inputs * (width + 32)), g.ravel()
+    out, pixels = dx.ravel(), height * width
     for h in range(height):
         for left in range(0, width, 16):
-            tables.row_tables(flat, h * width + left, height * width, room)
-            if size == 3:
-                tables.spread_row(room, nibbles, left, h, width, ring)
-            else:
-                tables.spread_1x1(room, nibbles, dx, 48 * (h * width + left))
+            for first in range(0, outputs // 4, tables.CHUNK):
+                groups, start = (
+                    tables.chunk_of(outputs, first),
+                    inputs * tables.stride_of(tables.CHUNK, size) * (first > 0),
+                )
+                place = h * width + left
+                tables.row_tables(flat, 4 * first * pixels + place, pixels, groups, room)
+                if size == 3:
+                    tables.spread_row(room, nibbles, start, groups, inputs, left, h, width, first == 0, ring)
+                else:
+                    tables.spread_1x1(room, nibbles, start, groups, inputs, first == 0, out, place, pixels)
         if size == 3 and h > 0:
-            tables.join_row(ring, h - 1, width, dx)
+            tables.join_row(ring, h - 1, inputs, width, out, (h - 1) * width, pixels, 1)
     if size == 3:
-        tables.join_row(ring, height - 1, width, dx)
+        tables.join_row(ring, height - 1, inputs, width, out, (height - 1) * width, pixels, 1)
     _, pull = conv2d_ref(x[None], w, pad_value=1.0)
-    np.testing.assert_array_equal(in_tiles(dx, height, width), pull(g[None])[0][0])
+    np.testing.assert_array_equal(dx, pull(g[None])[0][0])
 
 
-def pack(x):
-    """Signs (48, H, W) as bits (3, H + 2, W + 2), padded with +1, and the room that vectors look into."""
-    bits = np.zeros((3, x.shape[1] + 2, x.shape[2] + 2), np.uint16)
-    for c in range(48):
-        bits[c // 16, 1:-1, 1:-1] |= (x[c] < 0).astype(np.uint16) << np.uint16(c % 16)
-    return np.append(bits.ravel(), np.zeros(16, np.uint16))
-
-
-@settings(max_examples=25)
-@given(cases)
-def test_products_with_pixel_signs(case):
-    """dW of a convolution that is padded with +1; with an odd height the last row stands alone."""
-    height, width, _, size = case
-    g, w, x = draw(*case)
-    nibbles = np.zeros(48 * (height + 3) * width, np.uint8)
-    tables.pixel_nibbles(pack(x), height, width, nibbles)
-    turned, room = tables.aligned(32 * 48), tables.aligned(24 * 256)
-    dw = np.zeros(48 * size * size * 48, np.float32)
-    for y in range(0, height, 2):
-        rows = min(2, height - y)
-        both = np.zeros((48, 2, width), np.float32)
-        both[:, :rows] = g[:, y : y + rows]
-        for left in range(0, width, 16):
-            tables.pixel_tables(both.ravel(), left, rows, width, turned, room)
-            tables.filters_back(nibbles, room, y, left, height, width, size, dw)
-    _, pull = conv2d_ref(x[None], w, pad_value=1.0)
-    expected = pull(g[None])[1]
-    np.testing.assert_array_equal(dw.reshape(48, size, size, 48).transpose(3, 0, 1, 2), expected)
+@given(channels, channels, st.sampled_from([1, 3]))
+def test_scaled_tables_are_those_of_scaled_values(outputs, inputs, size):
+    g, _, _ = draw(1, 16, outputs + inputs + size, size, outputs)
+    scale = np.arange(1, outputs + 1, dtype=np.float32)
+    groups = tables.chunk_of(outputs, 0)
+    one, other = aligned(groups * 256), aligned(groups * 256)
+    tables.scaled_row_tables(g.ravel(), 0, 16, groups, scale, 0, one)
+    tables.row_tables((g * scale[:, None, None]).ravel(), 0, 16, groups, other)
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_every_filter_nibble_is_eight_times_its_bits(size):
     _, w, _ = draw(1, 16, 5, size)
-    nibbles = np.zeros(48 * 112, np.uint8)
+    nibbles = np.zeros(tables.nibbles_size(48, 48, size), np.uint8)
     tables.filter_nibbles(w, nibbles)
     assert set(np.unique(nibbles)) == {8 * n for n in range(16)}
     first = sum(8 << b for b in range(4) if w[b, 0, 0, 0] < 0)

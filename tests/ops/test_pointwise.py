@@ -1,10 +1,22 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from npbsrn.ops import pointwise
-from npbsrn.ops.pointwise import mean_magnitude, prelu, scale_channels, weight_by_statistic, weighted_sum
+from npbsrn.ops.pointwise import (
+    mean_magnitude,
+    multiply_add,
+    prelu,
+    scale_channels,
+    weight_by_statistic,
+    weighted_sum,
+)
 from tests.gradient import check_gradient, directional_error
+from tests.rounding import awkward_terms, exactly, fused_exactly
 from tests.strategies import integer_arrays, sides
 
 
@@ -51,3 +63,51 @@ def test_weighted_sum(rng, count):
         return y, lambda dy: (pull(dy)[1], *pull(dy)[0])
 
     check_gradient(flat, weights, *terms)
+
+
+def check_rounded_once(x, y, z):
+    """But where a sum lies as near to the middle of two float32 as one part in 2**29 it may be either of them."""
+    with np.errstate(over="ignore"):
+        result = multiply_add(x, y, z)
+    expected = fused_exactly(x, y, z)
+    assert result.dtype == np.float32
+    for n in np.flatnonzero(result != expected):
+        low, high = sorted(Fraction(float(value)) for value in (result[n], expected[n]))
+        assert np.nextafter(result[n], expected[n]) == expected[n]
+        assert abs(exactly(x[n], y[n], z[n]) - (low + high) / 2) <= (high - low) / 2**29
+    return result, expected
+
+
+vectors = hnp.arrays(np.float32, 8, elements=st.floats(-(2.0**50), 2.0**50, width=32))
+
+
+@given(vectors, vectors, vectors)
+def test_multiply_add_of_any_numbers(x, factor, y):
+    check_rounded_once(x, factor, y)
+
+
+def test_multiply_add_of_awkward_numbers(rng):
+    terms = awkward_terms(rng, 2048)
+    x, factor, y = terms
+    result, expected = check_rounded_once(*terms)
+    assert np.mean(result == expected) > 0.5
+    assert np.mean(x * factor + y == expected) < np.mean(result == expected)  # which is rounded twice
+
+
+def test_multiply_add_takes_arrays_that_broadcast_and_scalars(rng):
+    x, y = rng.standard_normal((2, 2, 3, 4, 5)).astype(np.float32)
+    factor = rng.standard_normal((3, 1, 1)).astype(np.float32)
+    for other in (factor, factor[0, 0, 0], 0.03):  # a Python number becomes a float32
+        every = np.broadcast_to(np.asarray(other, np.float32), x.shape)
+        expected = fused_exactly(x.ravel(), every.ravel(), y.ravel()).reshape(x.shape)
+        np.testing.assert_array_equal(multiply_add(x, other, y), expected)
+    short = multiply_add(x, factor, y[:1, :, :1])
+    np.testing.assert_array_equal(short, multiply_add(x, factor, np.broadcast_to(y[:1, :, :1], x.shape).copy()))
+
+
+def test_multiply_add_of_float64_is_what_it_says(rng):
+    """Rounded twice: only float32 decides signs."""
+    x, y = rng.standard_normal((2, 3, 4))
+    result = multiply_add(x, 0.03, y)
+    assert result.dtype == np.float64
+    np.testing.assert_array_equal(result, x * 0.03 + y)

@@ -7,10 +7,22 @@ import sys
 import pytest
 
 from npbsrn.kernels.cpu import KERNELS, NEEDED, features
+from npbsrn.kernels.jit import STAMP
 
+# Kernels that count nothing are the same whatever is chosen, so they are shared with the other tests: `jit.STAMP` tells
+# what was compiled for another choice. Those that count are kept in a folder of their own, unless the choice is the
+# other tests', too.
 PROGRAM = """
 import hashlib
+import sys
 import numpy as np
+from numba.core import config
+from npbsrn.kernels import jit
+own, jit.STAMP = jit.STAMP, sys.argv[1]
+from npbsrn.kernels import direct_conv, pixel_conv
+from npbsrn.packed import ends
+if own != jit.STAMP:
+    jit.STAMP, config.CACHE_DIR = own, sys.argv[2]
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.lower import fold
 from tests.packed.models import random_model, smooth_picture
@@ -23,8 +35,8 @@ for options in ({"activation": "none", "binarizer": {"statistic": "none"}}, {}):
 
 def run(kernel, folder):
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"NPBSRN_KERNEL": kernel, "NUMBA_CACHE_DIR": str(folder)},
+        [sys.executable, "-c", PROGRAM, STAMP, str(folder)],
+        env=os.environ | {"NPBSRN_KERNEL": kernel},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

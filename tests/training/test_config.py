@@ -80,7 +80,7 @@ def test_milestones_become_a_tuple(value):
         ({"milestones": [0.5, 1]}, "milestones must be growing fractions"),
         ({"milestones": 0}, "milestones must be growing fractions"),
         ({"milestones": [[0.5]]}, "milestones must be growing fractions"),
-        ({"colour": 3}, "bsrn has no argument colour; it has scale, blocks"),
+        ({"colour": 3}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
         ({"residual": -1}, "residual must be a number above 0"),
     ],
 )
@@ -97,4 +97,18 @@ def test_unknown_presets_are_refused():
 def test_options_of_a_binarizer_are_changed_one_by_one():
     own = make_config(4, "best").network["binarizer"]
     assert make_config(4, "best", {"binarizer": {"alpha": "one"}}).network["binarizer"] == own | {"alpha": "one"}
-    assert make_config(4, "best", {"binarizer": {"name": "float"}}).network["binarizer"] == {"name": "float"}
+    assert make_config(4, "best", {"binarizer": {"name": "bnn"}}).network["binarizer"] == {"name": "bnn"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
+def test_a_preset_goes_with_every_network(name, preset):
+    """Of what it says of arguments, that which the network has; the scheme is what was named."""
+    for scheme in ("bam", "dorefa"):
+        config = make_config(3, preset, {"network": name, "binarizer": scheme, "width": 4})
+        assert (config.network["name"], config.network["scale"], config.network["width"]) == (name, 3, 4)
+        assert config.network["binarizer"]["name"] == scheme
+        own = PRESETS[preset].get("network", {})
+        assert all(
+            config.network[argument] == own[argument] for argument in config.network.keys() & own.keys() - {"binarizer"}
+        )

@@ -56,7 +56,7 @@ def test_gradients_of_a_whole_step(monkeypatch, scale, height, width, options):
         np.testing.assert_allclose(params[name], params_ref[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("option", [{"padding": "zero"}, {"binarizer": "float"}])
+@pytest.mark.parametrize("option", [{"binarizer": {"padding": "zero"}}, {"binarizer": "none"}])
 def test_what_the_fast_step_does_not_do_is_left_to_the_layers(monkeypatch, option):
     network = make_network({"scale": 2, "blocks": 1} | option)
     params = network.init(0)

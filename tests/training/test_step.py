@@ -20,10 +20,11 @@ def one_step(batch, teacher=None, **options):
 
 
 def test_binary_filters_have_a_rate_of_their_own(batch):
-    first = first_state(make_network(make_config(2, "default", {"blocks": 1, "width": 4}).network), 0).params
+    network = make_network(make_config(2, "default", {"blocks": 1, "width": 4}).network)
+    first = first_state(network, 0).params
     (whole, _), (slow, _) = one_step(batch), one_step(batch, binary_rate=0.25)
     moved, less = (state.params.vector - first.vector for state in (whole, slow))
-    binary = first.binary
+    binary = first.mark(network.latent())
     np.testing.assert_array_equal(moved[~binary], less[~binary])
     np.testing.assert_allclose(less[binary], 0.25 * moved[binary], atol=1e-7)
     assert np.abs(moved[binary]).max() > 1e-3

@@ -26,7 +26,7 @@ CASES = {
     "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
     "x4 bireal": {"scale": 4, "binarizer": {"activation_ste": "bireal", "filter_ste": "clip"}},
     "x4 best": {"scale": 4} | PRESETS["best"]["network"],
-    "x2 signed mean": {"scale": 2, "padding": "zero", "input_gain": 2.0, "binarizer": {"statistic": "mean"}},
+    "x2 signed mean": {"scale": 2, "input_gain": 2.0, "binarizer": {"statistic": "mean", "padding": "zero"}},
     **{row: {"scale": 2, "binarizer": options} for row, options in ABLATIONS.items()},
     "abc, several bases of both": {"scale": 2, "binarizer": {"name": "abc", "bases": 2, "activation_bases": 3}},
     "abc, five and one": {"scale": 3, "name": "srresnet", "binarizer": {"name": "abc", "bases": 5}},

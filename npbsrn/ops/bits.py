@@ -1,0 +1,95 @@
+"""Signs of activations as bits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import map_parallel
+
+Array = np.ndarray[Any, Any]
+
+SHARES = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
+WORD = 16  # channels
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A batch of signs, a bit each, with the border that a binary convolution sees.
+
+    Parameters
+    ----------
+    memory : flat uint16
+        Words (N, C / 16, H + 2, W + 2), then room into which vectors look. Bit j of plane g stands for channel
+        16 g + j, set where it is -1.
+    shape : (N, C, H, W)
+    pad : {1.0, -1.0}
+    """
+
+    memory: Array
+    shape: tuple[int, int, int, int]
+    pad: float
+
+    @property
+    def words(self) -> Array:
+        """(N, C / 16, H + 2, W + 2) uint16."""
+        n, channels, height, width = self.shape
+        shape = (n, channels // WORD, height + 2, width + 2)
+        return self.memory[: int(np.prod(shape))].reshape(shape)
+
+    @property
+    def dtype(self) -> Any:
+        """Of the signs, were they numbers."""
+        return np.dtype(np.float32)
+
+    def unpack(self) -> Array:
+        """(N, C, H, W) float32, +-1."""
+        from npbsrn.kernels.pack import unpack_signs
+
+        x = np.empty(self.shape, np.float32)
+        unpack_signs(self.words, x)
+        return x
+
+    def padded(self, pad: float) -> "Bits":
+        """The same with another border."""
+        if pad == self.pad:
+            return self
+        from npbsrn.kernels.pack import set_border
+
+        memory, (n, channels, height, width) = self.memory.copy(), self.shape
+        planes = channels // WORD
+        for s in range(n):
+            set_border(memory, s * planes * (height + 2) * (width + 2), planes, height, width, border_of(pad))
+        return Bits(memory, self.shape, pad)
+
+
+def border_of(pad: float) -> int:
+    """The word that stands around a picture."""
+    return 0 if pad > 0 else 0xFFFF
+
+
+def room_for_bits(shape: tuple[int, ...], bases: int = 1) -> Array:
+    """Memory of `Bits` of this shape, or of several bases one behind another."""
+    from npbsrn.kernels.pack import SLACK
+
+    n, channels, height, width = shape
+    memory = empty((bases * n * (channels // WORD) * (height + 2) * (width + 2) + SLACK,), np.uint16)
+    memory[-SLACK:] = 0
+    return memory
+
+
+def shares_of(n: int) -> list[tuple[int, int]]:
+    """First and last sample of each share of a batch; some are empty where there are fewer than four samples."""
+    return [(n * share // SHARES, n * (share + 1) // SHARES) for share in range(SHARES)]
+
+
+def pack(x: Array, pad: float) -> Bits:
+    """Signs of (N, C, H, W) float32, of which 0 counts as +1; C a multiple of 16."""
+    from npbsrn.kernels.pack import pack_signs
+
+    (n, channels, height, width), flat = x.shape, np.ascontiguousarray(x).ravel()
+    memory = room_for_bits(x.shape)
+    numbers = channels // WORD, height, width, border_of(pad)
+    map_parallel(lambda share: pack_signs(flat, *numbers, memory, *share), shares_of(n))
+    return Bits(memory, (n, channels, height, width), pad)
