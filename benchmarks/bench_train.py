@@ -8,7 +8,7 @@ is 16 of 41x41 HR pixels, as in its paper; patches of 11x11 are enlarged and cut
 
 PyTorch has two peers: with the plain tail, as its users have it, and with the tail composed into one convolution, as
 ours is in training (npbsrn.layers.tail). For each of them both memory layouts are tried, and the better one is taken
-and named. The schemes' bases are one convolution in PyTorch.
+and named, by steps of a quarter of the batch. The schemes' bases are one convolution in PyTorch.
 
 Then our step is split into its parts, each held against what the CPU can do at most. The last line is JSON.
 """
@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
-from benchmarks.timing import Figures, cpu_name, in_turn, rounded
+from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.train_steps import CASES, SCALE, Case, Ours, Peer, better_layout, make_source
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.networks.base import make_network
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--binarizer", default="bam", choices=sorted(SCHEMES), help="which scheme")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     args = parser.parse_args()
+    show_lines()
     figures: Figures = {"network": args.network, "binarizer": args.binarizer}
     figures |= {"threads": thread_count(), "cpu": cpu_name()}
     print(FOOTNOTE)

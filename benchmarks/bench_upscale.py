@@ -29,7 +29,7 @@ from benchmarks.ceilings import measure_ceilings
 from benchmarks.counts import NAMES, OWN, BinaryConvolution, count_ceiling
 from benchmarks.float_runtimes import Run, torch_layouts
 from benchmarks.step_table import Row
-from benchmarks.timing import Figures, cpu_name, in_turn, rounded
+from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
     TAIL,
     convolutions_of,
@@ -212,6 +212,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="npbsrn alone")
     parser.add_argument("--model", help="weights of an x4 network, in the place of network and scheme")
     args = parser.parse_args()
+    show_lines()
     case, most = Case(args.model, args.network, args.binarizer), max(args.threads)
     config = case.model.network.config
     print(f"npbsrn's kernels: {NAMES[OWN]}; compiled for {' '.join(sorted(features()))}")

@@ -59,7 +59,8 @@ def _convolution(x: Any, w: Any, *_: Any) -> tuple[float, float]:
 
 def _binary(bits: Any, coefs: Any, signs: Any, *_: Any) -> tuple[float, float]:
     """Multiply-accumulates: of each base of the activations with each of the filters; twice as many back."""
-    macs = len(bits) * sum(_convolution(bits[0], w)[0] for w in signs)
+    n, _, height, width = bits[0].shape  # they may be packed
+    macs = len(bits) * n * height * width * sum(w.size for w in signs)
     return macs, 2 * macs
 
 

@@ -1,8 +1,10 @@
 """How the benchmarks take times, and on what."""
 
 import platform
+import sys
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,12 @@ def in_turn(steps: dict[str, Callable[[], Any]], warm: int, rounds: int, burst: 
                     step()
                     times[name].append(time.perf_counter() - start)
     return {name: float(np.median(t)) for name, t in times.items()}
+
+
+def show_lines() -> None:
+    """Write each line when it is printed, to a file, too: a run takes minutes."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def rounded(figures: Figures) -> Figures:

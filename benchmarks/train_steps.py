@@ -135,10 +135,11 @@ LAYOUTS = ("channels_last", "contiguous_format")
 
 
 def better_layout(config: TrainConfig, source: PatchSource, case: Case, composed: bool, burst: int) -> Peer:
-    """The peer with whichever memory layout is faster here."""
-    peers = {layout: Peer(config, source, case, composed, layout) for layout in LAYOUTS}
-    seconds = in_turn({layout: peer.step for layout, peer in peers.items()}, 1, 1, burst)
-    return peers[min(seconds, key=lambda layout: seconds[layout])]
+    """The peer with whichever memory layout is faster here, by steps of a quarter of the batch."""
+    quarter = case._replace(batch=max(case.batch // 4, 1))
+    tried = {layout: Peer(config, source, quarter, composed, layout).step for layout in LAYOUTS}
+    seconds = in_turn(tried, 1, 1, burst)
+    return Peer(config, source, case, composed, min(seconds, key=lambda layout: seconds[layout]))
 
 
 def make_source(folder: Path, patch: int) -> PatchSource:
