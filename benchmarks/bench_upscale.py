@@ -27,7 +27,7 @@ import numpy as np
 import npbsrn
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.counts import NAMES, OWN, BinaryConvolution, count_ceiling
-from benchmarks.float_runtimes import Run, torch_layouts
+from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
 from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
@@ -72,11 +72,10 @@ def time_convolution(channels: int, quick: bool, peers: bool) -> Figures:
     steps: dict[str, Run] = dict(ours.ways())
     if peers:
         x = np.where(ours.negative[None], np.float32(-1), np.float32(1))
-        steps |= torch_layouts([("conv", ours.signs.astype(np.float32), None)], x, 1)
+        layouts = torch_layouts([("conv", ours.signs.astype(np.float32), None)], x, 1)
+        steps |= {f"torch/{layout}": run for layout, run in layouts.items()}
     seconds = in_turn(steps, 2, 3 if quick else 8, 5)
-    by_layout = [seconds.pop(name) for name in list(seconds) if name not in CONVOLUTIONS]
-    if by_layout:
-        seconds["torch"] = min(by_layout)
+    seconds, _ = better_layouts(seconds)
     ceiling, macs = count_ceiling(), 9 * channels**2 * HEIGHT * WIDTH
     print(f"\nConvolution 3x3, {channels} to {channels} channels, {WIDTH}x{HEIGHT}, one thread")
     for name, value in seconds.items():
@@ -121,24 +120,27 @@ def time_pictures(case: Case, threads: int, suffix: str, quick: bool, peers: boo
         steps |= {name: run, f"{OURS} after {name}": ours}
     seconds = in_turn(steps, 0, 1 if quick and found else 3 if case.slow else 5, 1)
     own = float(np.median([seconds.pop(name) for name in steps if name.startswith(OURS)]))
+    seconds, layouts = better_layouts(seconds)
     if not case.slow and not (quick and suffix):  # of what is slow, one number of threads will do
         seconds |= time_slow(case, quick, outputs)
     case.float_network.check_alike(outputs)
-    print_times(case, own, seconds)
+    print_times(case, own, seconds, layouts)
     ratios = {name: seconds[name] / own if name in seconds else None for name in LABELS}
-    return {f"upscale_s{suffix}": own, **{f"upscale_over_{name}{suffix}": ratio for name, ratio in ratios.items()}}
+    figures = {f"upscale_over_{name}{suffix}": ratio for name, ratio in ratios.items()}
+    return {f"upscale_s{suffix}": own} | figures | {f"layout_{name}{suffix}": own for name, own in layouts.items()}
 
 
 LABELS = PEERS | {"reference": "npbsrn, reference engine", "float": "npbsrn, float network by NumPy"}
 
 
-def print_times(case: Case, own: float, seconds: dict[str, float]) -> None:
-    """The table, with what each of the float networks multiplies."""
+def print_times(case: Case, own: float, seconds: dict[str, float], layouts: dict[str, str]) -> None:
+    """The table, with what each of the float networks multiplies, and which layout PyTorch is the fastest with."""
     words = "npbsrn, packed engine" if case.packed else "npbsrn, reference engine: it cannot be packed"
     print(f"    {words:36} {own * 1e3:8.1f} ms")
     for name, value in seconds.items():
         macs = case.macs[COMPOSED if COMPOSED in name else ""] if name != "reference" else None
         work = f"  {macs / 1e9:6.1f} GMAC" if macs else ""
+        work += f", {layouts[name]}" if name in layouts else ""
         print(f"    {LABELS[name]:36} {value * 1e3:8.1f} ms  {value / own:6.2f}x{work}")
 
 

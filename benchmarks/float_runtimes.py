@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import in_turn
-
 Array = np.ndarray[Any, Any]
 Operation = tuple[Any, ...]
 Run = Callable[[], Any]
@@ -28,10 +26,11 @@ OPSET, IR_VERSION = 17, 10  # of the ONNX file: old enough for every reader
 
 
 def runs(operations: Sequence[Operation], x: Array, threads: int) -> dict[str, Run]:
-    """A function without arguments for each runtime that is installed; each gives the network's output."""
-    found: dict[str, Run] = {}
-    if find_spec("torch"):
-        found["torch"] = torch_run(operations, x, threads)
+    """A function without arguments for each runtime that is installed; each gives the network's output.
+
+    PyTorch is there by each of its layouts, as "torch/channels_last" and the like; see `better_layouts`.
+    """
+    found = {f"torch/{layout}": run for layout, run in torch_layouts(operations, x, threads).items()}
     if not find_spec("onnx"):
         return found
     file = onnx_file(operations, x.shape)
@@ -60,13 +59,16 @@ def multiplications(operations: Sequence[Operation], height: int, width: int) ->
 LAYOUTS = ("channels_last", "contiguous_format")
 
 
-def torch_run(operations: Sequence[Operation], x: Array, threads: int) -> Run:
-    """Whichever is faster, channels-last or contiguous; which one is printed."""
-    layouts = torch_layouts(operations, x, threads)
-    seconds = in_turn(layouts, 1, 1, 1)  # the first run of each takes longer
-    best = min(seconds, key=lambda name: seconds[name])
-    print(f"    PyTorch takes {best}: " + ", ".join(f"{name} {s * 1e3:.0f} ms" for name, s in seconds.items()))
-    return layouts[best]
+def better_layouts(seconds: dict[str, float]) -> tuple[dict[str, float], dict[str, str]]:
+    """Of names with layouts the faster one: seconds by name without it, and the layout by name."""
+    better: dict[str, float] = {}
+    layouts: dict[str, str] = {}
+    for whole, value in seconds.items():
+        name, _, layout = whole.partition("/")
+        if value < better.get(name, np.inf):
+            better[name] = value
+            layouts |= {name: layout} if layout else {}
+    return better, layouts
 
 
 def torch_layouts(operations: Sequence[Operation], x: Array, threads: int) -> dict[str, Run]:

@@ -138,7 +138,7 @@ def better_layout(config: TrainConfig, source: PatchSource, case: Case, composed
     """The peer with whichever memory layout is faster here, by steps of a quarter of the batch."""
     quarter = case._replace(batch=max(case.batch // 4, 1))
     tried = {layout: Peer(config, source, quarter, composed, layout).step for layout in LAYOUTS}
-    seconds = in_turn(tried, 1, 1, burst)
+    seconds = in_turn(tried, 1, 2, burst)
     return Peer(config, source, case, composed, min(seconds, key=lambda layout: seconds[layout]))
 
 

@@ -72,10 +72,13 @@ class FloatNetwork:
         return {name: multiplications(own, *self.shifted.shape[2:]) for name, own in self.variants().items()}
 
     def peers(self, threads: int) -> dict[str, Run]:
-        """A function without arguments for each peer that is there; each gives the network's details."""
-        variants = self.variants().items()
-        found = {end: runs(operations, self.shifted, threads) for end, operations in variants}
-        return {f"{name}{end}": run for end, own in found.items() for name, run in own.items()}
+        """A function without arguments for each peer that is there, PyTorch by layout; each gives details."""
+        found: dict[str, Run] = {}
+        for end, operations in self.variants().items():
+            for whole, run in runs(operations, self.shifted, threads).items():
+                name, slash, layout = whole.partition("/")
+                found[f"{name}{end}{slash}{layout}"] = run
+        return found
 
     def check_alike(self, outputs: dict[str, Array]) -> None:
         """See that all have computed the same network, but for a ring at the border, where composed tails differ."""
