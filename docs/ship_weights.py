@@ -12,7 +12,7 @@ import numpy as np
 
 import npbsrn
 from npbsrn.packed.format import save_packed
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from npbsrn.storage.models import Model, save_model
 from npbsrn.storage.params import leaves, nest
 
@@ -30,7 +30,7 @@ def main() -> None:
     shipped = Model(model.network, nest(arrays), {**model.card, "rounded": "head, trunk and tail to half precision"})
     name = f"{shipped.name}-x{shipped.scale}"
     save_model(WEIGHTS / f"{name}.npz", shipped)
-    save_packed(WEIGHTS / f"{name}-packed.npz", fold(shipped))
+    save_packed(WEIGHTS / f"{name}-packed.npz", lower(shipped))
     for path in sorted(WEIGHTS.glob(f"{name}*.npz")):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

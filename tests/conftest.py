@@ -11,7 +11,9 @@ from npbsrn.images.resize import resize
 from npbsrn.networks.base import make_network
 from npbsrn.storage.models import Model
 
+# The same examples each time, so that a change is judged by itself; and others: pytest --hypothesis-profile=fresh.
 settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("fresh", deadline=None, max_examples=50, derandomize=False, print_blob=True)
 settings.load_profile("npbsrn")
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, Thresholds
-from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normalize
+from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normal_signs
 from npbsrn.binarizers.options import check_options
-from npbsrn.ops.sign import binarize, sign
+from npbsrn.ops.sign import sign
 from npbsrn.ops.sums import mean_over, total_by_halves
 from npbsrn.storage.params import Params
 
@@ -56,17 +56,14 @@ class AbcNet(Binarizer, name="abc"):
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """``A_n = sign(BN(A) + v_n - 1/2)``, whose gradient passes where |BN(A) + v_n - 1/2| <= 1/2."""
-        x, pull_norm = normalize(params, terms[-1])
-        half = x.dtype.type(HALF)
-        parts = [binarize(x + (v - half), "window") for v in params["offset"]]
+        offsets = params["offset"] - params["offset"].dtype.type(HALF)
+        bits, pull_signs = normal_signs(params, terms[-1:], None, offsets, "window", self.pad)
 
         def pull(dbits: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            dxs = [pull_bits(d) for (_, pull_bits), d in zip(parts, dbits, strict=True)]
-            doffset = np.array([np.sum(dx) for dx in dxs], x.dtype)
-            dx, grads = pull_norm(sum(dxs[1:], start=dxs[0]))
-            return [dx], grads | {"beta": dcoefs, "offset": doffset}
+            dterms, _, doffsets, grads = pull_signs(dbits)
+            return dterms, grads | {"beta": dcoefs, "offset": doffsets}
 
-        return Activations(tuple(bits for bits, _ in parts), params["beta"]), pull
+        return Activations(bits, params["beta"]), pull
 
     def lower(self, params: Params, terms: int) -> Thresholds:
         """BN by its running statistics, with a shift for each base."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, Thresholds
-from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normalize
+from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normal_signs
 from npbsrn.binarizers.options import check_options
 from npbsrn.ops.filters import binary_filters
-from npbsrn.ops.pointwise import STATISTICS, weighted_sum
-from npbsrn.ops.sign import STES, binarize
+from npbsrn.ops.pointwise import STATISTICS
+from npbsrn.ops.sign import STES
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -82,17 +82,15 @@ class Bam(Binarizer, name="bam"):
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """Eq. 9 and 10: ``sign(BN(sum_k beta_k * E(A_k) * A_k))``, of the terms ``E(A_k) * A_k``."""
-        beta = self._beta(params, len(terms), terms[-1].dtype)
-        total, pull_total = weighted_sum(terms, beta)
-        z, pull_norm = normalize(params, total)
-        bits, pull_bits = binarize(z, self.activation_ste)
+        dtype = terms[-1].dtype
+        beta = None if self.beta == "one" and len(terms) == 1 else self._beta(params, len(terms), dtype)
+        bits, pull_signs = normal_signs(params, terms, beta, np.zeros(1, dtype), self.activation_ste, self.pad)
 
         def pull(dbits: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            dtotal, grads = pull_norm(pull_bits(dbits[0]))
-            dterms, dbeta = pull_total(dtotal)
+            dterms, dbeta, _, grads = pull_signs(dbits)
             return dterms, grads | ({"beta": dbeta} if self.beta == "learned" else {})
 
-        return Activations((bits,), np.ones(1, bits.dtype)), pull
+        return Activations(bits, np.ones(1, dtype)), pull
 
     def lower(self, params: Params, terms: int) -> Thresholds:
         """BN and beta as one weight a term: ``BN(sum_k beta_k T_k) = sum_k (g beta_k) T_k + shift``."""

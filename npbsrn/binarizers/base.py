@@ -11,6 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from npbsrn.ops.bits import Bits
+from npbsrn.ops.pointwise import add
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -25,13 +27,13 @@ class Activations(NamedTuple):
 
     Parameters
     ----------
-    bits : N arrays (N, C, H, W), +-1
+    bits : N of (N, C, H, W), +-1, as arrays or as `Bits`
         Or one array as it is, of a scheme with float activations.
     coefs : (N,)
     base : float
     """
 
-    bits: tuple[Array, ...]
+    bits: tuple[Array | Bits, ...]
     coefs: Array
     base: float = 0.0
 
@@ -88,6 +90,8 @@ class Binarizer:
         one parameter.
     float_activations : bool
         Whether activations stay as they are. Then there is nothing to `lower`.
+    scaled : bool
+        Whether filters or activations have scales. Without, networks put a BN behind each convolution by default.
     bound : float, or None
         Latent filters are kept within +-bound behind each step.
     """
@@ -95,6 +99,7 @@ class Binarizer:
     name: ClassVar[str]
     binary: ClassVar[bool] = True
     float_activations: ClassVar[bool] = False
+    scaled: ClassVar[bool] = True
     bound: ClassVar[float | None] = None
 
     def __init_subclass__(cls, name: str, **rest: Any) -> None:
@@ -181,5 +186,5 @@ def add_at(grads: RememberedGrad, places: Iterable[int], terms: Iterable[Array])
     total = list(grads)
     for place, term in zip(places, terms, strict=True):
         there = total[place]
-        total[place] = term if there is None else there + term
+        total[place] = term if there is None else add(there, term)
     return total

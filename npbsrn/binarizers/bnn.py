@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, Thresholds
-from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normalize
+from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normal_signs
 from npbsrn.ops.sign import binarize
 from npbsrn.storage.params import Params
 
@@ -26,6 +26,7 @@ class Bnn(Binarizer, name="bnn"):
     I. Hubara, M. Courbariaux, D. Soudry, R. El-Yaniv and Y. Bengio, "Binarized Neural Networks", NeurIPS 2016.
     """
 
+    scaled: ClassVar[bool] = False
     bound: ClassVar[float | None] = 1.0
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
@@ -34,14 +35,14 @@ class Bnn(Binarizer, name="bnn"):
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """``sign(BN(A))``."""
-        z, pull_norm = normalize(params, terms[-1])
-        bits, pull_bits = binarize(z, "clip")
+        dtype = terms[-1].dtype
+        bits, pull_signs = normal_signs(params, terms[-1:], None, np.zeros(1, dtype), "clip", self.pad)
 
         def pull(dbits: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            dx, grads = pull_norm(pull_bits(dbits[0]))
-            return [dx], grads
+            dterms, _, _, grads = pull_signs(dbits)
+            return dterms, grads
 
-        return Activations((bits,), np.ones(1, bits.dtype)), pull
+        return Activations(bits, np.ones(1, dtype)), pull
 
     def lower(self, params: Params, terms: int) -> Thresholds:
         """BN by its running statistics."""

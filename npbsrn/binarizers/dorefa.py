@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, Thresholds
-from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normalize
-from npbsrn.ops.sign import binarize, sign
+from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normal_signs
+from npbsrn.ops.sign import sign
 from npbsrn.ops.sums import mean_over
 from npbsrn.storage.params import Params
 
@@ -47,17 +47,17 @@ class DoReFa(Binarizer, name="dorefa"):
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """``(1 + sign(BN(A) - 1/2)) / 2``.
 
-        Of a = (1 + a') / 2 the cotangent of a' is half of that of a, which passes to x where |x - 1/2| <= 1/2.
+        Of a = (1 + a') / 2 the cotangent of a' is half of that of a, which passes to x where |x - 1/2| <= 1/2: so twice
+        that of a' does.
         """
-        x, pull_norm = normalize(params, terms[-1])
-        dtype = x.dtype.type
-        bits, pull_bits = binarize(x - dtype(HALF), "window")
+        dtype = terms[-1].dtype
+        bits, pull_signs = normal_signs(params, terms[-1:], None, np.full(1, -HALF, dtype), "steep", self.pad)
 
         def pull(dbits: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            dx, grads = pull_norm(pull_bits(dbits[0] + dbits[0]))
-            return [dx], grads
+            dterms, _, _, grads = pull_signs(dbits)
+            return dterms, grads
 
-        return Activations((bits,), np.full(1, HALF, x.dtype), HALF), pull
+        return Activations(bits, np.full(1, HALF, dtype), HALF), pull
 
     def lower(self, params: Params, terms: int) -> Thresholds:
         """BN by its running statistics, less 1/2."""

@@ -1,11 +1,13 @@
 """Batch normalisation in front of a sign: what all schemes with binary activations have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.bits import Bits
 from npbsrn.ops.norm import EPS, batch_norm
+from npbsrn.ops.norm_sign import norm_signs
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +46,36 @@ def normalize(params: Params, x: Array) -> tuple[Array, PullNorm]:
         return dx, {"gain": dgain, "shift": dshift}
 
     return z, pull
+
+
+PullSigns = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Array, Params]]
+
+
+def normal_signs(
+    params: Params, terms: Sequence[Array], weights: Array | None, offsets: Array, ste: str, pad: float
+) -> tuple[tuple[Array | Bits, ...], PullSigns]:
+    """``sign(BN(sum_k weights[k] terms[k]) + offsets[j])`` for each base j; see `npbsrn.ops.norm_sign.norm_signs`.
+
+    Parameters
+    ----------
+    params : dict
+        As `init_norm` gives them; running averages move.
+    terms, weights, offsets, ste, pad
+        See there.
+
+    Returns
+    -------
+    bits : J of (N, C, H, W)
+    pull : dbits -> (dterms, dweights, doffsets, grads)
+    """
+    running = (params["running_mean"], params["running_variance"])
+    bits, pull_signs = norm_signs(terms, weights, params["gain"], params["shift"], running, offsets, ste, pad)
+
+    def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Params]:
+        dterms, dweights, dgain, dshift, doffsets = pull_signs(dbits)
+        return dterms, dweights, doffsets, {"gain": dgain, "shift": dshift}
+
+    return tuple(bits), pull
 
 
 def folded_norm(params: Params) -> tuple[Array, Array]:

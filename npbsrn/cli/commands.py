@@ -186,14 +186,14 @@ def run_eval(arguments: argparse.Namespace) -> None:
 def run_pack(arguments: argparse.Namespace) -> None:
     """``npbsrn pack``."""
     from npbsrn.packed.format import save_packed
-    from npbsrn.packed.lower import fold
+    from npbsrn.packed.lower import lower
 
     if arguments.output.suffix != ".npz":
         raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
     read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
-    save_packed(arguments.output, fold(load(arguments.model)))
+    save_packed(arguments.output, lower(load(arguments.model)))
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
 
 

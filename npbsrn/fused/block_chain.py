@@ -8,7 +8,7 @@ import numpy as np
 
 from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
-from npbsrn.fused.lb_blocks import CHANNELS, SIZES, LBWeights, lb_blocks
+from npbsrn.fused.lb_blocks import CHANNELS, SIZES, STES, LBWeights, lb_blocks
 from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
@@ -79,6 +79,7 @@ class BlockChain(Layer):
             and tuple((conv.channels, conv.size) for conv in first.convs) == tuple((CHANNELS, size) for size in SIZES)
             and isinstance(first.convs[0].scheme, Bam)
             and first.convs[0].scheme.pad == 1
+            and first.convs[0].scheme.activation_ste in STES
             and not first.convs[0].norm
             and all(conv.scheme == first.convs[0].scheme for conv in first.convs)
             and all(_kind(block) == _kind(first) for group in self.groups for block in group.blocks)

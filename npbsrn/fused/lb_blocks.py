@@ -8,7 +8,7 @@ import numpy as np
 
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.ops.norm import affine, standardize
-from npbsrn.ops.pointwise import prelu, scale_channels, weight_by_statistic, weighted_sum
+from npbsrn.ops.pointwise import prelu_ref, scale_channels, weight_by_statistic_ref, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import run_parallel, thread_count
@@ -56,7 +56,7 @@ def lb_block_ref(
     terms, backs, moments = [], [], []
     a = x
     for n in range(3):
-        term, pull_term = weight_by_statistic(a, statistic)
+        term, pull_term = weight_by_statistic_ref(a, statistic)
         terms.append(term)
         total, pull_total = weighted_sum(tuple(terms), weights.beta[n, : n + 1])
         normal, mean, variance, pull_normal = standardize(total, (0, 2, 3))
@@ -66,7 +66,7 @@ def lb_block_ref(
         a, pull_scale = scale_channels(counts, weights.scale[n])
         pull_act = None
         if n < 2:
-            a, pull_act = prelu(a, weights.slope[n])
+            a, pull_act = prelu_ref(a, weights.slope[n])
         moments.append((mean.ravel(), variance.ravel()))
         backs.append((pull_term, pull_total, pull_normal, pull_z, pull_bits, pull_counts, pull_scale, pull_act))
     y = x + a * x.dtype.type(residual)

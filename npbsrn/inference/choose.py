@@ -10,7 +10,8 @@ from typing import Any
 from npbsrn.errors import UsageError
 from npbsrn.inference.runners import Bicubic, Reference, Runner
 from npbsrn.packed.format import load_packed
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
+from npbsrn.packed.plan import Plan
 from npbsrn.storage.models import Model, check_scale, is_packed, load
 
 Source = Model | Runner | str | PathLike[str] | None
@@ -72,12 +73,12 @@ def runner_of_model(model: Model, engine: str = "auto") -> Runner:
     key = id(model)
     if key not in _packed:
         try:
-            folded = fold(model)
+            plan = lower(model)
         except UsageError:
             if engine == "packed":
                 raise
             return Reference(model)
-        _packed[key] = weakref.ref(model, lambda _: _packed.pop(key, None)), _make(folded)
+        _packed[key] = weakref.ref(model, lambda _: _packed.pop(key, None)), _make(plan)
     return _packed[key][1]
 
 
@@ -106,7 +107,7 @@ def _packaged(scale: int) -> Runner | None:
         return _make(load_packed(path))
 
 
-def _make(folded: Any) -> Runner:
+def _make(plan: Plan) -> Runner:
     from npbsrn.packed.engine import Engine  # which imports Numba
 
-    return Engine(folded)
+    return Engine(plan)

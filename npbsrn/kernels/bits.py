@@ -53,21 +53,29 @@ def pack_filters(signs: Array) -> Array:
     return np.concatenate([group.transpose(1, 0, 2).ravel() for group in groups])
 
 
-def pack_picture(negative: Array, width: int) -> Array:
-    """Rows of words with +1 around the picture.
+def pad_words(channels: int, negative: bool) -> Array:
+    """What stands around a picture: (P,) uint16, 0 for +1, for -1 all bits that have a channel."""
+    return pack_channels(np.full(channels, negative))
+
+
+def pack_picture(negative: Array, width: int, around: bool = False) -> Array:
+    """Rows of words with +1 around the picture, or -1.
 
     Parameters
     ----------
     negative : (C, H, W) bool
     width : int
         At least W + 2.
+    around : bool
+        Whether what stands around the picture is negative.
 
     Returns
     -------
     rows : (H + 2, P, width) uint16
     """
     channels, height, inside = negative.shape
-    rows = np.zeros((height + 2, planes_of(channels), width), np.uint16)
+    rows = np.empty((height + 2, planes_of(channels), width), np.uint16)
+    rows[...] = pad_words(channels, around)[:, None]
     rows[1:-1, :, 1 : inside + 1] = pack_channels(negative).transpose(1, 0, 2)
     return rows
 

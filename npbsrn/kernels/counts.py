@@ -162,7 +162,8 @@ _begin11, _begin12, _begin13 = (make_count(1, planes, False) for planes in (1, 2
 _add11, _add12, _add13 = (make_count(1, planes, True) for planes in (1, 2, 3))
 
 
-@kernel(forceinline=True)
+# Not inlined: a count is long, and has tables of its own on the stack.
+@kernel()
 def count3(
     bits: Any, place: int, row: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
@@ -197,7 +198,7 @@ def count3(
             _add33(bits, at_bits, row, plane, words, at_words, outputs, out)
 
 
-@kernel(forceinline=True)
+@kernel()
 def count1(bits: Any, place: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any) -> None:
     """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
     if planes == 1:

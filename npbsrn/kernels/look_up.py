@@ -1,11 +1,15 @@
 """Counting by look-up, for x86 without an instruction that counts the bits of a vector's words.
 
-Four signs are a nibble. In how many bits a nibble of the filter and one of a pixel differ stands in a table of 16
-bytes, one table for each nibble that a filter may have; `vpshufb` looks up 32 pixels at once. Xor and popcount take
-twice the instructions: AVX2 has no popcount, and LLVM makes it of two such look-ups.
+Four signs are a nibble. In how many bits the nibbles of 32 pixels differ from a nibble that a filter may have is a
+vector of 32 bytes. For all 16 nibbles of a filter they are made once, by `vpshufb`, and lie in a table; each output
+channel then takes one of them and adds it: one vector instruction for 128 products. AVX2 has no popcount, and LLVM
+makes it of several.
+
+The three taps of a row look at the same words, one pixel further: an entry has the bytes of 34 pixels, and a tap begins
+at the first, second or third of them. Entries lie 64 bytes apart, so that none of these loads crosses a cache line. A
+nibble n is made the byte ``8 n``: the address of an x86 processor adds eight times a register, ``64 n``.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,21 +18,30 @@ from numba.core import cgutils
 
 from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.memory import at
-from npbsrn.kernels.simd import I64
+from npbsrn.kernels.simd import I32, I64
 
 NIBBLES = BITS // 4  # of a word
 MOST = 15  # words whose counts fit a byte
-OUTPUTS = 4  # that share one load of pixels: of those that were tried, what counts fastest with 16 registers
+ENTRY, TABLE = 64, 16 * 64  # bytes
 BYTE, WORD = ir.IntType(8), ir.IntType(BITS)
 BYTES, WORDS = ir.VectorType(BYTE, TILE), ir.VectorType(WORD, TILE)
+ROOM = "npbsrn.tables"
 COUNTS = np.bitwise_count(np.arange(16)[:, None] ^ np.arange(16))
+
+
+def _number(value: int) -> Any:
+    return ir.Constant(I64, value)
 
 
 def _all(kind: Any, value: int) -> Any:
     return ir.Constant(kind, [value] * kind.count)
 
 
-def _tables(module: Any) -> Any:
+def _order(*places: int) -> Any:
+    return ir.Constant(ir.VectorType(I32, len(places)), places)
+
+
+def _counts(module: Any) -> Any:
     """Pointer to 16 tables of two times 16 bytes: each half of a vector looks up in its own."""
     name, kind = "npbsrn.counts", ir.ArrayType(BYTE, 16 * TILE)
     if name not in module.globals:
@@ -38,20 +51,17 @@ def _tables(module: Any) -> Any:
     return module.globals[name].bitcast(BYTE.as_pointer())
 
 
-def _spread(builder: Any, bits: Any, places: list[Any]) -> Any:
-    """Pointer to the nibbles of the words at some places: a byte for each pixel, by word and nibble."""
-    with builder.goto_entry_block():
-        room = builder.alloca(ir.ArrayType(BYTE, len(places) * NIBBLES * TILE))
-        room.align = TILE
-    nibbles = builder.bitcast(room, BYTE.as_pointer())
-    for k, place in enumerate(places):
-        words = builder.load(at(builder, bits, place, WORDS), align=2)
-        for n in range(0, NIBBLES, 2):
-            low = builder.trunc(builder.lshr(words, _all(WORDS, 4 * n)), BYTES)
-            for half, value in enumerate((low, builder.lshr(low, _all(BYTES, 4)))):
-                where = at(builder, nibbles, ir.Constant(I64, (k * NIBBLES + n + half) * TILE), BYTES)
-                builder.store(builder.and_(value, _all(BYTES, 15)), where, align=TILE)
-    return nibbles
+def _room(builder: Any) -> Any:
+    """Pointer to where tables lie: one place for all counts of a function."""
+    kind = ir.ArrayType(BYTE, MOST * NIBBLES * TABLE)
+    for instruction in builder.function.entry_basic_block.instructions:
+        if instruction.name == ROOM:
+            break
+    else:
+        with builder.goto_entry_block():
+            instruction = builder.alloca(kind, name=ROOM)
+            instruction.align = ENTRY
+    return builder.bitcast(instruction, BYTE.as_pointer())
 
 
 def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
@@ -61,25 +71,62 @@ def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
     return builder.call(shuffle, [table, nibbles])
 
 
-def _sums(builder: Any, nibbles: Any, words: list[Any], span: tuple[int, int]) -> list[Any]:
-    """Counts as bytes, of the filters' words from `span[0]` to `span[1]`; `words` points to each filter's first."""
-    tables = _tables(builder.module)
-    sums = [cgutils.alloca_once_value(builder, _all(BYTES, 0)) for _ in words]
-    for slot in sums:
-        builder.store(_all(BYTES, 0), slot)
-    with cgutils.for_range(builder, ir.Constant(I64, span[1] - span[0])) as loop:
-        k = builder.add(loop.index, ir.Constant(I64, span[0]))
-        # nibble n of a word to the offset of its table: 32 n
-        chosen = [builder.shl(builder.zext(builder.load(builder.gep(w, [k])), I64), ir.Constant(I64, 5)) for w in words]
-        first = builder.mul(k, ir.Constant(I64, NIBBLES * TILE))
-        for n in range(NIBBLES):
-            source = at(builder, nibbles, builder.add(first, ir.Constant(I64, n * TILE)), BYTES)
-            pixels = builder.load(source, align=TILE)
-            for word, slot in zip(chosen, sums, strict=True):
-                offset = builder.and_(builder.lshr(word, ir.Constant(I64, 4 * n)), ir.Constant(I64, 15 * TILE))
-                table = builder.load(at(builder, tables, offset, BYTES), align=TILE)
-                builder.store(builder.add(builder.load(slot), look_up(builder, table, pixels)), slot)
-    return [builder.load(slot) for slot in sums]
+def _opaque(builder: Any, x: Any) -> Any:
+    """The same: LLVM would make a shift and a mask of each byte, where x86 can take two out of a register at once."""
+    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], side_effect=False)
+
+
+def _nibbles(builder: Any, words: Any) -> list[Any]:
+    """Of vectors of words, as bytes."""
+    halves = [builder.trunc(builder.lshr(words, _all(WORDS, 8 * half)), BYTES) for half in (0, 1)]
+    return [
+        builder.and_(builder.lshr(half, _all(BYTES, shift)), _all(BYTES, 15)) for half in halves for shift in (0, 4)
+    ]
+
+
+def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any, first: int) -> None:
+    """Tables of the words of one row of one plane, from table `first` on."""
+    counts = _counts(builder.module)
+    words = [builder.load(at(builder, bits, line, WORDS), align=2)]
+    if size > 1:  # words 32 and 33, beyond which there may be nothing, come first
+        last = builder.load(at(builder, bits, builder.add(line, _number(2)), WORDS), align=2)
+        words.append(builder.shuffle_vector(last, ir.Constant(WORDS, ir.Undefined), _order(*[TILE - 2, TILE - 1] * 16)))
+    for part, own in enumerate(words):
+        for n, nibbles in enumerate(_nibbles(builder, own)):
+            for entry in range(16):
+                table = builder.load(at(builder, counts, _number(entry * TILE), BYTES), align=TILE)
+                found = look_up(builder, table, nibbles)
+                if part:
+                    found = builder.shuffle_vector(found, ir.Constant(BYTES, ir.Undefined), _order(*range(16)))
+                place = (first + n) * TABLE + entry * ENTRY + part * TILE
+                builder.store(found, at(builder, room, _number(place), found.type), align=16)
+
+
+def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
+    """Counts as bytes of a filter's words, whose tables are there."""
+    total, tables = None, builder.bitcast(room, I64.as_pointer())
+    k = 0
+    while k < taps:
+        step = max(n for n in (4, 2, 1) if n <= taps - k)
+        kind = ir.IntType(BITS * step)
+        read = builder.zext(builder.load(at(builder, words, _number(k), kind), align=2), I64)
+        eights = _number(int("78" * 8, 16))  # 8 n, of every other nibble
+        pairs = [
+            builder.and_(builder.shl(read, _number(3)), eights),
+            builder.and_(builder.lshr(read, _number(1)), eights),
+        ]
+        for byte in range(2 * step):
+            for odd in (0, 1):
+                if byte % 2 == 0:
+                    pairs[odd] = _opaque(builder, builder.lshr(pairs[odd], _number(16 if byte else 0)))
+                index = builder.zext(builder.trunc(builder.lshr(pairs[odd], _number(byte % 2 * 8)), BYTE), I64)
+                row, kx = divmod(k + byte // 2, size)
+                entry = builder.bitcast(builder.gep(tables, [index]), BYTE.as_pointer())
+                table = row * NIBBLES + byte % 2 * 2 + odd
+                found = builder.load(at(builder, entry, _number(table * TABLE + kx), BYTES), align=1)
+                total = found if total is None else builder.add(total, found)
+        k += step
+    return total
 
 
 def emit_look_up(
@@ -90,29 +137,18 @@ def emit_look_up(
 
     See `npbsrn.kernels.counts.emit_count` for the parameters.
     """
-    (size, planes), (row, plane), places = shape, steps, []
-    for p in range(planes):
-        for ky in range(size):
-            line = builder.add(builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky)))
-            places += [builder.add(line, ir.Constant(I64, kx)) for kx in range(size)]
-    nibbles, taps = _spread(builder, bits, places), ir.Constant(I64, len(places))
-    spans = list(pairwise([*range(0, len(places), MOST), len(places)]))
-
-    def some(first: Any, count: int) -> None:
-        """Of some output channels."""
-        nths = [builder.add(first, ir.Constant(I64, o)) for o in range(count)]
-        filters = [builder.gep(words, [builder.mul(nth, taps)]) for nth in nths]
-        for span in spans:
-            for nth, total in zip(nths, _sums(builder, nibbles, filters, span), strict=True):
-                target = at(builder, out, builder.mul(nth, ir.Constant(I64, TILE)), WORDS)
-                counts = builder.zext(total, WORDS)
-                if more or span[0] > 0:
-                    counts = builder.add(counts, builder.load(target, align=2))
-                builder.store(counts, target, align=2)
-
-    groups = builder.udiv(outputs, ir.Constant(I64, OUTPUTS))
-    with cgutils.for_range(builder, groups) as loop:
-        some(builder.mul(loop.index, ir.Constant(I64, OUTPUTS)), OUTPUTS)
-    done = builder.mul(groups, ir.Constant(I64, OUTPUTS))
-    with cgutils.for_range(builder, builder.sub(outputs, done)) as loop:
-        some(builder.add(done, loop.index), 1)
+    (size, planes), (row, plane), room = shape, steps, _room(builder)
+    lines = [(p, ky) for p in range(planes) for ky in range(size)]
+    for first in range(0, len(lines), MOST // size):
+        part = lines[first : first + MOST // size]
+        for n, (p, ky) in enumerate(part):
+            line = builder.add(builder.mul(plane, _number(p)), builder.mul(row, _number(ky)))
+            _fill(builder, bits, line, size, room, n * NIBBLES)
+        with cgutils.for_range(builder, outputs) as loop:
+            start = builder.add(builder.mul(loop.index, _number(len(lines) * size)), _number(first * size))
+            total = _total(builder, builder.gep(words, [start]), len(part) * size, size, room)
+            target = at(builder, out, builder.mul(loop.index, _number(TILE)), WORDS)
+            counts = builder.zext(total, WORDS)
+            if more or first > 0:
+                counts = builder.add(counts, builder.load(target, align=2))
+            builder.store(counts, target, align=2)

@@ -24,7 +24,7 @@ class Memory(types.Type):
         super().__init__(name=f"memory({dtype})")
 
 
-ELEMENTS = {types.float32: ir.FloatType(), types.uint16: ir.IntType(16)}
+ELEMENTS = {types.float32: ir.FloatType(), types.uint16: ir.IntType(16), types.int64: ir.IntType(64)}
 
 
 @register_model(Memory)

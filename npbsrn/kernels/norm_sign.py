@@ -17,7 +17,7 @@ from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
 Array = np.ndarray[Any, Any]
 
-IDENTITY, CLIP, BIREAL, WINDOW = 0, 1, 2, 3  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
+IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
 
@@ -139,7 +139,9 @@ def passed(d: Any, z: Any, ste: int) -> Any:
     size = magnitude(z)
     if ste == BIREAL:
         return select(size <= ONE, d * (TWO - size * TWO), splat(ZERO))
-    return select(size <= (HALF if ste == WINDOW else ONE), d, splat(ZERO))
+    if ste == STEEP:
+        d = d + d
+    return select(size <= (ONE if ste == CLIP else HALF), d, splat(ZERO))
 
 
 @kernel(forceinline=True)
@@ -175,7 +177,7 @@ def signs_back(
         See `pack_normal`.
     offsets : (bases,) float32
     ste : int
-        `IDENTITY`, `CLIP`, `BIREAL` or `WINDOW`.
+        `IDENTITY`, `CLIP`, `BIREAL`, `WINDOW` or `STEEP`.
     shape : (N, C, pixels)
     low, high : int
     dvalues : float32

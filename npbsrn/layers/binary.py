@@ -113,10 +113,11 @@ class BinaryConv:
         own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
         remembers = self.scheme.remembers[0]
         term, pull_term = weight_by_statistic(x, self.scheme.statistic)
-        terms = (*memory.terms, term)
+        terms = (*memory.terms, term) if remembers else (term,)
+        after = terms if remembers else memory.terms
         if not train:
             y, kept = self._infer(params, x, terms, memory.filters)
-            return y, Memory(terms if remembers else (), kept), untaped
+            return y, Memory(after, kept), untaped
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad)
@@ -126,13 +127,16 @@ class BinaryConv:
             dy, grads_norm = back_norm(dy)
             dbits, dcoefs, dsigns, dscales = pull_conv(dy)
             dterms, grads_x = pull_x(dbits, dcoefs)
-            *dearlier, dterm = add_at(dmemory.terms, range(len(terms)), dterms) if remembers else dterms
+            dearlier, dterm = dmemory.terms, dterms[-1]
+            if remembers:
+                *before, dterm = add_at(dmemory.terms, range(len(terms)), dterms)
+                dearlier = tuple(before)
             dw, dfilters, grads_w = pull_w(dsigns, dscales, dmemory.filters)
             grads: Params = {"weight": dw, "binarizer": grads_x | grads_w}
             grads |= {"norm": grads_norm} if self.norm else {}
-            return pull_term(dterm), MemoryGrad(tuple(dearlier), dfilters), grads
+            return pull_term(dterm), MemoryGrad(dearlier, dfilters), grads
 
-        return y, Memory(terms if remembers else (), kept), back
+        return y, Memory(after, kept), back
 
     def binarized_filters(self, params: Params, earlier: Remembered) -> tuple[Filters, Remembered, PullConvFilters]:
         """The scheme's filters.
@@ -147,11 +151,11 @@ class BinaryConv:
         -------
         filters : Filters
         kept : tuple of arrays
-            The earlier ones and this convolution's, where the scheme remembers them.
+            The earlier ones and, where the scheme remembers them, this convolution's.
         pull : (dsigns, dscales, dkept) -> (dw, dearlier, grads)
         """
         w, remembers = params["weight"], self.scheme.remembers[1]
-        used = [k for k, other in enumerate(earlier) if other.shape == w.shape]
+        used = [k for k, other in enumerate(earlier) if other.shape == w.shape] if remembers else []
         terms = [*(earlier[k] for k in used), w]
         filters, pull_terms = self.scheme.filters(params.get("binarizer", {}), terms)
 
@@ -160,11 +164,11 @@ class BinaryConv:
         ) -> tuple[Array, RememberedGrad, Params]:
             dterms, grads = pull_terms(dsigns, dscales)
             if not remembers:
-                return dterms[-1], (), grads
+                return dterms[-1], dkept, grads
             *dearlier, dw = add_at(dkept, [*used, len(earlier)], dterms)
             return dw, tuple(dearlier), grads
 
-        return filters, (*earlier, w) if remembers else (), pull
+        return filters, (*earlier, w) if remembers else earlier, pull
 
     def normal_form(self, params: Params, earlier: Remembered) -> tuple[NormalForm, Remembered]:
         """What is left of the convolution, and the filters that it leaves to the next; see `binarized_filters`.

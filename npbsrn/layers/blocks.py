@@ -9,7 +9,7 @@ import numpy as np
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.layers.base import Back, Layer, Rng, Trace, taped
 from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
-from npbsrn.ops.pointwise import multiply_add
+from npbsrn.ops.pointwise import add, multiply_add, scale
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ class BinaryBlock:
             back_act = None
             if n <= self.activated:
                 inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, train)
-            y = y + inner if self.skip == "every" else inner
+            y = add(y, inner) if self.skip == "every" else inner
             if train:
                 backs.append((n, back_conv, back_act))
         if self.skip == "block":
@@ -89,14 +89,14 @@ class BinaryBlock:
         def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             grads: Params = {}
             dmemory = MemoryGrad((None,) * len(memory.terms), dfilters)
-            dx = dy * dy.dtype.type(self.residual) if self.skip == "block" else dy
+            dx = scale(dy, self.residual) if self.skip == "block" else dy
             for n, back_conv, back_act in reversed(backs):
                 dinner = dx
                 if back_act is not None:
                     dinner, grads[f"act{n}"] = back_act(dinner)
                 dinput, dmemory, grads[f"conv{n}"] = back_conv(dinner, dmemory)
-                dx = dx + dinput if self.skip == "every" else dinput
-            return dx + dy if self.skip == "block" else dx, dmemory.filters, grads
+                dx = add(dx, dinput) if self.skip == "every" else dinput
+            return add(dx, dy) if self.skip == "block" else dx, dmemory.filters, grads
 
         return y, memory.filters, taped(back, train)
 

@@ -20,7 +20,7 @@ def bsrn(
     activation: str = "prelu",
     skip: str = "block",
     residual: float = 0.03,
-    norm: bool = False,
+    norm: bool | None = None,
     tail: str = "composed",
     input_gain: float = 1.0,
 ) -> Network:
@@ -44,8 +44,8 @@ def bsrn(
         Factor of what an LB-block adds to its input with the skip "block"; the paper has none (1). With 1, forty blocks
         drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors are due to Lim
         et al., EDSR, CVPRW 2017, section 3.
-    norm : bool
-        Batch normalisation behind every binary convolution.
+    norm : bool, optional
+        Batch normalisation behind every convolution of an LB-block: by default where the scheme has no scales.
     tail : {"composed", "plain"}
         How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
     input_gain : float
@@ -57,6 +57,7 @@ def bsrn(
     one_of("tail", tail, ("composed", "plain"))
     positive_whole(blocks=blocks, width=width)
     positive(residual=residual, input_gain=input_gain)
+    norm = not binarizer.scaled if norm is None else norm
     yes_or_no(norm=norm)
     act = activation_layer(activation, width)
 
@@ -73,4 +74,4 @@ def bsrn(
     body = Chain((("hpb", BlockChain((hpb,) * blocks)), ("trunk", Conv(width, width))))
     last = Tail(FACTORS[scale], width, tail == "composed")
     chain = Chain((("head", Conv(3, width)), ("body", Residual(body)), ("tail", last)))
-    return Network(scale, chain, base=base == "bicubic", gain=input_gain)
+    return Network(scale, chain, base=base == "bicubic", gain=input_gain, config={"norm": norm})

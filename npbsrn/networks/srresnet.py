@@ -48,15 +48,15 @@ def srresnet(
         Factor of what a block adds to its input: by default 1 where activations are float, else 0.03, see
         `npbsrn.networks.bsrn.bsrn`.
     norm : bool, optional
-        Batch normalisation behind every convolution of a block: by default where activations are float. In front of
-        signs schemes have their own.
+        Batch normalisation behind every convolution of a block: by default where activations are float (its paper) or
+        the scheme has no scales. In front of signs schemes have their own.
     tail : {"composed", "plain"}
         How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
     input_gain : float
         Factor of what the head sees, the picture less its middle.
     """
     residual = (1.0 if binarizer.float_activations else 0.03) if residual is None else residual
-    norm = binarizer.float_activations if norm is None else norm
+    norm = (binarizer.float_activations or not binarizer.scaled) if norm is None else norm
     one_of("base", base, ("bicubic", "none"))
     one_of("activation", activation, ACTIVATIONS)
     one_of("skip", skip, ("block", "every"))

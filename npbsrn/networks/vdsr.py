@@ -20,7 +20,7 @@ def vdsr(
     blocks: int = 6,
     width: int = 64,
     activation: str | None = None,
-    norm: bool = False,
+    norm: bool | None = None,
     input_gain: float = 1.0,
 ) -> Network:
     """A head, 18 convolutions and a last one on the bicubically enlarged picture, to which their result is added.
@@ -39,8 +39,8 @@ def vdsr(
     activation : {"prelu", "relu", "none"}, optional
         Behind each convolution of a block: by default "relu" (the paper's) where activations are float, else "prelu",
         since in front of a sign a ReLU would leave +1 alone.
-    norm : bool
-        Batch normalisation behind every convolution of a block.
+    norm : bool, optional
+        Batch normalisation behind every convolution of a block: by default where the scheme has no scales.
     input_gain : float
         Factor of what the head sees, the picture less its middle.
     """
@@ -48,9 +48,10 @@ def vdsr(
     one_of("activation", activation, ACTIVATIONS)
     positive_whole(blocks=blocks, width=width)
     positive(input_gain=input_gain)
+    norm = not binarizer.scaled if norm is None else norm
     yes_or_no(norm=norm)
     convs = tuple(BinaryConv(width, 3, binarizer, n, n, norm, HE) for n in range(1, DEPTH + 1))
     block = BlockGroup((BinaryBlock(convs, activation_layer(activation, width), "none"),))
     layers = ("head", Conv(3, width)), ("body", BlockChain((block,) * blocks)), ("tail", Tail((), width))
-    config = {"activation": activation}
+    config = {"activation": activation, "norm": norm}
     return Network(scale, Chain(layers), enlarged=True, gain=input_gain, config=config)

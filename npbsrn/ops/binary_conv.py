@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.bits import SHARES, WORD, Bits, pack, shares_of
+from npbsrn.ops.bits import SHARES, WORD, Bits, shares_of
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.pointwise import multiply_add
 from npbsrn.runtime.buffers import empty
@@ -95,14 +95,16 @@ def binary_conv(
         ``dscales[i] = <signs[i], sum_j coefs[j] P_j + base sum(dy)>``, since ``<dy, S_ij> = <signs[i], P_j>``,
         ``dcoefs[j] = sum_i scales[i] <signs[i], P_j>``.
 
-    So each product is made once, however many bases there are. Kept for the backward pass are bits. Channels that are
-    no multiples of 16, other sizes, other numbers than float32, and padding with zero take `binary_conv_ref`; its
-    results are equal to these, its cotangents differ by the order of float32 sums. No result depends on the number of
-    threads.
+    So each product is made once, however many bases there are. Kept for the backward pass are bits.
+
+    All this is for activations that come as `Bits`. Arrays (of other dtypes, of channels that are no multiples of 16,
+    or of a scheme with float activations), output channels that are no multiple of 16, other sizes and padding with
+    zero take `binary_conv_ref`; its results are equal to these, its cotangents differ by the order of float32 sums. No
+    result depends on the number of threads.
 
     Parameters
     ----------
-    bits : N of (Nb, C, H, W), +-1, as arrays or as `Bits`
+    bits : N of (Nb, C, H, W), +-1, as `Bits` or as arrays
     coefs : (N,)
     signs : M arrays (O, C, k, k), +-1, k 1 or 3
     scales : (M, O)
@@ -116,15 +118,15 @@ def binary_conv(
     pull : dy -> (dbits, dcoefs, dsigns, dscales)
     """
     outputs, inputs, size, _ = signs[0].shape
-    floats = all(array.dtype == np.float32 for array in (*bits, *signs))
-    if not floats or inputs % WORD or outputs % WORD or size not in (1, 3) or abs(pad) != 1:
+    packed = [own.padded(pad) for own in bits if isinstance(own, Bits) and abs(pad) == 1]
+    if len(packed) < len(bits) or outputs % WORD or size not in (1, 3) or signs[0].dtype != np.float32:
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
         return binary_conv_ref(plain, coefs, signs, scales, base, pad)
     from npbsrn.kernels.binary_forward import forward_samples
     from npbsrn.kernels.pack import filter_words
 
     n, _, height, width = bits[0].shape
-    memory = _stacked([own.padded(pad) if isinstance(own, Bits) else pack(own, pad) for own in bits])
+    memory = _stacked(packed)
     words = np.empty((len(signs), outputs * inputs // WORD * size**2), np.uint16)
     for own, target in zip(signs, words, strict=True):
         filter_words(np.ascontiguousarray(own), target)

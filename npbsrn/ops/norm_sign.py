@@ -14,7 +14,7 @@ from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 NormSignsPull = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Array, Array, Array]]
-STES = ("identity", "clip", "bireal", "window")  # in the order of the kernel's numbers
+STES = ("identity", "clip", "bireal", "window", "steep")  # in the order of the kernel's numbers
 CHANNELS = 8  # that a thread takes at once
 
 
@@ -56,7 +56,7 @@ def norm_signs(
     running : (mean, variance), each (C,)
         They move, see `npbsrn.ops.norm.batch_norm`.
     offsets : (J,)
-    ste : {"identity", "clip", "bireal", "window"}
+    ste : {"identity", "clip", "bireal", "window", "steep"}
         Stand-in for the gradient of the sign.
     pad : float
         The sign that will stand around the bits.

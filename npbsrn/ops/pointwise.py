@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from npbsrn.ops.sums import mean_over
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 
 
-def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+def prelu_ref(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
     """Parametric ReLU: x where x > 0, ``slope * x`` elsewhere (He et al., ICCV 2015, eq. 1).
 
     Parameters
@@ -34,11 +36,60 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
     return y, pull
 
 
+def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+    """Parametric ReLU; see `prelu_ref`, which this is to the bit but for dslope; compiled for float32."""
+    if x.dtype != np.float32 or slope.dtype != np.float32:
+        return prelu_ref(x, slope)
+    from npbsrn.kernels.pointwise import prelu_backward, prelu_forward
+
+    n, channels, *sides = x.shape
+    flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, sides[0] * sides[1])
+    map_parallel(lambda part: prelu_forward(flat, slope, shape, *part, y.reshape(-1)), parts_of(n, SHARES))
+
+    def pull(dy: Array) -> tuple[Array, Array]:
+        d, dx, dslope = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32), np.empty_like(slope)
+        out = dx.reshape(-1), dslope
+        map_parallel(lambda part: prelu_backward(flat, d, slope, shape, *part, *out), parts_of(channels, PARTS))
+        return dx, dslope
+
+    return y, pull
+
+
+SHARES, PARTS = 4, 8  # of a batch, and of channels or elements: fixed, so that no sum depends on the number of threads
+
+
+def parts_of(count: int, parts: int) -> list[tuple[int, int]]:
+    """First and behind the last of each part; some are empty where there is too little."""
+    return [(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
+
+
+def add(x: Array, y: Array) -> Array:
+    """``x + y`` of two arrays of one shape."""
+    if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape:
+        return x + y
+    from npbsrn.kernels.pointwise import add as add_parts
+
+    out, flat = empty(x.shape, np.float32), (np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(y).reshape(-1))
+    map_parallel(lambda part: add_parts(*flat, *part, out.reshape(-1)), parts_of(x.size, PARTS))
+    return out
+
+
+def scale(x: Array, factor: float) -> Array:
+    """``x * factor``, a scalar that takes the dtype of `x`."""
+    if x.dtype != np.float32:
+        return x * x.dtype.type(factor)
+    from npbsrn.kernels.pointwise import scale as scale_parts
+
+    out, flat = empty(x.shape, np.float32), np.ascontiguousarray(x).reshape(-1)
+    map_parallel(lambda part: scale_parts(flat, np.float32(factor), *part, out.reshape(-1)), parts_of(x.size, PARTS))
+    return out
+
+
 def multiply_add(x: Array, factor: Any, y: Array) -> Array:
     """``x * factor + y``; of float32 rounded once, as a processor's fused operation does it.
 
-    The product of two float32 is exact in float64. What the sum loses there can matter only where it lies as near to
-    the middle of two float32 as one part in 2**29.
+    Of pictures and a scalar it is compiled. Otherwise float64 is taken, in which the product of two float32 is exact;
+    what the sum loses there can matter only where it lies as near to the middle of two float32 as one part in 2**29.
 
     Parameters
     ----------
@@ -51,6 +102,13 @@ def multiply_add(x: Array, factor: Any, y: Array) -> Array:
     """
     if x.dtype != np.float32:
         return x * factor + y
+    if x.ndim == 4 and np.ndim(factor) == 0 and y.dtype == np.float32 and x.shape == y.shape:
+        from npbsrn.kernels.pointwise import fused_sum
+
+        out = empty(x.shape, np.float32)
+        flat = np.ascontiguousarray(x).reshape(-1), np.float32(factor), np.ascontiguousarray(y).reshape(-1)
+        map_parallel(lambda part: fused_sum(*flat, *part, out.reshape(-1)), parts_of(x.size, PARTS))
+        return out
     return (x.astype(np.float64) * np.asarray(factor, np.float32) + y).astype(np.float32)
 
 
@@ -102,7 +160,7 @@ STATISTICS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]]
 }
 
 
-def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
+def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
     """``E(A) * A`` of eq. 9, E a map over the picture: the mean over channels of |A| (or of A).
 
     With ``e = mean_c f(a)``: ``y = e * a``, hence ``da = e * dy + f'(a) * sum_c(dy * a) / C``.
@@ -128,6 +186,26 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Arra
         return e * dy + derivative(a) * de
 
     return e * a, pull
+
+
+def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
+    """``E(A) * A``; see `weight_by_statistic_ref`, to whose bits this is compiled for float32."""
+    if a.dtype != np.float32 or statistic == "none":
+        return weight_by_statistic_ref(a, statistic)
+    from npbsrn.kernels.pointwise import statistic_backward, statistic_forward
+
+    (n, channels, height, width), magnitudes = a.shape, statistic == "abs"
+    flat, shape = np.ascontiguousarray(a).reshape(-1), (n, channels, height * width)
+    e, y = np.empty(n * height * width, np.float32), empty(a.shape, np.float32)
+    shares = parts_of(n, SHARES)
+    map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shares)
+
+    def pull(dy: Array) -> Array:
+        d, da = np.ascontiguousarray(dy).reshape(-1), empty(a.shape, np.float32)
+        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, d, shape, *part, da.reshape(-1)), shares)
+        return da
+
+    return y, pull
 
 
 def _mean_of_channels(x: Array) -> Array:

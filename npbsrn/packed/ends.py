@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data, load, store
+from npbsrn.kernels.memory import at, data, load, memory, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
 
@@ -83,7 +83,8 @@ def from_stream(
     """
     height, tiles, size = x.shape
     rows, line, depth = pixels.shape
-    stream, out, whole, padded = x.ravel(), pixels.ravel(), channels // LANES * LANES, -(-channels // LANES) * LANES
+    stream, out, images = x.ravel(), pixels.ravel(), image.ravel()
+    (_, down, across), whole, padded = image.shape, channels // LANES * LANES, -(-channels // LANES) * LANES
     for r in range(rows):
         y = first + r
         if 0 <= y < height:
@@ -100,18 +101,20 @@ def from_stream(
         else:
             pixels[r] = 0
         if grid > 0:
-            _put_grid(image, y, width, lead, grid, padded, pixels[r])
+            where = (r * line + lead - 1) * depth + padded
+            _put_grid(memory(images[(y + 1) * across :]), down * across, across, width, grid, memory(out), where, depth)
 
 
-@kernel()
-def _put_grid(image: Array, y: int, width: int, lead: int, grid: int, channel: int, pixels: Array) -> None:
-    """The head's input around each pixel of row y, from one before the picture to one behind it."""
+@kernel(forceinline=True)
+def _put_grid(image: Any, plane: int, line: int, width: int, grid: int, out: Any, where: int, depth: int) -> None:
+    """The head's input around each pixel of a row, from one before the picture to one behind it."""
     for v in range(width + 2):
-        n = channel
+        n = where + v * depth
         for a in range(grid):
             for b in range(grid):
+                place = 3 * a * line + v + 3 * b
                 for c in range(COLOURS):
-                    pixels[lead - 1 + v, n] = image[c, y + 1 + 3 * a, v + 3 * b]
+                    put(out, n, scalar(image, place + c * plane))
                     n += 1
 
 
@@ -153,7 +156,7 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
 
     Parameters
     ----------
-    x : (H, T, C * 32) float32
+    x : (H, T, C * 32 or more) float32
         The stream.
     first : int
         -1 is the row above the picture.
@@ -164,7 +167,7 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
     rows : (R, C, 32 n + 2 m) float32
         From m pixels before the tile on, with zeros around the picture.
     """
-    height, tiles, _ = x.shape
+    height, tiles, size = x.shape
     count, channels, line = rows.shape
     margin, wide = line % TILE // 2, line // TILE
     stream, out = x.ravel(), rows.ravel()
@@ -175,12 +178,12 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
             rows[r] = 0
             continue
         for c in range(channels):
-            place, where = ((y * tiles + tile) * channels + c) * TILE, (r * channels + c) * line + margin
+            place, where = (y * tiles + tile) * size + c * TILE, (r * channels + c) * line + margin
             for t in range(min(wide, tiles - tile)):
                 for v in range(0, TILE, LANES):
-                    store(out, where + t * TILE + v, load(stream, place + t * channels * TILE + v))
+                    store(out, where + t * TILE + v, load(stream, place + t * size + v))
             for j in range(margin):
-                left, right = place - channels * TILE + TILE - margin + j, place + wide * channels * TILE + j
+                left, right = place - size + TILE - margin + j, place + wide * size + j
                 out[where - margin + j] = stream[left] if before else 0
                 out[where + wide * TILE + j] = stream[right] if behind else 0
             for v in range(end, line):

@@ -7,17 +7,20 @@ import numpy as np
 
 from npbsrn.errors import TooLargeError
 from npbsrn.images.samples import to_fractions
-from npbsrn.kernels.bits import TILE, pack_filters, planes_of
+from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import blocked, computed, correlate
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
-from npbsrn.networks.base import FACTORS, MIDDLE
+from npbsrn.networks.base import BICUBIC_REACH, MIDDLE
+from npbsrn.ops.enlarge import enlarge
 from npbsrn.packed.ends import to_stream, write_pixels
 from npbsrn.packed.float_end import FloatEnd
-from npbsrn.packed.lower import Folded
+from npbsrn.packed.plan import Plan
+from npbsrn.packed.program import compile_blocks
 from npbsrn.packed.reference import blocks_ref
-from npbsrn.packed.wavefront import blocks_rows, make_rooms
+from npbsrn.packed.wavefront import blocks_rows
+from npbsrn.packed.workspace import make_job, make_values, map_of, values_size
 from npbsrn.runtime import buffers
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.memory import available_bytes
@@ -26,7 +29,7 @@ from npbsrn.runtime.threads import map_parallel, run_parallel, thread_count
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
 
-DEPTH, CACHE = 8, 3 << 18  # blocks that go over the rows together at most, and bytes of theirs to be kept in the cache
+DEPTH, CACHE = 8, 3 << 18  # stages that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
 SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels and two threads, or what fits
@@ -43,24 +46,33 @@ class Engine:
 
     Parameters
     ----------
-    folded : Folded
+    plan : Plan
+
+    Attributes
+    ----------
+    name : str
+        The network's.
+    scale : int
+        Factor of enlargement.
+    kernel : str
+        How the blocks are computed: as `npbsrn.kernels.cpu.chosen_kernel` says, or "float" where the plan has float
+        activations, whose convolutions are the layers' own.
     """
 
-    def __init__(self, folded: Folded) -> None:
-        config = folded.config
-        self.name, self.scale, self.channels = str(config["name"]), folded.scale, int(config["width"])
-        self.gain = np.float32(config["input_gain"])
-        self.coefficients = folded.coefficients
-        self.signs, self.plain = folded.signs, chosen_kernel() == "numpy"
-        w3, *w1 = ([pack_filters(w) for w in signs] for signs in folded.signs)
-        self.words3, self.words1 = np.stack(w3), np.stack(w1, axis=1)
-        w, bias = folded.head
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.name, self.scale, self.channels = plan, str(plan.config["name"]), plan.scale, plan.channels
+        self.gain = np.float32(plan.gain)
+        self.kernel = chosen_kernel() if all(step.binary for step in plan.steps) else "float"
+        self.program = None if self.kernel in ("float", "numpy") else compile_blocks(plan.blocks, plan.channels)
+        w, bias = plan.head
         self.head = blocked(w), bias
-        self.end = FloatEnd(
-            folded.trunk, folded.head, folded.tail, FACTORS[self.scale], str(config["base"]), self.channels
-        )
-        # A pixel for each 3x3 convolution, one for the head, and what trunk and tail look at.
-        self.margin = len(w3) + 1 + self.end.margin
+        base = ("picture" if plan.enlarged else "bicubic") if plan.base else "none"
+        skip = None if plan.trunk is None else plan.head
+        self.end = FloatEnd(plan.trunk, skip, list(plan.tail), plan.shuffles, base, self.channels)
+        # Pixels of the blocks' grid to one of the picture's, and how far a pixel of the picture is seen.
+        self.factor = plan.scale if plan.enlarged else 1
+        looks = w.shape[2] // 2 + sum(step.size // 2 for step in plan.steps) + self.end.margin
+        self.margin = -(-looks // self.factor) + (int(BICUBIC_REACH) if plan.enlarged else 0)
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """Enlarge a picture.
@@ -96,9 +108,14 @@ class Engine:
 
     def working_bytes(self, height: int, width: int, side: int, threads: int) -> int:
         """Memory for the work on a picture in such tiles, beyond that of the result."""
-        rows, columns = (min(extent, side + 2 * self.margin) for extent in (height, width))
-        tiles, planes = -(-columns // TILE), planes_of(self.channels)
-        stream = rows * tiles * TILE * (4 * self.channels + 2 * (DEPTH + 1) * planes)
+        rows, columns = (min(extent, side + 2 * self.margin) * self.factor for extent in (height, width))
+        tiles = -(-columns // TILE)
+        if self.program is None:  # some arrays of the stream's size
+            stream = 6 * rows * tiles * TILE * 4 * self.channels
+        else:
+            lines = self.program.bases * self.program.pads.shape[1]
+            stream = 4 * values_size(self.program, threads, rows, columns)
+            stream += (DEPTH + 1) * (rows + 2) * lines * (tiles * TILE + 2) * 2
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
         bands = _bands((0, rows), columns, threads)
         ends = 4 * self.end.values(max(high - low for low, high in bands), columns)
@@ -125,7 +142,10 @@ class Engine:
         """Fill one tile of `out`."""
         # Groups of four pixels lie in a tile as they lie in the picture.
         outer = [(max(a - self.margin, 0) // STEP * STEP, b + self.margin) for a, b in (rows, columns)]
-        inner = [(a - begin, b - begin) for (a, b), (begin, _) in zip((rows, columns), outer, strict=True)]
+        inner = [
+            ((a - begin) * self.factor, (b - begin) * self.factor)
+            for (a, b), (begin, _) in zip((rows, columns), outer, strict=True)
+        ]
         pass_ = _Pass(self, to_fractions(picture[slice(*outer[0]), slice(*outer[1])].transpose(2, 0, 1)), threads)
         s = self.scale
         pass_.run(inner[0], inner[1], out[rows[0] * s : rows[1] * s, columns[0] * s : columns[1] * s])
@@ -135,15 +155,25 @@ class _Pass:
     """One tile's way through the network."""
 
     def __init__(self, engine: Engine, x: Array, threads: int) -> None:
-        self.engine, self.threads = engine, threads
-        _, self.height, self.width = x.shape
-        self.full = -(-self.width // LANES) * LANES
-        self.head_in = np.zeros((3, self.height + 2, self.full + 2), np.float32)
-        self.head_in[:, 1:-1, 1 : self.width + 1] = (x - np.float32(MIDDLE)) * engine.gain
-        around = ((0, 0), *[(engine.end.base_margin,) * 2] * 2)
-        self.base_in = np.pad(x, around, mode="symmetric") if engine.end.base else x[:0]
-        tiles = -(-self.width // TILE)
-        self.stream = empty((self.height, tiles, engine.channels * TILE), np.float32)
+        self.engine, plan = engine, engine.plan
+        large = enlarge(x[None], plan.scale)[0][0] if plan.enlarged else x
+        _, self.height, self.width = large.shape
+        self.threads = min(threads, self.height)
+        full, around = -(-self.width // LANES) * LANES, plan.head[0].shape[2] // 2
+        self.head_in = np.zeros((3, self.height + 2 * around, full + 2 * around), np.float32)
+        inside = slice(around, around + self.height), slice(around, around + self.width)
+        self.head_in[:, *inside] = (large - np.float32(MIDDLE)) * engine.gain
+        base = ((0, 0), *[(engine.end.base_margin,) * 2] * 2)
+        self.base_in = np.pad(large, base, mode="symmetric") if plan.base else x[:0]
+        self.workers = min(self.threads, -(-self.height // 2))
+        if engine.program is None:
+            shape = self.height, -(-self.width // TILE), engine.channels * TILE
+            self.stream = self.result = empty(shape, np.float32)
+        else:
+            size = self.height, self.width
+            self.values = make_values(engine.program, self.workers, *size)
+            self.stream = map_of(engine.program, self.values, 0, *size)
+            self.result = map_of(engine.program, self.values, engine.program.result, *size)
 
     def run(self, rows: Rows, columns: Rows, out: Array) -> None:
         """Head, blocks, and the float end of the rows and columns that are wanted."""
@@ -151,8 +181,8 @@ class _Pass:
         self._blocks(rows)
 
         def end(band: Rows) -> None:
-            s, (low, high) = self.engine.scale, band
-            phases = self.engine.end.run(self.stream, band, self.width, self.head_in, self.base_in)
+            s, (low, high) = self.engine.scale // self.engine.factor, band
+            phases = self.engine.end.run(self.result, band, self.width, self.head_in, self.base_in)
             write_pixels(phases, s, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
 
         map_parallel(end, _bands(rows, self.width, self.threads), self.threads)
@@ -161,33 +191,33 @@ class _Pass:
         to_stream(self._head(band), self.engine.head[1], self.stream, band[0])
 
     def _blocks(self, rows: Rows) -> None:
-        """All blocks, as far as the trunk and the tail look from the rows that are wanted."""
-        engine, top, bottom = self.engine, rows[0] - self.engine.end.reach, rows[1] + self.engine.end.reach
-        if engine.plain:
+        """All blocks, as far as trunk and tail look from the rows that are wanted."""
+        engine, program, looks = self.engine, self.engine.program, self.engine.end.reach
+        if program is None:
             tiles = self.stream.reshape(self.height, -1, engine.channels, TILE)
             x = tiles.transpose(2, 0, 1, 3).reshape(engine.channels, self.height, -1)[:, :, : self.width]
-            y = blocks_ref(x, engine.signs, engine.coefficients)
+            y = blocks_ref(x, engine.plan.blocks)
             to_stream(y, np.zeros(engine.channels, np.float32), self.stream, 0)
             return
-        workers = min(self.threads, -(-self.height // 2))
-        depth = max(1, min(DEPTH, self.height // workers // 2))
-        strip = max(1, CACHE // (depth * engine.channels * TILE * 4))
-        line = self.stream.shape[1] * TILE + 2
-        planes = planes_of(engine.channels)
-        bits = empty((depth + 1, self.height + 2, planes, line), np.uint16)
-        bits[...] = 0
-        rooms = make_rooms(workers, engine.channels, planes)
-        job = self.width, bits, engine.words3, engine.words1, engine.coefficients, rooms, strip, top, bottom
+        stages = len(program.stages) - 1
+        together = -(-stages // -(-stages // DEPTH))  # so that no part has much less than the others
+        depth = max(1, min(together, self.height // self.workers // 2))
+        strip = max(1, CACHE // (depth * program.maps * program.tile * 4))
+        wanted = rows[0] - looks, rows[1] + looks
+        job = make_job(program, self.values, self.workers, (self.height, self.width), depth, strip, wanted)
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
-        blocks_rows(0, 1, np.zeros(1, np.int64), self.stream[:0], *job)
-        run_parallel(blocks_rows, workers, self.stream, *job)
+        nothing = make_job(program, self.values, 1, (0, self.width), 1, 1, (0, 0))
+        blocks_rows(0, 1, np.zeros(1, np.int64), nothing)
+        run_parallel(blocks_rows, self.workers, job)
 
     def _head(self, band: Rows) -> Array:
         """The head's convolution, without its bias."""
         begin, end = band
-        padded = np.ascontiguousarray(self.head_in[:, begin : end + 2])
-        y = empty((computed(self.engine.channels, 3), end - begin, self.full), np.float32)
-        correlate(padded[None], self.engine.head[0], y[None], 3, 0, end - begin)
+        w, size = self.engine.head[0], self.engine.plan.head[0].shape[2]
+        outputs = computed(self.engine.channels, 3)
+        padded = np.ascontiguousarray(self.head_in[:, begin : end + size - 1])
+        y = empty((outputs, end - begin, padded.shape[2] - size + 1), np.float32)
+        correlate(padded[None], w, y[None], size, 0, end - begin)
         return y
 
 

@@ -1,14 +1,13 @@
-"""What stands between the binary convolutions of an LB-block, at one tile of 32 pixels.
+"""What stands between two binary convolutions, at one tile of 32 pixels.
 
-A_0 is the block's input, A_1 and A_2 are the activations of the scaled sums of its first two convolutions. Each of the
-three convolutions takes in the signs of ``shift[n] + sum_k weight[n, k] E(A_k) A_k``, k up to n: see `Coefficients` in
-`npbsrn.packed.lower`. Arrays are handed on as `npbsrn.kernels.memory.Memory`.
+From counts of products that are -1 to what the step gives, and from there to the words that the next step takes in; see
+`npbsrn.packed.plan.Step` for the algebra. Arrays are handed on as `npbsrn.kernels.memory.Memory`.
 
-Each number is made by the operations of `npbsrn.layers.binary.BinaryBlock` and `npbsrn.binarizers.bam.Bam` in their
-order, with their roundings: one sign that differs would change the picture around it.
+Each number is made by the operations of the layers in their order, with their roundings: one sign that differs would
+change the picture around it.
 
 Without E a number's neighbours among the channels do not matter, and so one pass goes from counts to words. With E
-there are several: E(A_k) is a mean over the channels.
+there are two: E(A) is a mean over the channels.
 """
 
 from typing import Any, NamedTuple
@@ -19,151 +18,158 @@ from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, scalar, store, store_words
 from npbsrn.kernels.simd import LANES, divide, fused, magnitude, no_bits, push_sign, select, splat, to_float
-from npbsrn.packed.lower import ABS
+from npbsrn.packed.program import ABS, NONE, NOTHING
 
-ZERO, MINUS_TWO = np.float32(0), np.float32(-2)
+ZERO, ONE, MINUS_TWO = np.float32(0), np.float32(1), np.float32(-2)
 
 
 class Room(NamedTuple):
     """One worker's workspace, for one tile: memory."""
 
     counts: Any  # (C * 32,) uint16: of the newest convolution
-    terms: Any  # (3 * C * 32,) float32: E(A_k) A_k; the first third is unused where there is no E
-    bits: Any  # (P * 32,) uint16: what a 1x1 convolution takes in
+    sums: Any  # (C * 32,) float32: of several convolutions
+    bits: Any  # (N * P * 32,) uint16: what a 1x1 convolution takes in
+    places: Any  # (K,) int64: of the terms in `values`
 
 
-class Own(NamedTuple):
-    """`Coefficients` as memory, and the number of channels; slope and statistic, which may be None, go beside it."""
+class Result(NamedTuple):
+    """How a step's result is made and kept: places in the floats and values, and what it is made of."""
 
     channels: int
-    weight: Any
-    shift: Any
-    scale: Any
-    residual: np.float32
+    single: bool  # whether it is made of the counts of one convolution, else of `Room.sums`
+    taps: np.float32  # products in a sum
+    factor: int
+    offset: int
+    slope: int
+    added: int
+    amount: np.float32
+    target: int
+    kept: bool
+
+
+class Bits(NamedTuple):
+    """Which words are made: of one base of what a step takes in."""
+
+    channels: int
+    terms: int
+    weight: int
+    shift: int
+    where: int
+    plane: int
 
 
 @kernel(forceinline=True)
-def _scaled(counts: Any, at: int, taps: Any, scale: Any) -> Any:
-    """At 16 pixels, the scaled sums of products of signs, from how many are -1."""
-    return fused(to_float(load(counts, at)), MINUS_TWO, taps) * scale
+def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
+    """``sums = fma(S, factor, offset or sums)``, S = taps - 2 counts: one more pair of bases."""
+    for c in range(channels):
+        for at in (c * TILE, c * TILE + LANES):
+            products = fused(to_float(load(room.counts, at)), MINUS_TWO, taps)
+            before = splat(scalar(floats, offset + c)) if begin else load(room.sums, at)
+            store(room.sums, at, fused(products, scalar(floats, factor + c), before))
 
 
 @kernel(forceinline=True)
-def _prelu(y: Any, slope: Any, at: int) -> Any:
-    if slope is None:
-        return y
-    return select(y > ZERO, y, y * scalar(slope, at))
+def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, room: Room) -> Any:
+    """What a step gives, of one channel at 16 pixels."""
+    if own.single:
+        products = fused(to_float(load(room.counts, at)), MINUS_TWO, own.taps)
+        y = fused(products, scalar(floats, own.factor + c), splat(scalar(floats, own.offset + c)))
+    else:
+        y = load(room.sums, at)
+    if sloped is not None:
+        y = select(y > ZERO, y, y * scalar(floats, own.slope + c))
+    if own.added != NOTHING:
+        y = fused(y, own.amount, load(values, own.added + at))
+    return y
 
 
 @kernel(forceinline=True)
-def _accumulate(
-    terms: int, x: Any, place: int, others: Any, at: int, size: int, own: Own, shift: int, weight: int
-) -> Any:
-    """``shift + sum_k weight_k E(A_k) A_k`` over the first `terms` terms, of one channel at 16 pixels."""
-    z = fused(load(x, place), scalar(own.weight, weight), splat(scalar(own.shift, shift)))
-    for k in range(1, terms):
-        z = fused(load(others, k * size + at), scalar(own.weight, weight + k * own.channels), z)
-    return z
-
-
-# --- without E ---
-
-
-@kernel(forceinline=True)
-def counts_to_bits(n: int, taps: int, x: Any, place: int, b: int, own: Own, slope: Any, room: Room) -> None:
-    """From the counts of convolution n - 1 to the words that convolution n takes in; n is 1 or 2."""
-    channels, products = own.channels, np.float32(taps)
-    size, own_n, before, slopes = channels * TILE, (3 * b + n) * channels, (3 * b + n - 1) * channels, 2 * b + n - 1
+def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
+    """A step's result, and the words that the next step takes in, where there is no E."""
+    channels, newest = own.channels, after.weight + (after.terms - 1) * own.channels
+    first = scalar(room.places, 0)
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
         for c in range(min(g + BITS, channels) - 1, g - 1, -1):
-            at, shift, weight, scale = c * TILE, own_n + c, 3 * own_n + c, scalar(own.scale, before + c)
-            a = _prelu(_scaled(room.counts, at, products, scale), slope, slopes * channels + c)
-            other = _prelu(_scaled(room.counts, at + LANES, products, scale), slope, slopes * channels + c)
-            z = _accumulate(n, x, place + at, room.terms, at, size, own, shift, weight)
-            y = _accumulate(n, x, place + at + LANES, room.terms, at + LANES, size, own, shift, weight)
-            factor = scalar(own.weight, weight + n * channels)
-            left, right = push_sign(left, fused(a, factor, z)), push_sign(right, fused(other, factor, y))
-            if n == 1:  # which the last convolution asks for again
-                store(room.terms, size + at, a)
-                store(room.terms, size + at + LANES, other)
-        store_words(room.bits, g // BITS * TILE, left, right)
+            at = c * TILE
+            a = _result(at, c, own, sloped, floats, values, room)
+            b = _result(at + LANES, c, own, sloped, floats, values, room)
+            y = splat(scalar(floats, after.shift + c))
+            z = y
+            if after.terms > 1:
+                place, weight = first + at, scalar(floats, after.weight + c)
+                y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
+                for k in range(1, after.terms - 1):
+                    place, weight = scalar(room.places, k) + at, scalar(floats, after.weight + k * channels + c)
+                    y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
+            weight = scalar(floats, newest + c)
+            left, right = push_sign(left, fused(a, weight, y)), push_sign(right, fused(b, weight, z))
+            if own.kept:
+                store(values, own.target + at, a)
+                store(values, own.target + at + LANES, b)
+        store_words(bits, after.where + g // BITS * after.plane, left, right)
 
 
 @kernel(forceinline=True)
-def output_to_bits(x: Any, place: int, b: int, own: Own, counts: Any, bits: Any, where: int, plane: int) -> None:
-    """The block's end, and the words that the next block takes in."""
-    channels, products = own.channels, np.float32(own.channels)
-    before, following = (3 * b + 2) * channels, (3 * b + 3) * channels
-    for g in range(0, channels, BITS):
-        left, right = no_bits(), no_bits()
-        for c in range(min(g + BITS, channels) - 1, g - 1, -1):
-            at, scale = c * TILE, scalar(own.scale, before + c)
-            y = fused(_scaled(counts, at, products, scale), own.residual, load(x, place + at))
-            z = fused(_scaled(counts, at + LANES, products, scale), own.residual, load(x, place + at + LANES))
-            weight, shift = scalar(own.weight, 3 * following + c), splat(scalar(own.shift, following + c))
-            left, right = push_sign(left, fused(y, weight, shift)), push_sign(right, fused(z, weight, shift))
-            store(x, place + at, y)
-            store(x, place + at + LANES, z)
-        store_words(bits, where + g // BITS * plane, left, right)
-
-
-# --- with E, or at the ends ---
+def result_alone(own: Result, sloped: Any, floats: Any, values: Any, room: Room) -> None:
+    """A step's result."""
+    for c in range(own.channels):
+        for at in (c * TILE, c * TILE + LANES):
+            store(values, own.target + at, _result(at, c, own, sloped, floats, values, room))
 
 
 @kernel(forceinline=True)
-def _mean(a: Any, source: int, channels: int, statistic: int) -> Any:
-    """E(A) at 16 pixels."""
-    total = splat(ZERO)
-    for c in range(channels):
-        value = load(a, source + c * TILE)
-        total = total + (magnitude(value) if statistic == ABS else value)
-    return divide(total, np.float32(channels))
-
-
-@kernel(forceinline=True)
-def weight_by_statistic(a: Any, source: int, out: Any, target: int, channels: int, statistic: int) -> None:
-    """``E(A) * A`` at 32 pixels."""
-    left, right = _mean(a, source, channels, statistic), _mean(a, source + LANES, channels, statistic)
-    for c in range(channels):
+def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, room: Room) -> None:
+    """A step's result, and E behind it."""
+    left = right = splat(ZERO)
+    for c in range(own.channels):
         at = c * TILE
-        store(out, target + at, load(a, source + at) * left)
-        store(out, target + at + LANES, load(a, source + at + LANES) * right)
+        a = _result(at, c, own, sloped, floats, values, room)
+        b = _result(at + LANES, c, own, sloped, floats, values, room)
+        store(values, own.target + at, a)
+        store(values, own.target + at + LANES, b)
+        left = left + (magnitude(a) if statistic == ABS else a)
+        right = right + (magnitude(b) if statistic == ABS else b)
+    _put_mean(own.channels, statistic, own.target, left, right, values)
 
 
 @kernel(forceinline=True)
-def activate(k: int, taps: int, b: int, own: Own, slope: Any, statistic: int, room: Room) -> None:
-    """``E(A_k) A_k`` from the counts of convolution k - 1."""
-    channels, products = own.channels, np.float32(taps)
-    first, scales, slopes = k * channels * TILE, (3 * b + k - 1) * channels, (2 * b + k - 1) * channels
+def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
+    """E behind a value that is there."""
+    left = right = splat(ZERO)
     for c in range(channels):
-        at, scale = c * TILE, scalar(own.scale, scales + c)
-        for half in (at, at + LANES):
-            store(room.terms, first + half, _prelu(_scaled(room.counts, half, products, scale), slope, slopes + c))
-    weight_by_statistic(room.terms, first, room.terms, first, channels, statistic)
+        a, b = load(values, place + c * TILE), load(values, place + c * TILE + LANES)
+        left = left + (magnitude(a) if statistic == ABS else a)
+        right = right + (magnitude(b) if statistic == ABS else b)
+    _put_mean(channels, statistic, place, left, right, values)
 
 
 @kernel(forceinline=True)
-def binarize(n: int, x: Any, place: int, b: int, own: Own, terms: Any, bits: Any, where: int, plane: int) -> None:
-    """The words that convolution n takes in. E(A_0) A_0 is at `place` of x, which may be `terms`, the others there."""
+def _put_mean(channels: int, statistic: int, place: int, left: Any, right: Any, values: Any) -> None:
+    at = place + channels * TILE
+    if statistic != NONE:
+        store(values, at, divide(left, np.float32(channels)))
+        store(values, at + LANES, divide(right, np.float32(channels)))
+    else:
+        store(values, at, splat(ONE))
+        store(values, at + LANES, splat(ONE))
+
+
+@kernel(forceinline=True)
+def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
+    """The words of one base, of terms that are there."""
     channels = own.channels
-    size, first = channels * TILE, (3 * b + n) * channels
+    behind = channels * TILE
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
         for c in range(min(g + BITS, channels) - 1, g - 1, -1):
-            at, shift, weight = c * TILE, first + c, 3 * first + c
-            z = _accumulate(n + 1, x, place + at, terms, at, size, own, shift, weight)
-            y = _accumulate(n + 1, x, place + at + LANES, terms, at + LANES, size, own, shift, weight)
-            left, right = push_sign(left, z), push_sign(right, y)
-        store_words(bits, where + g // BITS * plane, left, right)
-
-
-@kernel(forceinline=True)
-def add_output(x: Any, place: int, b: int, own: Own, counts: Any) -> None:
-    """The block's end: ``x += residual * (scale * C_3)``."""
-    channels, scales = own.channels, (3 * b + 2) * own.channels
-    for c in range(channels):
-        at, scale = c * TILE, scalar(own.scale, scales + c)
-        for half in (at, at + LANES):
-            sums = _scaled(counts, half, np.float32(channels), scale)
-            store(x, place + half, fused(sums, own.residual, load(x, place + half)))
+            y = splat(scalar(floats, own.shift + c))
+            z = y
+            for k in range(own.terms):
+                first, weight = scalar(room.places, k), scalar(floats, own.weight + k * channels + c)
+                a, b = load(values, first + c * TILE), load(values, first + c * TILE + LANES)
+                if weighted is not None:
+                    a, b = a * load(values, first + behind), b * load(values, first + behind + LANES)
+                y, z = fused(a, weight, y), fused(b, weight, z)
+            left, right = push_sign(left, y), push_sign(right, z)
+        store_words(bits, own.where + g // BITS * own.plane, left, right)

@@ -1,4 +1,4 @@
-"""LB-blocks on bits in plain NumPy: what `npbsrn.packed.wavefront` does in tiles, one operation after another."""
+"""A plan's blocks in plain NumPy: what `npbsrn.packed.wavefront` does in tiles, one operation after another."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,52 +6,54 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import counts_ref, pack_filters, pack_picture
-from npbsrn.ops.pointwise import multiply_add, prelu
-from npbsrn.packed.lower import ABS, Coefficients
+from npbsrn.ops.conv import conv2d
+from npbsrn.ops.normal_form import binarize_terms, sum_products
+from npbsrn.ops.pointwise import multiply_add, prelu_ref, weight_by_statistic
+from npbsrn.packed.plan import Block, Step
 
 Array = np.ndarray[Any, Any]
 
 
-def blocks_ref(x: Array, signs: Sequence[Array], own: Coefficients) -> Array:
+def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:
     """Pass the stream through all blocks.
+
+    Steps on bits give the numbers of the layers to the bit. So do steps on float activations, whose convolutions are
+    the layers' own.
 
     Parameters
     ----------
     x : (C, H, W) float32
-    signs : list of 3 arrays (B, C, C, k, k), +-1
-    own : Coefficients
+    blocks : sequence of Block
 
     Returns
     -------
     y : (C, H, W) float32
     """
-    for b in range(len(own.scale)):
+    for block in blocks:
         a, terms = x, []
-        for n, filters in enumerate(signs):
-            terms.append(_weighted(a, own.statistic))
-            z = own.shift[b, n, :, None, None]
-            for k, term in enumerate(terms):
-                z = multiply_add(term, own.weight[b, n, k, :, None, None], z)
-            a = _convolve(z < 0, filters[b]) * own.scale[b, n, :, None, None]
-            if n < 2 and own.slope is not None:
-                a = prelu(a[None], own.slope[b, n])[0][0]
-        x = multiply_add(a, own.residual, x)
+        for step in block.steps:
+            terms.append(weight_by_statistic(a[None], block.statistic)[0][0])
+            y = sum_products(_products(step, terms), step.factor, step.offset)
+            if step.slope is not None:
+                y = prelu_ref(y[None], step.slope)[0][0]
+            a = a + y if step.skip else y
+        x = a if block.residual is None else multiply_add(a, np.float32(block.residual), x)
     return x
 
 
-def _weighted(a: Array, statistic: int | None) -> Array:
-    """``E(A) * A``; the channels are added one after another, as the layers and the kernel do it."""
-    if statistic is None:
-        return a
-    total = np.zeros_like(a[0])
-    for channel in a:
-        total += np.abs(channel) if statistic == ABS else channel
-    return total / a.dtype.type(len(a)) * a
+def _products(step: Step, terms: list[Array]) -> list[list[Array]]:
+    """Each base of the filters by each base of the activations."""
+    if step.weight is None or step.shift is None:
+        x = np.ascontiguousarray(terms[step.terms[-1]][None])
+        return [[conv2d(x, w.astype(x.dtype), pad_value=step.pad)[0][0]] for w in step.signs]
+    bits = binarize_terms([terms[k] for k in step.terms], step.weight, step.shift)
+    return [[_count(b < 0, w, step.pad) for b in bits] for w in step.signs]
 
 
-def _convolve(negative: Array, signs: Array) -> Array:
-    """Sums of products of signs, from the counts of those that are -1; around the picture is +1."""
+def _count(negative: Array, signs: Array, pad: float) -> Array:
+    """Sums of products of signs, from the counts of those that are -1."""
     channels, height, width = negative.shape
     size = signs.shape[-1]
-    counts = counts_ref(pack_picture(negative, width + 2), pack_filters(signs), size, height, width)
+    rows = pack_picture(negative, width + 2, pad < 0)
+    counts = counts_ref(rows, pack_filters(signs), size, height, width)
     return channels * size * size - 2 * counts.astype(np.float32)

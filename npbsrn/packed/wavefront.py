@@ -1,8 +1,8 @@
-"""LB-blocks on bits, in place, 32 pixels at a time.
+"""A plan's blocks on bits, 32 pixels at a time.
 
-The stream x passes through all blocks as float32, in tiles of 32 pixels: the channels of a tile follow each other. Of
-a block, only the 3x3 convolution looks at other pixels, and of those it needs nothing but bits: so all that happens to
-a tile between two 3x3 convolutions is done while it is in the first cache, and leaves the sums in x and the next bits.
+Values pass through all steps as float32, in tiles of 32 pixels: the channels of a tile follow each other. Of a stage
+(see `npbsrn.packed.program`) only the first convolution looks at other pixels, and of those it needs nothing but bits:
+so all that happens to a tile within a stage is done while it is in the first cache.
 """
 
 from typing import Any, NamedTuple
@@ -13,185 +13,264 @@ from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import memory, put
+from npbsrn.kernels.memory import memory, put, scalar
 from npbsrn.packed.epilogues import (
-    Own,
+    Bits,
+    Result,
     Room,
-    activate,
-    add_output,
-    binarize,
-    counts_to_bits,
-    output_to_bits,
-    weight_by_statistic,
+    add_counts,
+    mean_of,
+    result_alone,
+    result_to_bits,
+    result_with_mean,
+    to_bits,
 )
-from npbsrn.packed.lower import Coefficients
-from npbsrn.runtime.buffers import empty
+from npbsrn.packed.program import (
+    ADDED,
+    AMOUNT,
+    BASES,
+    DIRECT,
+    FACTOR,
+    FIELDS,
+    FILTERS,
+    FIRST_TERM,
+    FIRST_WORD,
+    KEPT,
+    NOTHING,
+    OFFSET,
+    PAD,
+    SHIFT,
+    SIZE,
+    SLOPE,
+    STATISTIC,
+    TARGET,
+    TERMS,
+    WEIGHT,
+    WORDS,
+)
+from npbsrn.packed.workspace import Job
 
 Array = np.ndarray[Any, Any]
 
 
-@kernel(forceinline=True)
-def _first_bits(
-    x: Any, place: int, b: int, own: Own, statistic: Any, room: Room, bits: Any, where: int, plane: int
-) -> None:
-    """Words of a tile of the stream, for block b's first convolution."""
-    if statistic is None:
-        binarize(0, x, place, b, own, room.terms, bits, where, plane)
-    else:
-        weight_by_statistic(x, place, room.terms, 0, own.channels, statistic)
-        binarize(0, room.terms, 0, b, own, room.terms, bits, where, plane)
-
-
-@kernel(forceinline=True)
-def _local_bits(
-    n: int, taps: int, x: Any, place: int, b: int, own: Own, slope: Any, statistic: Any, room: Room
-) -> None:
-    """From the counts of convolution n - 1 to the words that convolution n takes in; n is 1 or 2."""
-    if statistic is None:
-        counts_to_bits(n, taps, x, place, b, own, slope, room)
-    else:
-        activate(n, taps, b, own, slope, statistic, room)
-        if n == 1:
-            weight_by_statistic(x, place, room.terms, 0, own.channels, statistic)
-        binarize(n, room.terms, 0, b, own, room.terms, room.bits, 0, TILE)
-
-
-@kernel(forceinline=True)
-def _output(
-    x: Any, place: int, b: int, last: bool, own: Own, statistic: Any, room: Room, bits: Any, where: int, plane: int
-) -> None:
-    """The block's end, and unless it is the last the words that the next block takes in."""
-    if statistic is None and not last:
-        output_to_bits(x, place, b, own, room.counts, bits, where, plane)
-    else:
-        add_output(x, place, b, own, room.counts)
-        if not last:
-            _first_bits(x, place, b + 1, own, statistic, room, bits, where, plane)
-
-
 class Walk(NamedTuple):
-    """What the blocks walk over, and what they take from it: memory."""
+    """What the steps walk over, and what they take from it: memory."""
 
-    x: Any  # (H, tiles, C * 32) float32: the stream
-    bits: Any  # (slots, H + 2, planes, line) uint16
-    words3: Any  # (B, C * 9 * planes) uint16
-    words1: Any  # (B, 2, C * planes) uint16
+    values: Any  # float32: the maps (M, H, tiles, tile), then the workers' rooms
+    bits: Any  # (slots, H + 2, N * planes, line) uint16
+    words: Any
+    floats: Any
+    table: Any
+    stages: Any
+    pads: Any
+    room: int  # where this worker's values of a tile begin
+    maps: int
+    channels: int
+    tile: int
     height: int
     width: int
     tiles: int
-    blocks: int
     slots: int
+    bases: int
     planes: int
     line: int
+    steps: int
 
 
 @kernel(forceinline=True)
-def _place_of_bits(walk: Walk, b: int, y: int) -> int:
-    """Of the words above and to the left of row y's first pixel, as block b takes them in."""
-    return (b % walk.slots * (walk.height + 2) + y) * walk.planes * walk.line
+def _field(walk: Walk, step: int, name: int) -> int:
+    return scalar(walk.table, step * FIELDS + name)
 
 
 @kernel(forceinline=True)
-def _pad_row(walk: Walk, b: int, y: int) -> None:
-    """+1 behind the end of a row of block b's words, where the last tile has left something."""
-    first = _place_of_bits(walk, b, y + 1) + 1
-    for plane in range(walk.planes):
-        for v in range(walk.width, walk.line - 1):
-            put(walk.bits, first + plane * walk.line + v, 0)
+def _place(walk: Walk, home: int, y: int, t: int) -> int:
+    """Of a value's tile."""
+    if home == NOTHING:
+        return NOTHING
+    if home >= walk.maps:
+        return walk.room + (home - walk.maps) * walk.tile
+    return ((home * walk.height + y) * walk.tiles + t) * walk.tile
+
+
+@kernel(forceinline=True)
+def _place_of_bits(walk: Walk, stage: int, y: int) -> int:
+    """Of the words above and to the left of row y's first pixel, as a stage takes them in."""
+    return (stage % walk.slots * (walk.height + 2) + y) * walk.bases * walk.planes * walk.line
+
+
+@kernel(forceinline=True)
+def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
+    """What stands around the picture, in some columns of a row of words, for all bases."""
+    around = _field(walk, step, PAD) * walk.planes
+    for plane in range(_field(walk, step, BASES) * walk.planes):
+        for v in range(begin, end):
+            put(walk.bits, first + plane * walk.line + v, scalar(walk.pads, around + plane % walk.planes))
 
 
 @kernel()
-def _bits_row(y: int, walk: Walk, own: Own, statistic: Any, room: Room) -> None:
-    """Words of a row of the stream, for the first block."""
+def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
+    """Around a row of words; also where the last tile has left something."""
+    step = scalar(walk.stages, 2 * stage)
+    if begin:
+        _pad(walk, step, _place_of_bits(walk, stage, y + 1), 0, 1)
+        if y == 0:
+            _pad(walk, step, _place_of_bits(walk, stage, 0), 0, walk.line)
+        if y == walk.height - 1:
+            _pad(walk, step, _place_of_bits(walk, stage, y + 2), 0, walk.line)
+    if end:
+        _pad(walk, step, _place_of_bits(walk, stage, y + 1), walk.width + 1, walk.line)
+
+
+@kernel(forceinline=True)
+def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
+    terms = _field(walk, step, TERMS)
+    return Bits(
+        walk.channels,
+        terms,
+        _field(walk, step, WEIGHT) + base * terms * walk.channels,
+        _field(walk, step, SHIFT) + base * walk.channels,
+        where + base * walk.planes * plane,
+        plane,
+    )
+
+
+@kernel(forceinline=True)
+def _find_terms(walk: Walk, step: int, y: int, t: int, room: Room) -> None:
+    first = _field(walk, step, FIRST_TERM)
+    for k in range(_field(walk, step, TERMS)):
+        put(room.places, k, _place(walk, scalar(walk.table, first + k), y, t))
+
+
+@kernel()
+def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, room: Room) -> None:
+    """Words of a row of the stream, for the first step."""
     for t in range(walk.tiles):
-        place, where = (y * walk.tiles + t) * own.channels * TILE, _place_of_bits(walk, 0, y + 1) + t * TILE + 1
-        _first_bits(walk.x, place, 0, own, statistic, room, walk.bits, where, walk.line)
-    _pad_row(walk, 0, y)
+        if weighted is not None:
+            mean_of(walk.channels, statistic, _place(walk, 0, y, t), walk.values)
+        _find_terms(walk, 0, y, t, room)
+        for base in range(_field(walk, 0, BASES)):
+            own = _bits_of(walk, 0, base, _place_of_bits(walk, 0, y + 1) + t * TILE + 1, walk.line)
+            to_bits(own, weighted, walk.floats, walk.values, room, walk.bits)
+    _pad_row(walk, 0, y, True, True)
 
 
-@kernel()
-def _block_row(
-    b: int, y: int, begin: int, end: int, walk: Walk, own: Own, slope: Any, statistic: Any, room: Room
-) -> None:
-    """Block b at some tiles of a row, in place, and the words that the next block takes in there."""
-    channels, planes, line = own.channels, walk.planes, walk.line
-    filters = channels * planes
-    before, after = _place_of_bits(walk, b, y), _place_of_bits(walk, b + 1, y + 1) + 1
-    for t in range(begin, end):
-        place, at = (y * walk.tiles + t) * channels * TILE, t * TILE
-        count3(walk.bits, before + at, planes * line, line, planes, walk.words3, 9 * b * filters, channels, room.counts)
-        _local_bits(1, 9 * channels, walk.x, place, b, own, slope, statistic, room)
-        count1(room.bits, 0, TILE, planes, walk.words1, 2 * b * filters, channels, room.counts)
-        _local_bits(2, channels, walk.x, place, b, own, slope, statistic, room)
-        count1(room.bits, 0, TILE, planes, walk.words1, (2 * b + 1) * filters, channels, room.counts)
-        _output(walk.x, place, b, b + 1 == walk.blocks, own, statistic, room, walk.bits, after + at, line)
-    if end == walk.tiles:
-        _pad_row(walk, b + 1, y)
+@kernel(forceinline=True)
+def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, room: Room) -> None:
+    """One convolution of step s: of words in rows, or `inner` ones, that a 1x1 step finds in the room."""
+    planes, channels, first = walk.planes, walk.channels, _field(walk, s, FIRST_WORD) + filters * _field(walk, s, WORDS)
+    place += base * planes * walk.line
+    row = walk.bases * planes * walk.line
+    if _field(walk, s, SIZE) == 3:
+        count3(walk.bits, place, row, walk.line, planes, walk.words, first, channels, room.counts)
+    else:
+        bits, plane, at = walk.bits, walk.line, place + row + 1
+        if inner:
+            bits, plane, at = room.bits, TILE, base * planes * TILE
+        count1(bits, at, plane, planes, walk.words, first, channels, room.counts)
 
 
-def make_rooms(workers: int, channels: int, planes: int) -> Array:
-    """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
-    return empty((workers, 3 * channels * TILE + (channels + planes) * TILE // 2), np.float32)
-
-
-@kernel()
-def blocks_rows(
-    worker: int, workers: int, barrier: Array, x: Array, width: int, bits: Array, words3: Array, words1: Array,
-    own: Coefficients, rooms: Array, strip: int, top: int, bottom: int,
+@kernel(forceinline=True)
+def _step(
+    s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any,
+    room: Room,
 ) -> None:  # fmt: skip
+    """One step at one tile, from its words to those of the next one, both in rows unless `inner`, and unless `last`."""
+    channels, bases, filters = walk.channels, _field(walk, s, BASES), _field(walk, s, FILTERS)
+    taps = np.float32(channels * _field(walk, s, SIZE) * _field(walk, s, SIZE))
+    factor, offset, single = _field(walk, s, FACTOR), _field(walk, s, OFFSET), bases * filters == 1
+    for i in range(filters):
+        for j in range(bases):
+            _count(walk, s, inner, i, j, before, room)
+            if not single:
+                own = factor + (i * bases + j) * channels
+                add_counts(i + j == 0, taps, channels, walk.floats, own, offset, room)
+    result = Result(
+        channels, single, taps, factor, offset, _field(walk, s, SLOPE), _place(walk, _field(walk, s, ADDED), y, t),
+        scalar(walk.floats, _field(walk, s, AMOUNT)), _place(walk, _field(walk, s, TARGET), y, t),
+        _field(walk, s, KEPT) == 1,
+    )  # fmt: skip
+    if s + 1 == walk.steps:
+        result_alone(result, sloped, walk.floats, walk.values, room)
+        return
+    _find_terms(walk, s + 1, y, t, room)
+    bits, where, plane = room.bits, 0, TILE
+    if last:
+        bits, where, plane = walk.bits, after, walk.line
+    begin = 0
+    if weighted is not None:
+        result_with_mean(result, _field(walk, s, STATISTIC), sloped, walk.floats, walk.values, room)
+    elif _field(walk, s, DIRECT) == 1:
+        begin = 1
+        result_to_bits(result, _bits_of(walk, s + 1, 0, where, plane), sloped, walk.floats, walk.values, room, bits)
+    else:
+        result_alone(result, sloped, walk.floats, walk.values, room)
+    for base in range(begin, _field(walk, s + 1, BASES)):
+        to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, room, bits)
+
+
+@kernel()
+def _stage_row(stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
+    """A stage at some tiles of a row, and the words that the next stage takes in there."""
+    first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
+    before, after = _place_of_bits(walk, stage, y), _place_of_bits(walk, stage + 1, y + 1) + 1
+    for t in range(begin, end):
+        for s in range(first, behind):
+            last, at = s + 1 == behind, t * TILE
+            _step(s, s > first, last, before + at, after + at, y, t, walk, weighted, sloped, room)
+    if behind < walk.steps:
+        _pad_row(walk, stage + 1, y, begin == 0, end == walk.tiles)
+
+
+@kernel()
+def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
     """One worker's rows of all blocks.
 
-    Some blocks pass over the rows together, each one row behind the one before it, and in a wide picture over one strip
-    of tiles after the other, each one tile to the left of the one before it: so the stream's rows stay in the second
-    cache from block to block, and a block finds the words that it looks at. Where a worker's rows end, a block can go
-    one row less far than the one before it: what is left there, a triangle of rows and blocks, is done when both sides
+    Some stages pass over the rows together, each one row behind the one before it, and in a wide picture over one strip
+    of tiles after the other, each one tile to the left of the one before it: so the maps' rows stay in the second
+    cache from stage to stage, and a stage finds the words that it looks at. Where a worker's rows end, a stage can go
+    one row less far than the one before it: what is left there, a triangle of rows and stages, is done when both sides
     have come so far.
 
     Parameters
     ----------
     worker, workers, barrier
-        See `npbsrn.runtime.threads.run_parallel`. Each worker has at least 2 (depth - 1) rows.
-    x : (H, T, C * 32) float32
-        The stream, in place.
-    width : int
-        Pixels of a row; those of the last tile beyond it may be anything.
-    bits : (depth + 1, H + 2, P, 32 * T + 2) uint16
-        Room for the words that blocks take in; `depth` is how many blocks go together. What lies around the picture is
-        0, that is +1.
-    words3, words1 : (B, C * 9 * P), (B, 2, C * P) uint16
-    own : Coefficients
-    rooms : (workers, n) float32
-        See `make_rooms`.
-    strip : int
-        Tiles.
-    top, bottom : int
-        Rows that are wanted of the last block's result; each block before it does one more above and below.
+        See `npbsrn.runtime.threads.run_parallel`.
+    job : Job
     """
-    (height, tiles, _), (blocks, _, channels), (slots, _, planes, line) = x.shape, own.scale.shape, bits.shape
-    arrays = memory(x), memory(bits), memory(words3), memory(words1)
-    walk = Walk(*arrays, height, width, tiles, blocks, slots, planes, line)
-    slope, statistic, depth = memory(own.slope), own.statistic, slots - 1
-    folded = Own(channels, memory(own.weight), memory(own.shift), memory(own.scale), own.residual)
-    words, cut = rooms[worker, 3 * channels * TILE :].view(np.uint16), channels * TILE
-    room = Room(memory(words[:cut]), memory(rooms[worker]), memory(words[cut:]))
+    n = job.sizes
+    maps, homes, channels, tile, height, width, strip = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
+    top, bottom, statistic = n[7], n[8], n[9]
+    slots, _, lines, line = job.bits.shape
+    planes = job.pads.shape[1]
+    stages, tiles = len(job.stages) - 1, -(-width // TILE)
+    walk = Walk(
+        memory(job.values), memory(job.bits), memory(job.words), memory(job.floats), memory(job.table),
+        memory(job.stages), memory(job.pads), (maps * height * tiles + worker * (homes - maps)) * tile, maps, channels,
+        tile, height, width, tiles, slots, lines // planes, planes, line, job.stages[stages, 0],
+    )  # fmt: skip
+    rooms, depth, weighted, sloped = job.rooms, slots - 1, job.weighted, job.sloped
+    room = Room(
+        memory(rooms.counts[worker]), memory(rooms.sums[worker]), memory(rooms.bits[worker]),
+        memory(rooms.places[worker]),
+    )  # fmt: skip
     begin, end = height * worker // workers, height * (worker + 1) // workers
     above, below, shift = int(worker > 0), int(worker < workers - 1), int(strip < tiles)
     for y in range(begin, end):
-        _bits_row(y, walk, folded, statistic, room)
-    for first in range(0, blocks, depth):
-        levels = min(depth, blocks - first)
+        _bits_row(y, walk, weighted, statistic, room)
+    for first in range(0, stages, depth):
+        levels = min(depth, stages - first)
         wait(barrier, workers)
         for left in range(0, tiles + shift * (levels - 1), strip):
             for step in range(begin, end + levels - 1):
                 for level in range(levels):
-                    y, here, more = step - level, left - shift * level, blocks - 1 - first - level
+                    y, here, more = step - level, left - shift * level, job.stages[first + level, 1]
                     low, high = max(here, 0), min(here + strip, tiles)
                     own_row = begin + above * level <= y < end - below * level
                     if own_row and top - more <= y < bottom + more and low < high:
-                        _block_row(first + level, y, low, high, walk, folded, slope, statistic, room)
+                        _stage_row(first + level, y, low, high, walk, weighted, sloped, room)
         wait(barrier, workers)
         for level in range(1, levels):
-            more = blocks - 1 - first - level
+            more = job.stages[first + level, 1]
             for y in range(max(begin - level, top - more), min(begin + level, bottom + more)):
                 if above:
-                    _block_row(first + level, y, 0, tiles, walk, folded, slope, statistic, room)
+                    _stage_row(first + level, y, 0, tiles, walk, weighted, sloped, room)

@@ -8,8 +8,9 @@ import pytest
 from npbsrn.binarizers import make_binarizer
 from npbsrn.fused import block_chain as module
 from npbsrn.fused.block_chain import BlockChain
-from npbsrn.layers.base import Identity
-from npbsrn.layers.binary import BinaryBlock, BinaryConv, BlockGroup
+from npbsrn.layers.base import Identity, Layer
+from npbsrn.layers.binary import BinaryConv
+from npbsrn.layers.blocks import BinaryBlock, BlockGroup
 from npbsrn.layers.conv import PReLU
 from npbsrn.storage.params import leaves, map_leaves
 from tests.fused.test_lb_blocks import relative
@@ -19,11 +20,8 @@ REPLACE = dataclasses.replace
 
 
 @dataclasses.dataclass(frozen=True)
-class Slopes:
+class Slopes(Layer):
     """An activation function that the fused operation does not know: PReLU of one slope that is not learned."""
-
-    def init(self, rng, dtype):
-        return {}
 
     def apply(self, params, x, train):
         return np.maximum(x, x / 2), lambda dy: (np.where(x > 0, dy, dy / 2), {})
@@ -35,9 +33,9 @@ def filters_of(nth, sizes, n):
     return earlier + sum(size == sizes[n] for size in sizes[: n + 1])
 
 
-def make_block(nth=1, channels=48, sizes=(3, 1, 1), scheme=BAM, act=None, pad_value=1.0, **options):
+def make_block(nth=1, channels=48, sizes=(3, 1, 1), scheme=BAM, act=None, norm=False, **options):
     convs = tuple(
-        BinaryConv(channels, size, scheme, inputs=n + 1, filters=filters_of(nth, sizes, n), pad_value=pad_value)
+        BinaryConv(channels, size, scheme, inputs=n + 1, filters=filters_of(nth, sizes, n), norm=norm)
         for n, size in enumerate(sizes)
     )
     return BinaryBlock(convs, act or PReLU(channels), **{"skip": "block", "residual": 0.1} | options)
@@ -97,19 +95,21 @@ FITS_NOT = {
     "more convolutions": make_chain(sizes=(3, 1, 1, 1)),
     "a skip around each convolution": make_chain(skip="every"),
     "another activation": make_chain(act=Slopes()),
-    "another binarizer": make_chain(scheme=other(name="float")),
-    "padding of zeros": make_chain(pad_value=0.0),
-    "padding of -1": make_chain(pad_value=-1.0),
+    "another binarizer": make_chain(scheme=other(name="none")),
+    "padding of zeros": make_chain(scheme=other(padding="zero")),
+    "a gradient that it does not know": make_chain(scheme=other(activation_ste="window")),
+    "a BN behind each convolution": make_chain(norm=True),
     "a block without activation": changed(lambda block: REPLACE(block, activation=Identity())),
     "a block with another activation": changed(lambda block: REPLACE(block, activation=Slopes())),
     "a block with another skip": changed(lambda block: REPLACE(block, skip="every")),
     "a block with another residual": changed(lambda block: REPLACE(block, residual=0.2), at=(0, 1)),
     "a block of other sizes": changed(lambda _: make_block(2, sizes=(1, 1, 1))),
     "a block of fewer convolutions": changed(lambda _: make_block(2, sizes=(3, 1))),
-    "a block padded with zeros": changed(with_conv(0, pad_value=0.0), at=(1, 0)),
+    "a block padded with zeros": changed(lambda _: make_block(1, scheme=other(padding="zero")), at=(1, 0)),
+    "a block with a BN": changed(with_conv(0, norm=True), at=(1, 0)),
     "a block with another statistic": changed(lambda _: make_block(2, scheme=other(statistic="mean"))),
-    "a block with another binarizer": changed(lambda _: make_block(2, scheme=other(name="float"))),
-    "a first block with another binarizer": changed(lambda _: make_block(1, scheme=other(name="float")), at=(0, 0)),
+    "a block with another binarizer": changed(lambda _: make_block(2, scheme=other(name="none"))),
+    "a first block with another binarizer": changed(lambda _: make_block(1, scheme=other(beta="one")), at=(0, 0)),
     "two binarizers in every block": BlockChain(
         (BlockGroup((with_conv(1, scheme=other(statistic="mean"))(make_block()),)),) * 2
     ),

@@ -82,7 +82,7 @@ for channels in PLANE_CHANNELS:
         check_extreme_counts(channels, size, False)
 case = blocks.make_case(1, 17, 4, 40, 2, blocks.ABS, whole=False)
 assert np.array_equal(blocks.run(case, 2), blocks.blocks_ref(case.x, case.signs, case.own))
-for size in (3, 5):
+for size in (3, 5, 7):
     check_column(size, 19, 27, 11, 3, 0)
     for outputs in (12, 27, 48):
         check_outputs(size, outputs)

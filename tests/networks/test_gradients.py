@@ -10,6 +10,7 @@ from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.layers.binary import BinaryConv
 from npbsrn.layers.tail import Tail
 from npbsrn.networks.base import NETWORKS, make_network
+from npbsrn.ops import norm_sign
 from npbsrn.ops.norm import batch_norm
 from npbsrn.storage.params import leaves, map_leaves, nest
 from tests.gradient import check_gradient, directional_error, learned, of_parameters
@@ -91,7 +92,8 @@ def as_trained(network, params, x, monkeypatch):
     """What training computes, layer by layer, by the running statistics in the place of the batch's."""
     with monkeypatch.context() as patch:
         patch.setattr(Tail, "apply", lambda self, *args: self._plain().apply(*args))
-        patch.setattr(normalized, "batch_norm", lambda *args, train: batch_norm(*args, train=False))
+        for module in (normalized, norm_sign):
+            patch.setattr(module, "batch_norm", lambda *args, train: batch_norm(*args, train=False))
         return network.apply(params, x, train=True)[0]
 
 

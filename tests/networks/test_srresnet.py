@@ -47,7 +47,7 @@ def test_nothing_beyond_its_reach_changes_a_pixel(scale):
 
 @pytest.mark.parametrize(
     ("scheme", "residual", "norm"),
-    [("bam", 0.03, False), ("bnn", 0.03, False), ("bw", 1.0, True), ("none", 1.0, True)],
+    [("bam", 0.03, False), ("bnn", 0.03, True), ("bw", 1.0, True), ("none", 1.0, True)],
 )
 def test_float_activations_have_the_float_networks_blocks(scheme, residual, norm):
     config = srresnet(binarizer=scheme).config

@@ -66,7 +66,7 @@ def test_filters_and_activations_accumulate_within_a_block():
         ({"blocks": 0}, "blocks must be a positive whole number"),
         ({"width": "8"}, "width must be a positive whole number"),
         ({"activation": "tanh"}, "activation cannot be 'tanh'; choose among prelu, relu, none"),
-        ({"norm": None}, "norm must be True or False, not None"),
+        ({"norm": "yes"}, "norm must be True or False, not 'yes'"),
         ({"input_gain": float("inf")}, "input_gain must be a number above 0, not inf"),
         ({"base": "none"}, "vdsr has no argument base; it has scale, binarizer, blocks"),
     ],

@@ -55,7 +55,7 @@ def flat(results):
 def test_equals_its_twin(case):
     """Every number is whole, so that no order of sums matters."""
     args, dy = draw(**case)
-    y, pull = binary_conv(*args)
+    y, pull = binary_conv(*packed(args))
     expected, pull_expected = binary_conv_ref(*args)
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y, expected)
@@ -69,30 +69,51 @@ def test_equals_its_twin(case):
 def test_forward_equals_its_twin_to_the_bit(case):
     """Any numbers: the order of roundings is written down."""
     args, dy = draw(**case, whole=False)
-    y, pull = binary_conv(*args)
+    y, pull = binary_conv(*packed(args))
     expected, pull_expected = binary_conv_ref(*args)
     np.testing.assert_array_equal(y, expected)
     for own, other in zip(flat(pull(dy)), flat(pull_expected(dy)), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
-@settings(max_examples=10, deadline=None)
-@given(cases, st.sampled_from([1.0, -1.0]))
-def test_takes_bits(case, packed_with):
-    """Whatever they were padded with."""
-    args, dy = draw(**case)
-    y, pull = binary_conv(*args)
-    packed = [pack(own, packed_with) for own in args[0]]
-    other, pull_other = binary_conv(packed, *args[1:])
-    np.testing.assert_array_equal(y, other)
-    for own, expected in zip(flat(pull_other(dy)), flat(pull(dy)), strict=True):
-        np.testing.assert_array_equal(own, expected)
+def packed(args, pad=None):
+    """The same arguments with bits for signs."""
+    return [pack(own, pad or args[-1]) for own in args[0]], *args[1:]
+
+
+@pytest.mark.parametrize("pad", [1.0, -1.0])
+def test_bits_may_have_been_padded_otherwise(pad):
+    args, dy = draw(2, 16, 16, 3, 17, 3, 2, 1, 0.5, pad, 9)
+    y, pull = binary_conv(*packed(args, -pad))
+    expected, pull_expected = binary_conv(*packed(args))
+    np.testing.assert_array_equal(y, expected)
+    for own, other in zip(flat(pull(dy)), flat(pull_expected(dy)), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize("change", [{"outputs": 24}, {"pad": 0.0}], ids=str)
+def test_bits_where_the_twin_is_taken(change):
+    case = {
+        "n": 2, "inputs": 16, "outputs": 16, "height": 3, "width": 5, "size": 3, "bases": 2, "terms": 2, "base": 0.5,
+        "pad": 1.0, "seed": 1,
+    }  # fmt: skip
+    args, _ = draw(**case | change)
+    np.testing.assert_array_equal(binary_conv(*packed(args, 1.0))[0], binary_conv_ref(*args)[0])
+
+
+def test_floats_are_not_taken_for_signs():
+    """As activations of a scheme that leaves them as they are, whatever stands around them."""
+    (bits, *rest), _ = draw(2, 16, 16, 3, 17, 3, 1, 1, 0.0, 1.0, 9)
+    y, expected = (conv([bits[0] * 3], *rest)[0] for conv in (binary_conv, binary_conv_ref))
+    np.testing.assert_array_equal(y, expected)
+    assert np.any(y != binary_conv([pack(bits[0], 1.0)], *rest)[0])
 
 
 def test_sums_of_signs_are_exact():
     """With factors of one the result is the whole number itself."""
     (bits, _, signs, *_), _ = draw(2, 64, 64, 5, 41, 3, 1, 1, 0.0, -1.0, 7)
-    y, _ = binary_conv(bits, np.ones(1, np.float32), signs, np.ones((1, 64), np.float32), 0.0, -1.0)
+    ones = np.ones(1, np.float32), signs, np.ones((1, 64), np.float32)
+    y, _ = binary_conv([pack(bits[0], -1.0)], *ones, 0.0, -1.0)
     np.testing.assert_array_equal(y, conv2d_ref(bits[0], signs[0], pad_value=-1.0)[0])
 
 
@@ -102,15 +123,13 @@ def test_threads_change_no_byte(monkeypatch, size):
     results = []
     for threads in (1, 2, 3, 8):
         monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
-        y, pull = binary_conv(*args)
+        y, pull = binary_conv(*packed(args))
         results.append([own.tobytes() for own in (y, *flat(pull(dy)))])
     assert all(result == results[0] for result in results)
 
 
-@pytest.mark.parametrize(
-    "change", [{"inputs": 20}, {"outputs": 8}, {"size": 5}, {"pad": 0.0}, {"dtype": np.float64}], ids=str
-)
-def test_the_rest_takes_the_twin(change):
+@pytest.mark.parametrize("change", [{}, {"inputs": 20}, {"size": 5}, {"pad": 0.0}, {"dtype": np.float64}], ids=str)
+def test_arrays_take_the_twin(change):
     case = {
         "n": 2, "inputs": 16, "outputs": 16, "height": 3, "width": 5, "size": 3, "bases": 2, "terms": 2, "base": 0.5,
         "pad": 1.0, "seed": 1,

@@ -6,6 +6,7 @@ from npbsrn.ops import conv
 from npbsrn.ops.conv import conv2d, conv2d_ref
 from npbsrn.ops.pointwise import multiply_add
 from tests.gradient import check_gradient, directional_error
+from tests.other_cpus import CPUS, run_held
 from tests.strategies import convolutions
 
 
@@ -103,8 +104,13 @@ def test_unturned_filters_in_the_compiled_backward_pass_are_caught(rng, monkeypa
 
 
 @pytest.mark.parametrize("size", [3, 7, 9])
-def test_the_head_is_fused_input_after_input(rng, size):
+def test_the_head_is_fused_input_after_input(size):
     """Its result decides signs, so that each of its roundings is written down: channel, row, tap."""
+    check_head(size)
+
+
+def check_head(size):
+    rng = np.random.default_rng(size)
     x, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 3, 9, 21), (10, 3, size, size)))
     y, _ = conv2d(x, w)
     padded = np.pad(x[0], ((0, 0), (size // 2,) * 2, (size // 2,) * 2))
@@ -112,6 +118,24 @@ def test_the_head_is_fused_input_after_input(rng, size):
     for c, i, j in np.ndindex(3, size, size):
         expected = multiply_add(padded[c, i : i + 9, j : j + 21], w[:, c, i, j, None, None], expected)
     np.testing.assert_array_equal(y[0], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_the_head_is_the_same_on_every_cpu(tmp_path, cpu):
+    run_held(cpu, tmp_path, f"from {__name__} import check_head; check_head(3); check_head(9)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_lesser_cpus_convolve_whole_numbers_exactly(tmp_path, cpu):
+    program = (
+        f"import numpy as np; from {__name__} import check_compiled; rng = np.random.default_rng(0)\n"
+        "for inputs, outputs, size in ((3, 3, 3), (3, 20, 9), (20, 3, 9), (20, 20, 7), (17, 8, 5)):\n"
+        "    shapes = (3, inputs, 5, 21), (outputs, inputs, size, size), (outputs,)\n"
+        "    check_compiled(*(rng.integers(-3, 4, shape) for shape in shapes), 0)"
+    )
+    run_held(cpu, tmp_path, program)
 
 
 def test_unturned_filters_in_the_backward_pass_are_caught(rng, monkeypatch):

@@ -2,17 +2,21 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from npbsrn.ops import pointwise
 from npbsrn.ops.pointwise import (
+    add,
     mean_magnitude,
     multiply_add,
     prelu,
+    prelu_ref,
+    scale,
     scale_channels,
     weight_by_statistic,
+    weight_by_statistic_ref,
     weighted_sum,
 )
 from tests.gradient import check_gradient, directional_error
@@ -111,3 +115,55 @@ def test_multiply_add_of_float64_is_what_it_says(rng):
     result = multiply_add(x, 0.03, y)
     assert result.dtype == np.float64
     np.testing.assert_array_equal(result, x * 0.03 + y)
+
+
+shapes = st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(1, 9), st.integers(1, 50))
+
+
+def drawn(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes)
+def test_compiled_prelu(shape):
+    x, slope, dy = drawn(shape), drawn(shape[1], 1), drawn(shape, 2)
+    x[..., ::3] = 0
+    (y, pull), (expected, pull_expected) = prelu(x, slope), prelu_ref(x, slope)
+    np.testing.assert_array_equal(y, expected)
+    (dx, dslope), (dx_expected, dslope_expected) = pull(dy), pull_expected(dy)
+    np.testing.assert_array_equal(dx, dx_expected)
+    np.testing.assert_allclose(dslope, dslope_expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes, st.sampled_from(["abs", "mean", "none"]))
+def test_compiled_statistic(shape, statistic):
+    a, dy = drawn(shape), drawn(shape, 1)
+    a[..., ::3] = 0
+    (y, pull), (expected, pull_expected) = (of(a, statistic) for of in (weight_by_statistic, weight_by_statistic_ref))
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_allclose(pull(dy), pull_expected(dy), rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes)
+def test_compiled_sums(shape):
+    """Also those of arrays that do not lie as the kernels want them."""
+    x, y = drawn(shape), drawn(shape[::-1], 1).transpose()
+    np.testing.assert_array_equal(add(x, y), x + y)
+    np.testing.assert_array_equal(scale(x, 0.03), x * np.float32(0.03))
+    exact = x.astype(np.longdouble) * np.longdouble(np.float32(0.03)) + y
+    np.testing.assert_array_equal(multiply_add(x, 0.03, y), exact.astype(np.float32))
+
+
+def test_threads_change_no_byte(monkeypatch):
+    x, slope, dy = drawn((5, 6, 7, 9)), drawn(6, 1), drawn((5, 6, 7, 9), 2)
+    results = []
+    for threads in (1, 2, 3, 8):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
+        y, pull = prelu(x, slope)
+        term, pull_term = weight_by_statistic(x, "abs")
+        parts = y, *pull(dy), term, pull_term(dy), add(x, dy), multiply_add(x, 0.5, dy)
+        results.append([part.tobytes() for part in parts])
+    assert all(result == results[0] for result in results)

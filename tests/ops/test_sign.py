@@ -20,6 +20,7 @@ def test_sign_of_zero_is_plus_one(dtype):
         ("clip", [0, 1, 1, 1, 1, 1, 1, 0]),
         ("bireal", [0, 0, 1, 2, 2, 1, 0, 0]),
         ("window", [0, 0, 1, 1, 1, 1, 0, 0]),
+        ("steep", [0, 0, 2, 2, 2, 2, 0, 0]),
     ],
 )
 def test_stand_in_gradients_element_by_element(ste, factor):
@@ -30,4 +31,4 @@ def test_stand_in_gradients_element_by_element(ste, factor):
 
 
 def test_every_stand_in_has_its_element_wise_reference():
-    assert set(STES) == {"identity", "clip", "bireal", "window"}
+    assert set(STES) == {"identity", "clip", "bireal", "window", "steep"}

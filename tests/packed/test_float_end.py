@@ -12,6 +12,7 @@ from npbsrn.networks.base import FACTORS, MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.packed.float_end import FloatEnd
+from tests.other_cpus import CPUS, run_held
 
 # Trunk, size of the skip's head, scale (of which 1 has no stages), size of the last convolution, base, channels.
 ENDS = {
@@ -98,9 +99,20 @@ class Case:
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("extents", EXTENTS)
 def test_equals_the_layers(name, extents):
+    check_layers(name, *extents)
+
+
+def check_layers(name, *extents):
     case = Case(name, *extents)
     expected = case.expected()
     np.testing.assert_allclose(case.run(), expected, atol=2e-6 * abs(expected).max(), rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_lesser_cpus_equal_the_layers(tmp_path, cpu):
+    names = "srresnet x2", "vdsr", "last of 9x9 alone"
+    run_held(cpu, tmp_path, f"from {__name__} import check_layers\nfor name in {names}: check_layers(name, 5, 70)")
 
 
 @pytest.mark.parametrize("name", ENDS)

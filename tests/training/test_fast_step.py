@@ -6,7 +6,7 @@ import pytest
 import npbsrn
 from npbsrn.fused import block_chain
 from npbsrn.networks.base import make_network
-from npbsrn.ops import binary_conv, conv, filters
+from npbsrn.ops import binary_conv, conv, filters, norm_sign
 from npbsrn.storage.params import load_arrays, nest
 from npbsrn.training.step import first_state, loss_and_grads
 from tests.training.runs import interrupt_at
@@ -44,9 +44,10 @@ def test_gradients_of_a_whole_step(monkeypatch, scale, height, width, options):
     monkeypatch.setattr(block_chain.BlockChain, "_fits_fast", lambda *_: False)
     monkeypatch.setattr("npbsrn.binarizers.bam.binary_filters", filters.binary_filters_ref)
     monkeypatch.setattr("npbsrn.layers.binary.binary_conv", binary_conv.binary_conv_ref)
+    monkeypatch.setattr("npbsrn.binarizers.normalized.norm_signs", norm_sign.norm_signs_ref)
     for user in ("ops.binary_conv", "layers.conv", "layers.tail"):
         monkeypatch.setattr(f"npbsrn.{user}.conv2d", conv.conv2d_ref)
-    monkeypatch.setattr(conv, "map_parallel", lambda function, items: [function(item) for item in items])
+    monkeypatch.setattr(conv, "map_parallel", lambda function, items, threads=None: [function(item) for item in items])
     loss_ref, grads_ref, params_ref = gradients(network, x, y)
     assert loss == pytest.approx(loss_ref, rel=1e-5)
     whole = np.sqrt(sum(float(np.vdot(g, g)) for g in grads_ref.values()))

@@ -1,0 +1,146 @@
+"""Operations without neighbourhoods on float32 pictures; see `npbsrn.ops.pointwise`.
+
+Pictures are flat (N, C, pixels). What decides a sign rounds as its readable twin does.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from npbsrn.kernels.jit import SUMS, kernel
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.pack import load_part, store_part
+from npbsrn.kernels.simd import LANES, fused, select, splat, total
+
+Array = np.ndarray[Any, Any]
+
+ZERO = np.float32(0)
+BLOCK = 256  # pixels of all channels that are worked on together
+
+
+@kernel()
+def prelu_forward(x: Array, slope: Array, shape: tuple[int, int, int], low: int, high: int, y: Array) -> None:
+    """The samples `low` to `high`."""
+    _, channels, pixels = shape
+    for plane in range(low * channels, high * channels):
+        a = slope[plane % channels]
+        for i in range(plane * pixels, (plane + 1) * pixels):
+            y[i] = x[i] if x[i] > ZERO else x[i] * a
+
+
+@kernel(forceinline=True)
+def _prelu_back(x: Any, d: Any, slope: Any) -> tuple[Any, Any]:
+    """At 16 pixels the cotangent of x, and what the slope gets."""
+    return select(x > ZERO, d, d * slope), select(x > ZERO, splat(ZERO), x * d)
+
+
+@kernel()
+def prelu_backward(
+    x: Array, dy: Array, slope: Array, shape: tuple[int, int, int], low: int, high: int, dx: Array, dslope: Array
+) -> None:
+    """The channels `low` to `high`; `dslope` (C,) is filled."""
+    n, channels, pixels = shape
+    room = np.empty(LANES, np.float32)
+    for c in range(low, high):
+        sums, a = splat(ZERO), slope[c]
+        for s in range(n):
+            first = (s * channels + c) * pixels
+            whole = first + pixels // LANES * LANES
+            for at in range(first, whole, LANES):
+                d, part = _prelu_back(load(x, at), load(dy, at), a)
+                store(dx, at, d)
+                sums = sums + part
+            count = first + pixels - whole
+            if count > 0:
+                d, part = _prelu_back(load_part(x, whole, count, room), load_part(dy, whole, count, room), a)
+                store_part(dx, whole, count, d, room)
+                sums = sums + part
+        dslope[c] = total(sums)
+
+
+@kernel()
+def fused_sum(x: Array, factor: Any, y: Array, low: int, high: int, out: Array) -> None:
+    """``out = x * factor + y`` of the elements `low` to `high`, rounded once."""
+    room, other = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    whole = low + (high - low) // LANES * LANES
+    for at in range(low, whole, LANES):
+        store(out, at, fused(load(x, at), factor, load(y, at)))
+    count = high - whole
+    if count > 0:
+        value = fused(load_part(x, whole, count, room), factor, load_part(y, whole, count, other))
+        store_part(out, whole, count, value, room)
+
+
+@kernel()
+def add(x: Array, y: Array, low: int, high: int, out: Array) -> None:
+    """``out = x + y`` of the elements `low` to `high`."""
+    for i in range(low, high):
+        out[i] = x[i] + y[i]
+
+
+@kernel()
+def scale(x: Array, factor: Any, low: int, high: int, out: Array) -> None:
+    """``out = x * factor`` of the elements `low` to `high`."""
+    for i in range(low, high):
+        out[i] = x[i] * factor
+
+
+@kernel()
+def statistic_forward(
+    a: Array, magnitudes: bool, shape: tuple[int, int, int], low: int, high: int, e: Array, y: Array
+) -> None:
+    """``y = E(A) A`` of the samples `low` to `high`: E the mean of |A| or A over the channels, added in their order.
+
+    `e` (N, pixels) is filled, too.
+    """
+    _, channels, pixels = shape
+    count = np.float32(channels)
+    for s in range(low, high):
+        for first in range(0, pixels, BLOCK):
+            size = min(BLOCK, pixels - first)
+            mean = e[s * pixels + first : s * pixels + first + size]
+            mean[:] = ZERO
+            for c in range(channels):
+                own = a[(s * channels + c) * pixels + first : (s * channels + c) * pixels + first + size]
+                if magnitudes:
+                    for i in range(size):
+                        mean[i] += abs(own[i])
+                else:
+                    for i in range(size):
+                        mean[i] += own[i]
+            for i in range(size):
+                mean[i] /= count
+            for c in range(channels):
+                at = (s * channels + c) * pixels + first
+                own, out = a[at : at + size], y[at : at + size]
+                for i in range(size):
+                    out[i] = mean[i] * own[i]
+
+
+@kernel(fastmath=SUMS)
+def statistic_backward(
+    a: Array, e: Array, magnitudes: bool, dy: Array, shape: tuple[int, int, int], low: int, high: int, da: Array
+) -> None:
+    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1."""
+    _, channels, pixels = shape
+    count, side = np.float32(1) / np.float32(channels), np.empty(BLOCK, np.float32)
+    for s in range(low, high):
+        for first in range(0, pixels, BLOCK):
+            size = min(BLOCK, pixels - first)
+            mean = e[s * pixels + first : s * pixels + first + size]
+            side[:] = ZERO
+            for c in range(channels):
+                at = (s * channels + c) * pixels + first
+                own, d = a[at : at + size], dy[at : at + size]
+                for i in range(size):
+                    side[i] += own[i] * d[i]
+            for i in range(size):
+                side[i] *= count
+            for c in range(channels):
+                at = (s * channels + c) * pixels + first
+                own, d, out = a[at : at + size], dy[at : at + size], da[at : at + size]
+                for i in range(size):
+                    part = side[i]
+                    if magnitudes:
+                        part = part if own[i] > ZERO else (-part if own[i] < ZERO else ZERO)
+                    out[i] = mean[i] * d[i] + part

@@ -1,0 +1,116 @@
+"""The memory that a plan's blocks work in: maps of values, words in rows, and what all workers are given."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from npbsrn.kernels.bits import TILE
+from npbsrn.packed.program import Program
+from npbsrn.runtime.buffers import empty
+
+Array = np.ndarray[Any, Any]
+
+
+class Rooms(NamedTuple):
+    """All workers' workspaces."""
+
+    counts: Array  # (workers, C * 32) uint16
+    sums: Array  # (workers, C * 32) float32
+    bits: Array  # (workers, N * P * 32) uint16
+    places: Array  # (workers, 8 or more) int64
+
+
+def values_size(program: Program, workers: int, height: int, width: int) -> int:
+    """Numbers that values take: maps, and the tiles of each worker."""
+    return (program.maps * height * -(-width // TILE) + workers * (program.homes - program.maps)) * program.tile
+
+
+def make_values(program: Program, workers: int, height: int, width: int) -> Array:
+    """Room for the maps, and behind them for the tiles of each worker, one behind the other."""
+    return empty((values_size(program, workers, height, width),), np.float32)
+
+
+def map_of(program: Program, values: Array, home: int, height: int, width: int) -> Array:
+    """One map: (H, T, C * 32 or more)."""
+    shape = height, -(-width // TILE), program.tile
+    size = int(np.prod(shape))
+    return values[home * size : (home + 1) * size].reshape(shape)
+
+
+def make_rooms(program: Program, workers: int) -> Rooms:
+    """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
+    size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
+    places = max(8, len(program.table))
+    return Rooms(
+        empty((workers, size), np.uint16),
+        empty((workers, size), np.float32),
+        empty((workers, words), np.uint16),
+        empty((workers, -(-places // 8) * 8), np.int64),
+    )
+
+
+class Job(NamedTuple):
+    """What all workers are given.
+
+    Parameters
+    ----------
+    values : float32
+        See `make_values`; the first map is the stream, that is what the first step takes in.
+    bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
+        Room for the words that stages take in; `depth` is how many stages go together.
+    rooms : Rooms
+    table, stages, floats, words, pads : arrays
+        See `npbsrn.packed.program.Program`.
+    sizes : (10,) int64
+        Maps, homes, C, the numbers of a tile, H, W, tiles of a strip, the rows that are wanted of the result, from and
+        to, and E of the stream.
+    weighted, sloped : True or None
+    """
+
+    values: Array
+    bits: Array
+    rooms: Rooms
+    table: Array
+    stages: Array
+    floats: Array
+    words: Array
+    pads: Array
+    sizes: Array
+    weighted: Any
+    sloped: Any
+
+
+def make_job(
+    program: Program, values: Array, workers: int, size: tuple[int, int], depth: int, strip: int, rows: tuple[int, int]
+) -> Job:
+    """All that `blocks_rows` needs beside the workers.
+
+    Parameters
+    ----------
+    program : Program
+    values : float32
+    workers : int
+    size : (H, W)
+    depth : int
+        Stages that go over the rows together; with it each worker has at least 2 (depth - 1) rows.
+    strip : int
+        Tiles.
+    rows : (top, bottom)
+        That are wanted of the result; each stage before does as many more above and below as those behind it look.
+    """
+    height, width = size
+    line = -(-width // TILE) * TILE + 2
+    sizes = program.maps, program.homes, program.channels, program.tile, height, width, strip, *rows, program.statistic
+    return Job(
+        values,
+        empty((depth + 1, height + 2, program.bases * program.pads.shape[1], line), np.uint16),
+        make_rooms(program, workers),
+        program.table,
+        program.stages,
+        program.floats,
+        program.words,
+        program.pads,
+        np.array(sizes, np.int64),
+        True if program.weighted else None,
+        True if program.sloped else None,
+    )
