@@ -164,7 +164,7 @@ def print_rows(whole: float, rows: list[Row]) -> None:
     print(f"\nWhere the engine's time goes, one thread, {whole * 1e3:.1f} ms in all")
     print(f"    {'part':38} {'measured':8} {'ms':>8}  {'of run':>7}  of ceiling")
     for row in rows:
-        of_ceiling = f"{row.least / row.seconds:6.0%} {row.ceiling}" if row.ceiling else "     -"
+        of_ceiling = f"{row.least / max(row.seconds, 1e-9):6.0%} {row.ceiling}" if row.ceiling else "     -"
         print(f"    {row.name:38} {row.how:8} {row.seconds * 1e3:8.2f}  {row.seconds / whole:7.1%}  {of_ceiling}")
 
 

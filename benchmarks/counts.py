@@ -13,7 +13,7 @@ from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
 from npbsrn.kernels.bits import GROUP, TILE, pack_filters, pack_picture, planes_of
 from npbsrn.kernels.counts import CHOSEN, make_count, ones, vectors_of
 from npbsrn.kernels.cpu import NEEDED, features
-from npbsrn.kernels.look_up import BYTES, look_up
+from npbsrn.kernels.look_up import BYTES
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64
 
@@ -31,30 +31,35 @@ NAMES = {POPCOUNT: "popcount, 512 bits" if BY_WORD else "popcount by bytes, 256 
 COUNTED = BYTES if OWN == LOOK_UP else vectors_of(CHOSEN).counted
 ELEMENT = np.uint16 if OWN == POPCOUNT and BY_WORD else np.uint8
 INPUTS, SUMS = (12, 12) if BY_WORD else (24, 4)  # vectors: of those that were tried, what gives most
+ROWS = 64  # vectors, a power of 2: from one of them on a turn's are looked up
 SIGNS = COUNTED.count * (4 if OWN == LOOK_UP else COUNTED.element.width)  # that one vector counts
 
 
 @intrinsic
 def _count_vectors(typing: Any, values: Any, turns: Any) -> Any:
-    """In each turn ``sums[k % SUMS] += popcount(values[k] ^ other)`` for all k, or a look-up, with another `other`."""
+    """In each turn ``sums[k % SUMS] += popcount(values[k] ^ other)`` for all k, with another `other`; or look-ups.
+
+    What is looked up lies in tables, from which it is loaded: from another place in each turn.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         base = data(context, builder, signature, args, 0)
         places = [at(builder, base, ir.Constant(I64, k * COUNTED.count), COUNTED) for k in range(INPUTS)]
-        inputs = [builder.load(place, align=64) for place in places]
+        inputs = [builder.load(place, align=32) for place in places]
         sums = [cgutils.alloca_once_value(builder, value) for value in inputs[:SUMS]]
         other, step = cgutils.alloca_once_value(builder, inputs[0]), ir.Constant(COUNTED, [1] * COUNTED.count)
-        with cgutils.for_range(builder, args[1]):
+        with cgutils.for_range(builder, args[1]) as loop:
+            first = builder.mul(builder.and_(loop.index, ir.Constant(I64, ROWS - 1)), ir.Constant(I64, COUNTED.count))
             builder.store(builder.add(builder.load(other), step), other)
             for k, value in enumerate(inputs):
-                filters = builder.load(other)
                 if OWN == LOOK_UP:
-                    found = look_up(builder, filters, value)
+                    place = builder.add(first, ir.Constant(I64, k * COUNTED.count))
+                    found = builder.load(at(builder, base, place, COUNTED), align=32)
                 else:
-                    found = ones(builder, builder.xor(value, filters), COUNTED)
+                    found = ones(builder, builder.xor(value, builder.load(other)), COUNTED)
                 builder.store(builder.add(builder.load(sums[k % SUMS]), found), sums[k % SUMS])
         for place, slot in zip(places, sums, strict=False):  # what nobody reads LLVM would leave out
-            builder.store(builder.load(slot), place, align=64)
+            builder.store(builder.load(slot), place, align=32)
         return context.get_dummy_value()
 
     return types.void(values, types.intp), codegen
@@ -66,8 +71,8 @@ def _turns(values: Array, turns: int) -> None:
 
 
 def count_ceiling() -> float:
-    """Multiply-accumulates a second: xor, popcount and add, or look-up and add, from register to register."""
-    values = aligned_zeros(INPUTS * COUNTED.count, ELEMENT)
+    """Multiply-accumulates a second: xor, popcount and add in registers, or loads from the first cache and adds."""
+    values = aligned_zeros((INPUTS + ROWS) * COUNTED.count, ELEMENT)
     values[:] = np.random.default_rng(0).integers(0, 16, values.size)
     return TURNS * INPUTS * SIGNS / float(seconds_together(_turns, [(values, TURNS)]).min())
 

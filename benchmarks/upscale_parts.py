@@ -18,6 +18,7 @@ from npbsrn.kernels.bits import TILE, pack_filters, planes_of
 from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
 from npbsrn.ops.conv import conv2d
+from npbsrn.packed import direct_tail as direct_tail_module
 from npbsrn.packed import engine as engine_module
 from npbsrn.packed import float_end as finish_module
 from npbsrn.packed.engine import Engine
@@ -75,6 +76,12 @@ TIMED: list[tuple[Any, str, Callable[..., str], Callable[..., int]]] = [
     (engine_module, "blocks_rows", lambda *_: BLOCKS, lambda *_: 0),
     (engine_module, "correlate", lambda *_: HEAD, lambda x, w, y, *_: w.size * y.shape[2] * y.shape[3]),
     (finish_module, "convolve", lambda x, w, bias, size, *_: TRUNK if size == 3 else TAIL, _convolved),
+    (
+        direct_tail_module,
+        "correlate_few",
+        lambda *_: TAIL,
+        lambda x, w, y, *_: w[..., : y.shape[1]].size * y[:, 0].size,
+    ),
     (finish_module, "convolve_column", lambda *_: TAIL, lambda x, w, bias, size, y, _: w.size * len(y)),
 ]
 
