@@ -15,7 +15,7 @@ from npbsrn.inference.runners import Reference
 from npbsrn.networks.base import make_network
 from npbsrn.packed.engine import SIDES, Engine
 from npbsrn.packed.format import save_packed
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from npbsrn.runtime import buffers
 from npbsrn.storage.models import Model, save_model
 
@@ -27,7 +27,7 @@ def picture(rng):
 
 @pytest.fixture
 def packed_file(tmp_path, tiny_model):
-    save_packed(tmp_path / "packed.npz", fold(tiny_model))
+    save_packed(tmp_path / "packed.npz", lower(tiny_model))
     return tmp_path / "packed.npz"
 
 
@@ -130,7 +130,7 @@ def test_smaller_tiles_need_less_memory(tiny_model):
 @pytest.mark.parametrize(("extents", "tile"), [((150, 400), 1024), ((300, 220), 100)])
 def test_the_estimate_of_memory_is_what_is_taken(extents, tile):
     network = make_network({"scale": 4, "blocks": 1})
-    engine = Engine(fold(Model(network, network.init(0))))
+    engine = Engine(lower(Model(network, network.init(0))))
     picture = np.zeros((*extents, 3), np.uint8)
     engine.run(picture[:9, :9], 1)  # compiles
     buffers.clear()

@@ -8,7 +8,7 @@ import pytest
 import npbsrn
 from npbsrn.networks.base import make_network
 from npbsrn.packed.format import load_packed
-from npbsrn.packed.lower import fold
+from npbsrn.packed.lower import lower
 from npbsrn.training.config import make_config
 
 FLOORS = {2: 37.2, 3: 33.3, 4: 31.0}  # dB on Set5
@@ -26,15 +26,15 @@ def test_the_papers_size_ships_with_its_card(scale):
 def test_packed_weights_are_small_and_say_the_same(scale):
     path = Path(npbsrn.__file__).parent / "weights" / f"bsrn-x{scale}-packed.npz"
     assert path.stat().st_size <= (600_000 if scale == 4 else 620_000)
-    packed, folded = load_packed(path), fold(npbsrn.load(scale=scale))
-    for ours, theirs in zip(packed.signs, folded.signs, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    for ours, theirs in zip(packed.coefficients, folded.coefficients, strict=True):
-        assert (ours is None) == (theirs is None)
-        if ours is not None:
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    packed, lowered = load_packed(path), lower(npbsrn.load(scale=scale))
+    assert len(packed.steps) == len(lowered.steps) == 120
+    for ours, theirs in zip(packed.steps, lowered.steps, strict=True):
+        np.testing.assert_array_equal(ours.signs, theirs.signs)
+        assert (ours.terms, ours.pad, ours.offset, ours.slope) == (theirs.terms, theirs.pad, None, None)
+        for name in ("factor", "weight", "shift"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-5, atol=1e-7)
     for ours, theirs in zip(
-        (packed.head, packed.trunk, *packed.tail), (folded.head, folded.trunk, *folded.tail), strict=True
+        (packed.head, packed.trunk, *packed.tail), (lowered.head, lowered.trunk, *lowered.tail), strict=True
     ):
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1], theirs[1])
