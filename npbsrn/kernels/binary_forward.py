@@ -18,14 +18,15 @@ MINUS_TWO = np.float32(-2)
 
 @kernel(forceinline=True)
 def _scaled(counts: Array, pairs: int, place: int, step: int, o: int, factors: Array, offset: Array, taps: Any) -> Any:
-    """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, a rounding for each pair p.
+    """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, fused from the second pair p on.
 
-    Without an offset, an empty array, the first product begins the sum.
+    The first product is rounded by itself, with an offset or without one, an empty array: see
+    `npbsrn.ops.binary_conv.binary_conv`.
     """
     outputs = step // TILE
     first = to_float(load(counts, place)) * MINUS_TWO + taps
     factor = scalar(factors, o)
-    total = fused(first, factor, splat(scalar(offset, o))) if offset.size > 0 else first * factor
+    total = first * factor + splat(scalar(offset, o)) if offset.size > 0 else first * factor
     for p in range(1, pairs):
         value = to_float(load(counts, p * step + place)) * MINUS_TWO + taps
         total = fused(value, scalar(factors, p * outputs + o), total)
