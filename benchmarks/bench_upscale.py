@@ -1,13 +1,15 @@
-"""Time the packed engine: BSRN x4 from 320x180 to 1280x720, against float networks of its shape, in one run.
+"""Time the packed engine x4 from 320x180 to 1280x720, against float networks of its network's shape, in one run.
 
-``python -m benchmarks.bench_upscale [--quick] [--threads 1 2] [--no-peers] [--model RUN]``, after
-``pip install '.[peers]'``; a peer that is missing is left out. The picture is noise: what it shows does not
-matter to speed. What is compared runs in turn, and figures are medians. First the binary 3x3 convolution by itself, by
-one thread; then whole pictures; then where the engine's time goes; then what a picture costs by its size. The last
-line is JSON: its figures are for all threads; those whose names end in `_1`, of the 3x3 and of the parts, for one.
+``python -m benchmarks.bench_upscale [--network NAME] [--binarizer NAME] [--quick] [--threads 1 2] [--no-peers]
+[--model RUN]``, after ``pip install '.[peers]'``; a peer that is missing is left out. The picture is noise: what it
+shows does not matter to speed. Weights are those that ship, where they do, else random. What is compared runs in turn,
+and figures are medians. First the binary 3x3 convolution by itself, by one thread; then whole pictures; then where the
+engine's time goes; then what a picture costs by its size. The last line is JSON: its figures are for all threads; those
+whose names end in `_1`, of the 3x3 and of the parts, for one.
 
-The engine takes bytes and gives bytes, with the bicubic base in them. The peers are spared that: they take and give
-float32 planes, and add no base.
+The engine takes bytes and gives bytes, with bicubic enlargement in them. The peers are spared that: they take and give
+float32 planes, VDSR's enlarged ones. They have the binary network's options, and stand there with the plain tail and
+with a composed one (benchmarks/upscale_peers.py).
 
 For the figures of a CPU with AVX2 and no more, on a larger one, set NUMBA_CPU_NAME=x86-64 and
 NUMBA_CPU_FEATURES=+avx2,+fma,+bmi,+bmi2,+popcnt for npbsrn, ATEN_CPU_CAPABILITY=avx2 for PyTorch, and
@@ -23,32 +25,37 @@ from typing import Any
 import numpy as np
 
 import npbsrn
-from benchmarks.bench_train import cpu_name, in_turn
 from benchmarks.ceilings import measure_ceilings
-from benchmarks.counts import MACS3, NAMES, OWN, WIDTH, BinaryConvolution, count_ceiling
+from benchmarks.counts import NAMES, OWN, BinaryConvolution, count_ceiling
+from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
+from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
     TAIL,
+    convolutions_of,
     rows_of,
     seconds_of_counts,
     seconds_of_plain_tail,
     whole_and_parts,
 )
-from benchmarks.upscale_peers import PEERS, FloatNetwork, Run, check_alike, threads_of, torch_convolutions
-from npbsrn.inference.runners import Reference
+from benchmarks.upscale_peers import COMPOSED, PEERS, FloatNetwork, threads_of
+from npbsrn.binarizers.base import SCHEMES
+from npbsrn.inference.choose import runner_of_model
+from npbsrn.inference.runners import Reference, Runner
 from npbsrn.kernels.cpu import chosen_kernel, features
-from npbsrn.packed.engine import Engine
-from npbsrn.packed.lower import Folded, fold
+from npbsrn.networks.base import NETWORKS, make_network
+from npbsrn.packed.lower import lower
 from npbsrn.runtime.threads import thread_count
 from npbsrn.storage.models import Model, load
 
 Array = np.ndarray[Any, Any]
-Figures = dict[str, Any]
 
-HEIGHT, WIDTH_PIXELS, SCALE = 180, 320, 4
+HEIGHT, WIDTH, SCALE = 180, 320, 4
 MEGAPIXELS, LARGE = (0.0625, 0.25, 1.0), (4.0, 8.0)
 OURS = "ours"
 CONVOLUTIONS = {"torch": "PyTorch, float32"} | {way: f"npbsrn, {name}" for way, name in NAMES.items()}
+SHIPPED = ("bsrn", "bam")
+SLOW = 2e11  # multiply-accumulates from which a float network is run less often, and not by npbsrn's layers
 
 
 def noise(height: int, width: int) -> Array:
@@ -59,23 +66,18 @@ def noise(height: int, width: int) -> Array:
 # --- the 3x3 convolution ---
 
 
-def time_convolution(quick: bool, peers: bool) -> Figures:
-    """48 channels to 48, by one thread."""
-    ours = BinaryConvolution(HEIGHT, WIDTH_PIXELS)
+def time_convolution(channels: int, quick: bool, peers: bool) -> Figures:
+    """From so many channels to as many, by one thread."""
+    ours = BinaryConvolution(channels, HEIGHT, WIDTH)
     steps: dict[str, Run] = dict(ours.ways())
     if peers:
         x = np.where(ours.negative[None], np.float32(-1), np.float32(1))
-        steps |= torch_convolutions(x, ours.signs.astype(np.float32), 1)
+        layouts = torch_layouts([("conv", ours.signs.astype(np.float32), None)], x, 1)
+        steps |= {f"torch/{layout}": run for layout, run in layouts.items()}
     seconds = in_turn(steps, 2, 3 if quick else 8, 5)
-    by_layout = [seconds.pop(name) for name in list(seconds) if name not in CONVOLUTIONS]
-    if by_layout:
-        seconds["torch"] = min(by_layout)
-    return _convolution_figures(seconds, count_ceiling())
-
-
-def _convolution_figures(seconds: dict[str, float], ceiling: float) -> Figures:
-    macs = MACS3 * HEIGHT * WIDTH_PIXELS
-    print(f"\nConvolution 3x3, {WIDTH} to {WIDTH} channels, {WIDTH_PIXELS}x{HEIGHT}, one thread")
+    seconds, _ = better_layouts(seconds)
+    ceiling, macs = count_ceiling(), 9 * channels**2 * HEIGHT * WIDTH
+    print(f"\nConvolution 3x3, {channels} to {channels} channels, {WIDTH}x{HEIGHT}, one thread")
     for name, value in seconds.items():
         share = f", {macs / value / ceiling:.0%} of what its instructions can do" if name == OWN else ""
         print(f"    {CONVOLUTIONS[name]:36} {value * 1e3:8.2f} ms  {macs / value / 1e9:7.0f} GMAC/s{share}")
@@ -90,46 +92,67 @@ def _convolution_figures(seconds: dict[str, float], ceiling: float) -> Figures:
 class Case:
     """The network in its three forms, and a picture."""
 
-    def __init__(self, path: str | None) -> None:
-        self.model: Model = load(path, SCALE)
-        self.folded: Folded = fold(self.model)
-        self.engine = Engine(self.folded)
-        self.picture = noise(HEIGHT, WIDTH_PIXELS)
-        self.float_network = FloatNetwork(self.model.network.config, self.picture)
+    def __init__(self, path: str | None, network: str, binarizer: str) -> None:
+        if path is not None or (network, binarizer) == SHIPPED:
+            self.model: Model = load(path, SCALE)
+        else:
+            whole = make_network({"name": network, "scale": SCALE, "binarizer": binarizer})
+            self.model = Model(whole, whole.init(0))
+        config = self.model.network.config
+        self.name = f"{config['name']} x{SCALE}, {config['binarizer']['name']}"
+        self.runner: Runner = runner_of_model(self.model)
+        self.packed = not isinstance(self.runner, Reference)
+        self.picture = noise(HEIGHT, WIDTH)
+        self.float_network = FloatNetwork(config, self.picture)
+        self.macs = self.float_network.multiplications()
+        self.slow = self.macs[""] > SLOW
 
 
 def time_pictures(case: Case, threads: int, suffix: str, quick: bool, peers: bool) -> Figures:
     """The engine and its peers in turn, and what is slow behind them."""
+    print(f"\n{case.name}, {WIDTH}x{HEIGHT} to {WIDTH * SCALE}x{HEIGHT * SCALE}, threads: {threads}")
     found = case.float_network.peers(threads) if peers else {}
     outputs = {name: run() for name, run in found.items()}  # which also warms them up
-    ours = partial(npbsrn.upscale, case.picture, SCALE, case.engine, threads=threads)
+    ours = partial(npbsrn.upscale, case.picture, SCALE, case.runner, threads=threads)
     ours()
     steps: dict[str, Run] = {OURS: ours}
     for name, run in found.items():
         steps |= {name: run, f"{OURS} after {name}": ours}
-    seconds = in_turn(steps, 0, 1 if quick and found else 5, 1)
+    seconds = in_turn(steps, 0, 1 if quick and found else 3 if case.slow else 5, 1)
     own = float(np.median([seconds.pop(name) for name in steps if name.startswith(OURS)]))
-    if not (quick and suffix):  # of what is slow, one number of threads will do
+    seconds, layouts = better_layouts(seconds)
+    if not case.slow and not (quick and suffix):  # of what is slow, one number of threads will do
         seconds |= time_slow(case, quick, outputs)
-    check_alike(outputs)
-    print(f"\nBSRN x{SCALE}, {WIDTH_PIXELS}x{HEIGHT} to {WIDTH_PIXELS * SCALE}x{HEIGHT * SCALE}, threads: {threads}")
-    print(f"    {'npbsrn, packed engine':36} {own * 1e3:8.1f} ms")
-    for name, value in seconds.items():
-        print(f"    {LABELS[name]:36} {value * 1e3:8.1f} ms  {value / own:6.2f}x")
+    case.float_network.check_alike(outputs)
+    print_times(case, own, seconds, layouts)
     ratios = {name: seconds[name] / own if name in seconds else None for name in LABELS}
-    return {f"upscale_s{suffix}": own, **{f"upscale_over_{name}{suffix}": ratio for name, ratio in ratios.items()}}
+    figures = {f"upscale_over_{name}{suffix}": ratio for name, ratio in ratios.items()}
+    return {f"upscale_s{suffix}": own} | figures | {f"layout_{name}{suffix}": own for name, own in layouts.items()}
 
 
 LABELS = PEERS | {"reference": "npbsrn, reference engine", "float": "npbsrn, float network by NumPy"}
+
+
+def print_times(case: Case, own: float, seconds: dict[str, float], layouts: dict[str, str]) -> None:
+    """The table, with what each of the float networks multiplies, and which layout PyTorch is the fastest with."""
+    words = "npbsrn, packed engine" if case.packed else "npbsrn, reference engine: it cannot be packed"
+    print(f"    {words:36} {own * 1e3:8.1f} ms")
+    for name, value in seconds.items():
+        macs = case.macs[COMPOSED if COMPOSED in name else ""] if name != "reference" else None
+        work = f"  {macs / 1e9:6.1f} GMAC" if macs else ""
+        work += f", {layouts[name]}" if name in layouts else ""
+        print(f"    {LABELS[name]:36} {value * 1e3:8.1f} ms  {value / own:6.2f}x{work}")
 
 
 def time_slow(case: Case, quick: bool, outputs: dict[str, Array]) -> dict[str, float]:
     """npbsrn's other ways, with as many threads as `npbsrn.runtime.threads.thread_count` says; once if quick."""
 
     def by_numpy() -> None:
-        outputs["float"] = case.float_network.run()
+        outputs["float"] = case.float_network.details(case.float_network.run())
 
-    steps = {"reference": lambda: Reference(case.model).run(case.picture), "float": by_numpy}
+    steps: dict[str, Run] = {"float": by_numpy}
+    if case.packed:
+        steps = {"reference": partial(Reference(case.model).run, case.picture)} | steps
     return in_turn(steps, 0, 1 if quick else 3, 1)
 
 
@@ -141,36 +164,40 @@ def print_rows(whole: float, rows: list[Row]) -> None:
     print(f"\nWhere the engine's time goes, one thread, {whole * 1e3:.1f} ms in all")
     print(f"    {'part':38} {'measured':8} {'ms':>8}  {'of run':>7}  of ceiling")
     for row in rows:
-        of_ceiling = f"{row.least / row.seconds:6.0%} {row.ceiling}" if row.ceiling else "     -"
+        of_ceiling = f"{row.least / max(row.seconds, 1e-9):6.0%} {row.ceiling}" if row.ceiling else "     -"
         print(f"    {row.name:38} {row.how:8} {row.seconds * 1e3:8.2f}  {row.seconds / whole:7.1%}  {of_ceiling}")
 
 
 def time_parts(case: Case, quick: bool) -> Figures:
     """By one thread."""
-    repeats = 5 if quick else 15
-    fma, ceiling = measure_ceilings().fma, count_ceiling()
-    whole, parts = whole_and_parts(case.engine, case.picture, repeats)
-    composed = parts[TAIL].seconds
-    of_fma = {"tail_of_fma": parts[TAIL].work / composed / fma}
-    counts = seconds_of_counts(case.engine, HEIGHT, WIDTH_PIXELS, repeats)
-    blocks, channels = len(case.engine.words3), case.engine.channels
-    macs = blocks * (9 + 1 + 1) * channels**2 * HEIGHT * WIDTH_PIXELS
+    repeats = 1 if case.slow else 5 if quick else 15
+    plan, fma, ceiling = lower(case.model), measure_ceilings().fma, count_ceiling()
+    factor = SCALE if plan.enlarged else 1
+    height, width = HEIGHT * factor, WIDTH * factor
+    whole, parts = whole_and_parts(case.runner, case.picture, repeats)
+    composed = parts[TAIL]
+    counts = seconds_of_counts(plan, height, width, repeats)
+    macs = sum(w.size for w in convolutions_of(plan)) * height * width
     print_rows(whole, rows_of(whole, parts, counts, macs, ceiling, fma))
     print(f"    ceilings, one thread: {NAMES[OWN]} {ceiling / 1e9:.0f}, FMA {fma / 1e9:.0f} GMAC/s")
-    plain = seconds_of_plain_tail(case.folded, HEIGHT, WIDTH_PIXELS, 1 if quick else 5)
-    times = f"as one convolution {composed * 1e3:.1f} ms, one by one {plain * 1e3:.1f} ms"
-    print(f"    the tail's convolutions: {times}, {plain / composed:.2f}x")
-    return {"counts_of_run": counts / whole, "tail_plain_over_composed": plain / composed, **of_fma}
+    figures: Figures = {"counts_of_run": counts / whole}
+    if plan.shuffles and composed.seconds:
+        plain = seconds_of_plain_tail(plan, HEIGHT, WIDTH, 1 if quick else 5)
+        times = f"as one convolution {composed.seconds * 1e3:.1f} ms, one by one {plain * 1e3:.1f} ms"
+        print(f"    the tail's convolutions: {times}, {plain / composed.seconds:.2f}x")
+        figures["tail_plain_over_composed"] = plain / composed.seconds
+        figures["tail_of_fma"] = composed.work / composed.seconds / fma
+    return figures
 
 
-def time_sizes(engine: Engine, threads: int, quick: bool) -> Figures:
+def time_sizes(case: Case, threads: int, quick: bool) -> Figures:
     """Seconds a megapixel by the size of the picture."""
     print(f"\nCost by size of the picture, threads: {threads}")
     figures = {}
-    for size in MEGAPIXELS if quick else MEGAPIXELS + LARGE:
+    for size in MEGAPIXELS[:2] if quick and case.slow else MEGAPIXELS if quick or case.slow else MEGAPIXELS + LARGE:
         side = round((size * 1e6) ** 0.5)
-        run = partial(engine.run, noise(side, side), threads=threads)
-        rounds = 1 if quick or size in LARGE else 5
+        run = partial(case.runner.run, noise(side, side), threads=threads)
+        rounds = 1 if quick or case.slow or size in LARGE else 5
         per_megapixel = in_turn({OURS: run}, 1, rounds, 1)[OURS] / (side * side / 1e6)
         print(f"    {size:7g} MP  {per_megapixel:7.3f} s a megapixel")
         figures[f"s_per_mp_at_{size:g}mp"] = per_megapixel
@@ -180,23 +207,31 @@ def time_sizes(engine: Engine, threads: int, quick: bool) -> Figures:
 def main() -> None:
     """Print tables and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; under a minute")
+    parser.add_argument("--network", default="bsrn", choices=sorted(NETWORKS), help="which network")
+    parser.add_argument("--binarizer", default="bam", choices=sorted(SCHEMES), help="which scheme")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, thread_count()], help="numbers of threads")
     parser.add_argument("--no-peers", action="store_true", help="npbsrn alone")
-    parser.add_argument("--model", help="weights of an x4 network; by default those that come with the package")
+    parser.add_argument("--model", help="weights of an x4 network, in the place of network and scheme")
     args = parser.parse_args()
-    case, most = Case(args.model), max(args.threads)
+    show_lines()
+    case, most = Case(args.model, args.network, args.binarizer), max(args.threads)
+    config = case.model.network.config
     print(f"npbsrn's kernels: {NAMES[OWN]}; compiled for {' '.join(sorted(features()))}")
-    figures: Figures = {"threads": most, "kernel": chosen_kernel(), "cpu": cpu_name()}
-    figures |= time_convolution(args.quick, not args.no_peers)
+    figures: Figures = {"network": config["name"], "binarizer": config["binarizer"]["name"]}
+    figures |= {"threads": most, "kernel": chosen_kernel(), "cpu": cpu_name()}
+    figures |= {f"gmacs{name}": macs / 1e9 for name, macs in case.macs.items()}
+    figures |= time_convolution(config["width"], args.quick, not args.no_peers)
     for threads in sorted(set(args.threads)):
         with threads_of(threads):
             suffix = "" if threads == most else f"_{threads}"
             figures |= time_pictures(case, threads, suffix, args.quick, not args.no_peers)
-    with threads_of(1):
-        figures |= time_parts(case, args.quick)
-    figures |= time_sizes(case.engine, most, args.quick)
-    print(json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}))
+    if case.packed and convolutions_of(lower(case.model)):
+        with threads_of(1):
+            figures |= time_parts(case, args.quick)
+    if case.packed:
+        figures |= time_sizes(case, most, args.quick)
+    print(json.dumps(rounded(figures)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 import npbsrn
-from benchmarks.bench_train import cpu_name, in_turn, make_source
+from benchmarks.timing import cpu_name, in_turn
+from benchmarks.train_steps import make_source
 from npbsrn.errors import TrainingDivergedError, UsageError
 from npbsrn.networks.base import make_network
 from npbsrn.runtime.threads import thread_count

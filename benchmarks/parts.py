@@ -13,13 +13,15 @@ from importlib import import_module
 from typing import Any
 from unittest import mock
 
-LB_FORWARD, LB_BACKWARD = "LB-blocks, forward", "LB-blocks, backward"
+AHEAD, BEHIND = ", forward", ", backward"
+LB_FORWARD, LB_BACKWARD = "LB-blocks" + AHEAD, "LB-blocks" + BEHIND
+BINARY_FORWARD, BINARY_BACKWARD = "blocks' convolutions" + AHEAD, "blocks' convolutions" + BEHIND
 FLOATS = 4  # bytes
 
 
 @dataclass
 class Part:
-    """Seconds spent, and the least work: multiply-accumulates or bytes, see `MULTIPLIED`."""
+    """Seconds spent, and the least work: multiply-accumulates or bytes, see `CEILINGS`."""
 
     seconds: float = 0.0
     work: float = 0.0
@@ -53,6 +55,18 @@ def _convolution(x: Any, w: Any, *_: Any) -> tuple[float, float]:
     """Multiply-accumulates: as many for dx and for dw as forward. Of an x of 3 channels, pictures, dx is not needed."""
     macs = x.size // x.shape[1] * w.size
     return macs, macs if x.shape[1] == 3 else 2 * macs
+
+
+def _binary(bits: Any, coefs: Any, signs: Any, *_: Any) -> tuple[float, float]:
+    """Multiply-accumulates: of each base of the activations with each of the filters; twice as many back."""
+    n, _, height, width = bits[0].shape  # they may be packed
+    macs = len(bits) * n * height * width * sum(w.size for w in signs)
+    return macs, 2 * macs
+
+
+def _normalization(params: Any, x: Any) -> tuple[float, float]:
+    """x read, normalised values written; back: both cotangents and the values."""
+    return 2 * x.nbytes, 3 * x.nbytes
 
 
 def _composition(outer: Any, outer_bias: Any, inner: Any, *_: Any) -> tuple[float, float]:
@@ -90,9 +104,14 @@ def _average(average: Any, *_: Any) -> float:
     return 2 * average.vector.nbytes
 
 
+NORMALIZED = ("bam", "bnn", "dorefa", "abc_net")
 # (where the step looks the operation up, the operation, the part it belongs to, its least work)
 OPERATIONS: tuple[tuple[str, str, str, Work], ...] = (
     ("npbsrn.fused.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
+    ("npbsrn.layers.binary", "binary_conv", "blocks' convolutions", _binary),
+    *((f"npbsrn.binarizers.{file}", "normalize", "BN in front of signs", _normalization) for file in NORMALIZED),
+    ("npbsrn.layers.binary", "normalize", "BN behind convolutions", _normalization),
+    ("npbsrn.binarizers.binary_weights", "binary_filters", "filters' sums, BN and signs", _filters),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs", _filters),
     ("npbsrn.layers.conv", "conv2d", "head and trunk", _convolution),
     ("npbsrn.layers.tail", "conv2d", "tail", _convolution),
@@ -106,12 +125,14 @@ PLAIN: tuple[tuple[str, str, str, Callable[..., float]], ...] = (
     ("npbsrn.training.step", "moving_average", "Adam and average", _average),
     ("npbsrn.training.step", "clip_norm", "Adam and average", lambda *_: 0.0),
 )
-MULTIPLIED = {"tail", "head and trunk"}  # whose work is multiply-accumulates
+APART = {"LB-blocks", "blocks' convolutions"}  # forward and backward are parts of their own
+# by which ceiling a part is judged, where it is not memory
+CEILINGS = {"tail": "fma", "head and trunk": "fma", BINARY_FORWARD: "popcount", BINARY_BACKWARD: "look_up"}
 
 
 @contextmanager
 def timed_parts() -> Iterator[dict[str, Part]]:
-    """Within the block, add up seconds and work by part; forward and backward of the LB-blocks apart."""
+    """Within the block, add up seconds and work by part; those of `APART` forward and backward."""
     parts: dict[str, Part] = defaultdict(Part)
 
     def timed(function: Callable[..., Any], name: str, work: Callable[..., float]) -> Callable[..., Any]:
@@ -125,7 +146,7 @@ def timed_parts() -> Iterator[dict[str, Part]]:
         return call
 
     def operation(function: Callable[..., Any], name: str, work: Work) -> Callable[..., Any]:
-        forward, backward = (LB_FORWARD, LB_BACKWARD) if name == "LB-blocks" else (name, name)
+        forward, backward = (name + AHEAD, name + BEHIND) if name in APART else (name, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             ahead, behind = work(*args, **kwargs)

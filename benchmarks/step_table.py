@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from benchmarks.block_parts import MACS, seconds_alone
 from benchmarks.ceilings import Ceilings
-from benchmarks.parts import LB_BACKWARD, LB_FORWARD, MULTIPLIED, Part, lb_bytes_between_barriers, timed_parts
+from benchmarks.parts import APART, CEILINGS, LB_BACKWARD, LB_FORWARD, Part, lb_bytes_between_barriers, timed_parts
+from npbsrn.binarizers import make_binarizer
 from npbsrn.fused.lb_blocks import CHANNELS
 from npbsrn.runtime.threads import quiet_blas
 
@@ -66,13 +67,18 @@ def block_rows(parts: dict[str, Part], blocks: int, shape: tuple[int, int, int],
     ]
 
 
-def other_rows(parts: dict[str, Part], ceilings: Ceilings) -> list[Row]:
-    """What is operations of its own."""
+def other_rows(parts: dict[str, Part], ceilings: Ceilings, binary: bool = True) -> list[Row]:
+    """What is operations of its own; without `binary` activations the blocks' convolutions are multiplied, too."""
     rows = []
     for name, part in parts.items():
-        kind, rate = ("FMA", ceilings.fma) if name in MULTIPLIED else ("memory", ceilings.memory)
-        rows.append(Row(name, part.seconds, IN_PLACE, kind, part.work / rate))
+        kind = CEILINGS.get(name, "memory")
+        if not binary and name.split(",")[0] in APART:
+            kind = "fma"
+        rows.append(Row(name, part.seconds, IN_PLACE, WORDS.get(kind, kind), part.work / getattr(ceilings, kind)))
     return rows
+
+
+WORDS = {"fma": "FMA", "look_up": "look-up"}
 
 
 def print_table(whole: float, rows: list[Row]) -> None:
@@ -85,13 +91,16 @@ def print_table(whole: float, rows: list[Row]) -> None:
 
 
 def print_parts(ours: Any, rounds: int, ceilings: Ceilings) -> None:
-    """Time some steps of `benchmarks.bench_train.Ours` and print where it goes."""
-    config = ours.config
+    """Time some steps of `benchmarks.train_steps.Ours` and print where it goes."""
     whole, parts = in_place(ours, rounds)
-    blocks = 2 * config.network["blocks"]  # an HPB is two LB-blocks
-    rows = block_rows(parts, blocks, (config.batch, config.patch, config.patch), ceilings)
+    binary = not make_binarizer(ours.config.network["binarizer"]).float_activations
+    if LB_FORWARD not in parts:
+        print_table(whole, other_rows(parts, ceilings, binary))
+        return
+    case, blocks = ours.case, 2 * ours.config.network["blocks"]  # an HPB is two LB-blocks
+    rows = block_rows(parts, blocks, (case.batch, case.patch, case.patch), ceilings)
     print_table(whole, rows + other_rows(parts, ceilings))
-    values = blocks * config.batch * config.patch**2 * CHANNELS
+    values = blocks * case.batch * case.patch**2 * CHANNELS
     forward, backward = (1e3 * moved / ceilings.memory for moved in lb_bytes_between_barriers(values))
     print(f"    LB-blocks' arrays by memory, if no cache held them: {forward:.1f} ms forward, {backward:.1f} ms back")
 

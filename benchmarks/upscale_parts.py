@@ -14,41 +14,53 @@ from benchmarks.ceilings import aligned_zeros, seconds_together
 from benchmarks.counts import NAMES, OWN
 from benchmarks.parts import Part
 from benchmarks.step_table import ALONE, IN_PLACE, LEFT, Row
-from npbsrn.kernels.bits import TILE, planes_of
+from npbsrn.kernels.bits import TILE, pack_filters, planes_of
 from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.direct_conv import FEW_ROWS
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
-from npbsrn.networks.base import FACTORS
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import direct_tail as direct_tail_module
 from npbsrn.packed import engine as engine_module
 from npbsrn.packed import float_end as float_end_module
 from npbsrn.packed.engine import Engine
-from npbsrn.packed.lower import Folded
+from npbsrn.packed.plan import Plan
 
 Array = np.ndarray[Any, Any]
 
 
 @njit(nogil=True)
-def _count_blocks(bits: Array, words3: Array, words1: Array, counts: Array) -> None:
+def _count_all(bits: Array, words: Array, sizes: Array, channels: int, counts: Array) -> None:
     """The binary convolutions of all blocks; the counts stay in the first cache, as in the engine."""
     rows, planes, plane = bits.shape
-    row, channels, flat = planes * plane, len(counts) // TILE, bits.ravel()
-    for b in range(len(words3)):
+    row, flat = planes * plane, bits.ravel()
+    first = 0
+    for size in sizes:
         for y in range(rows - 2):
             for t in range((plane - 2) // TILE):
                 place = y * row + t * TILE
-                count3(flat, place, row, plane, planes, words3[b], 0, channels, counts)
-                for n in range(2):
-                    count1(flat, place + row + 1, plane, planes, words1[b, n], 0, channels, counts)
+                if size == 3:
+                    count3(flat, place, row, plane, planes, words, first, channels, counts)
+                else:
+                    count1(flat, place + row + 1, plane, planes, words, first, channels, counts)
+        first += channels * planes * size * size
 
 
-def seconds_of_counts(engine: Engine, height: int, width: int, repeats: int) -> float:
+def convolutions_of(plan: Plan) -> list[Array]:
+    """Filters of each binary convolution: one for each pair of bases of a step."""
+    return [
+        signs for step in plan.steps if step.weight is not None for signs in step.signs for _ in range(len(step.weight))
+    ]
+
+
+def seconds_of_counts(plan: Plan, height: int, width: int, repeats: int) -> float:
     """Median seconds of all binary convolutions of a picture, whose width is a multiple of 32, by themselves."""
-    shape = height + 2, planes_of(engine.channels), width + 2
+    filters, channels = convolutions_of(plan), plan.channels
+    shape = height + 2, planes_of(channels), width + 2
     bits = np.random.default_rng(0).integers(0, 1 << 16, shape, np.uint16)
-    job = bits, engine.words3, engine.words1, aligned_zeros(engine.channels * TILE, np.uint16)
-    return float(np.median(seconds_together(_count_blocks, [job], repeats)))
+    words = np.concatenate([pack_filters(w) for w in filters])
+    sizes = np.array([w.shape[-1] for w in filters])
+    job = bits, words, sizes, channels, aligned_zeros(channels * TILE, np.uint16)
+    return float(np.median(seconds_together(_count_all, [job], repeats)))
 
 
 Parts = dict[str, Part]
@@ -114,13 +126,12 @@ def rows_of(whole: float, parts: Parts, counts: float, macs: int, ceiling: float
     return [*rows, Row("rounding, shuffle, copies, Python", whole - sum(row.seconds for row in rows), LEFT)]
 
 
-def seconds_of_plain_tail(folded: Folded, height: int, width: int, repeats: int) -> float:
+def seconds_of_plain_tail(plan: Plan, height: int, width: int, repeats: int) -> float:
     """Median seconds of the tail's convolutions one by one, by npbsrn's own kernel; the shuffles are not timed."""
-    factors = FACTORS[int(folded.config["scale"])]
     times = []
     for _ in range(repeats + 1):
         seconds, extent = 0.0, np.array([height, width])
-        for (w, bias), factor in zip(folded.tail, (*factors, 1), strict=True):
+        for (w, bias), factor in zip(plan.tail, (*plan.shuffles, 1), strict=True):
             x = np.zeros((1, w.shape[1], *extent), np.float32)
             start = time.perf_counter()
             conv2d(x, w, bias)

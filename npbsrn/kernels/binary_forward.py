@@ -49,12 +49,13 @@ def _value(
     begun: bool,
     taps: Any,
 ) -> Any:
-    """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, a rounding for each pair p.
+    """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, fused from the second pair p on.
 
-    Without an offset, where nothing is `begun`, the first product begins the sum.
+    The first product is rounded by itself, and then the offset added where one has `begun`: see
+    `npbsrn.ops.normal_form.sum_products`.
     """
     value, factor = to_float(load(counts, place)) * MINUS_TWO + taps, scalar(factors, o)
-    y = fused(value, factor, splat(scalar(offset, o))) if begun else value * factor
+    y = value * factor + splat(scalar(offset, o)) if begun else value * factor
     for p in range(1, pairs):
         value = to_float(load(counts, p * step + place)) * MINUS_TWO + taps
         y = fused(value, scalar(factors, p * outputs + o), y)

@@ -7,7 +7,7 @@ import numpy as np
 
 from npbsrn.ops.bits import SHARES, WORD, Bits, shares_of
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.pointwise import multiply_add
+from npbsrn.ops.normal_form import sum_products
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import map_parallel
 
@@ -43,19 +43,10 @@ def binary_conv_ref(
 
     What stands for bits and signs may be any numbers.
     """
-    y, sums, pulls, factors = None, [], [], scales[:, None] * coefs[:, None]
-    if base:
-        n, _, height, width = bits[0].shape
-        shape = (n, scales.shape[1], height, width)
-        y = np.broadcast_to(filter_offset(signs, scales, base)[:, None, None], shape)
-    for i, own in enumerate(signs):
-        for j, plane in enumerate(bits):
-            products, pull_products = conv2d(plane, own, pad_value=pad)
-            factor = factors[i, j][:, None, None]
-            y = products * factor if y is None else multiply_add(products, factor, y)
-            sums.append(products)
-            pulls.append(pull_products)
-    assert y is not None
+    factors = scales[:, None] * coefs[:, None]
+    convolved = [[conv2d(plane, own, pad_value=pad) for plane in bits] for own in signs]
+    sums = [[products for products, _ in row] for row in convolved]
+    y = sum_products(sums, factors, filter_offset(signs, scales, base) if base else None)
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
         whole = np.sum(dy, axis=(0, 2, 3))
@@ -65,10 +56,9 @@ def binary_conv_ref(
         dfactors = np.empty_like(factors)
         for i in range(len(signs)):
             for j in range(len(bits)):
-                nth = i * len(bits) + j
-                dplane, down, _ = pulls[nth](dy * factors[i, j][:, None, None])
+                dplane, down, _ = convolved[i][j][1](dy * factors[i, j][:, None, None])
                 dbits[j], dsigns[i] = dbits[j] + dplane, dsigns[i] + down
-                dfactors[i, j] = np.sum(dy * sums[nth], axis=(0, 2, 3))
+                dfactors[i, j] = np.sum(dy * sums[i][j], axis=(0, 2, 3))
         dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
         whole_signs = np.stack([np.sum(own, axis=(1, 2, 3)) for own in signs])
         dscales = np.sum(dfactors * coefs[:, None], axis=1) + base * whole_signs * whole
@@ -86,6 +76,8 @@ def binary_conv(
     ``f_ij = scales[i] * coefs[j]``, in each output channel o
 
         ``y = offset + sum_ij f_ij S_ij``,  ``offset = base * sum_i scales[i] sum(signs[i])``.
+
+    The order of the roundings is that of `npbsrn.ops.normal_form.sum_products`.
 
     Backward, with ``D_i`` the product of ``scales[i] dy`` with `signs[i]` (a convolution with turned filters) and
     ``P_j[o, c, t]`` the sum over pixels of dy times what tap t sees of `bits[j]`, both sums of floats with signs:

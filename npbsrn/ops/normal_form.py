@@ -39,9 +39,11 @@ def binarize_terms(terms: Sequence[Array], weight: Array, shift: Array) -> list[
 
 
 def sum_products(products: Sequence[Sequence[Array]], factor: Array, offset: Array | None) -> Array:
-    """``offset + sum_ij factor[i, j] products[i][j]``, fused, i outer and j inner.
+    """``offset + sum_ij factor[i, j] products[i][j]``, i outer and j inner.
 
-    Without an offset the first product is rounded by itself.
+    The first product is rounded by itself, and then the offset added; the others are fused. With activations of 0 and 1
+    a sum that is 0 is a product and an offset of one magnitude: fused, they would give a rounding error of either sign,
+    and PReLU's gradient there noise.
 
     Parameters
     ----------
@@ -54,10 +56,13 @@ def sum_products(products: Sequence[Sequence[Array]], factor: Array, offset: Arr
     -------
     y : (..., O, H, W)
     """
-    y = None if offset is None else offset[:, None, None]
+    y = None
     for row, factors in zip(products, factor, strict=True):
         for product, own in zip(row, factors, strict=True):
             scale = own[:, None, None]
-            y = product * scale if y is None else multiply_add(product, scale, y)
+            if y is not None:
+                y = multiply_add(product, scale, y)
+            else:
+                y = product * scale if offset is None else product * scale + offset[:, None, None]
     assert y is not None  # there is at least one product
     return y

@@ -60,12 +60,15 @@ class Bits(NamedTuple):
 
 @kernel(forceinline=True)
 def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
-    """``sums = fma(S, factor, offset or sums)``, S = taps - 2 counts: one more pair of bases."""
+    """``sums = S * factor + offset`` to begin with, then ``fma(S, factor, sums)``, S = taps - 2 counts: a pair of bases."""
     for c in range(channels):
         for at in (c * TILE, c * TILE + LANES):
             products = fused(to_float(load(room.counts, at)), MINUS_TWO, taps)
-            before = splat(scalar(floats, offset + c)) if begin else load(room.sums, at)
-            store(room.sums, at, fused(products, scalar(floats, factor + c), before))
+            own = scalar(floats, factor + c)
+            if begin:
+                store(room.sums, at, products * own + splat(scalar(floats, offset + c)))
+            else:
+                store(room.sums, at, fused(products, own, load(room.sums, at)))
 
 
 @kernel(forceinline=True)
@@ -73,7 +76,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
     """What a step gives, of one channel at 16 pixels."""
     if own.single:
         products = fused(to_float(load(room.counts, at)), MINUS_TWO, own.taps)
-        y = fused(products, scalar(floats, own.factor + c), splat(scalar(floats, own.offset + c)))
+        y = products * scalar(floats, own.factor + c) + splat(scalar(floats, own.offset + c))
     else:
         y = load(room.sums, at)
     if sloped is not None:

@@ -21,8 +21,8 @@ class Step:
 
     - ``bits_j = sign(shift_j + sum_k weight_jk T_k)``, each product and sum fused, term after term; sign(0) = +1;
     - ``S_ij`` is the convolution of bits_j with signs_i, a whole number;
-    - ``y = offset + sum_ij factor_ij S_ij``, fused, i outer and j inner; without an offset the first product is rounded
-      by itself;
+    - ``y = offset + sum_ij factor_ij S_ij``, i outer and j inner; the first product is rounded by itself before the
+      offset is added, the others are fused;
     - ``a = PReLU(y)``, and with `skip` ``a = a + A``, A being what this step took in.
 
     Parameters

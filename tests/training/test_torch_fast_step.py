@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from benchmarks.torch_bsrn import TorchBsrn
 from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.fused import block_chain
 from npbsrn.networks.base import make_network
@@ -24,18 +23,6 @@ CASES = {
 }
 
 
-class ComposedTail(TorchBsrn):
-    """With a tail that knows no border between its stages, as the composed one: the features alone are padded."""
-
-    def conv(self, name, x):
-        if self.config["tail"] == "plain":
-            return super().conv(name, x)
-        if name == "tail.conv1":
-            x = self.torch.nn.functional.pad(x, (3,) * 4)
-        y, more = super().conv(name, x), 3 * self.config["scale"]
-        return y[..., more:-more, more:-more] if name == "tail.last" else y
-
-
 def norm(arrays):
     return np.sqrt(sum(float(np.vdot(a, a)) for a in arrays))
 
@@ -44,6 +31,8 @@ def norm(arrays):
 def test_a_fast_step_equals_pytorch(rng, monkeypatch, case):
     """To the rounding of float32: 3e-7 of the gradient's norm. The seed is one where rounding flips no sign."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install .[peers]")
+    from benchmarks.torch_networks import TorchNetwork
+
     config = TrainConfig(network=make_network({"blocks": 2} | case).config, steps=10, warmup=0, weight_decay=1e-3)
     network = make_network(config.network)
     state = first_state(network, seed=0)
@@ -56,9 +45,11 @@ def test_a_fast_step_equals_pytorch(rng, monkeypatch, case):
     y = rng.random((3, 3, 6 * network.scale, 16 * network.scale), dtype=np.float32)
 
     double = lambda a: torch.from_numpy(a.astype(np.float64))  # noqa: E731
-    tensors = {name: double(a).requires_grad_() for name, a in params.items() if ".running_" not in name}
+    everything = {name: double(a) for name, a in params.items()}
+    tensors = {name: t.requires_grad_() for name, t in everything.items() if ".running_" not in name}
     optimizer = torch.optim.Adam(tensors.values(), lr=config.rate_at(0), betas=(0.9, 0.999), weight_decay=1e-3)
-    peer_loss = (ComposedTail(torch, config.network, tensors)(double(x)) - double(y)).abs().mean()
+    peer = TorchNetwork(config.network, everything, composed=config.network["tail"] == "composed")
+    peer_loss = (peer(double(x)) - double(y)).abs().mean()
     peer_loss.backward()
     optimizer.step()
     expected = {name: tensor.grad.numpy() for name, tensor in tensors.items()}

@@ -1,0 +1,55 @@
+"""How the benchmarks take times, and on what."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.runtime.threads import quiet_blas
+
+Figures = dict[str, Any]
+
+
+def cpu_name() -> str:
+    """Name of the CPU, and which vector instructions it has."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")] or [platform.processor()]
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return f"{names[0]} ({', '.join(f for f in ('avx2', 'avx512f', 'avx512_bitalg') if f in flags)})"
+
+
+def in_turn(steps: dict[str, Callable[[], Any]], warm: int, rounds: int, burst: int) -> dict[str, float]:
+    """Median seconds of each, in turn: `rounds` times `burst` timed steps, behind `warm` untimed ones at the start.
+
+    Short steps go in bursts behind an untimed one, as in training, where the caches hold the last step's memory and not
+    another program's.
+    """
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds):
+        for name, step in steps.items():
+            time.sleep(0.1)  # until the other's helper threads have left their busy loops
+            with quiet_blas():  # as the training loop has it; PyTorch has a BLAS of its own
+                for _ in range(warm if number == 0 else int(burst > 1)):
+                    step()
+                for _ in range(burst):
+                    start = time.perf_counter()
+                    step()
+                    times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(t)) for name, t in times.items()}
+
+
+def show_lines() -> None:
+    """Write each line when it is printed, to a file, too: a run takes minutes."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def rounded(figures: Figures) -> Figures:
+    """As the JSON line has them."""
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}
