@@ -60,7 +60,7 @@ class Bits(NamedTuple):
 
 @kernel(forceinline=True)
 def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
-    """One more pair of bases: ``S * factor + offset`` to `begin`, then ``fma(S, factor, sums)``; S = taps - 2 counts."""
+    """One more pair of bases: ``S * factor + offset`` at the begin, then ``fma(S, factor, sums)``, S of the counts."""
     for c in range(channels):
         for at in (c * TILE, c * TILE + LANES):
             products = fused(to_float(load(room.counts, at)), MINUS_TWO, taps)

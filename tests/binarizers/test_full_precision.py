@@ -35,8 +35,9 @@ def test_the_scale_is_one_and_nothing_accumulates(rng):
     (values, scales), kept, pull = conv.binarized_filters({"weight": w}, (first,))
     np.testing.assert_array_equal(values, [w])
     np.testing.assert_array_equal(scales, np.ones((1, 3)))
-    assert kept == ()
-    assert pull([w], scales, ()) == (w, (), {})
+    assert len(kept) == 1
+    assert kept[0] is first  # what others remember passes by
+    assert pull([w], scales, (None,)) == (w, (None,), {})
     assert SCHEME.remembers == (False, False)
     assert SCHEME.init(3, 1, 2, np.float32) == {}
 
