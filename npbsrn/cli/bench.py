@@ -31,7 +31,7 @@ def bench(model: str | PathLike[str] | None, scale: int) -> Iterator[str]:
     if model == "bicubic":
         raise UsageError("bench times networks; name weights, or leave the model out")
     engine = choose_runner(model, scale, "packed")
-    yield f"packed engine, kernel {chosen_kernel()}, x{scale}, {thread_count()} CPUs"
+    yield f"packed engine, kernel {getattr(engine, 'kernel', chosen_kernel())}, x{scale}, {thread_count()} CPUs"
     yield "    pixels in     threads   seconds   megapixels in a second"
     for height, width in SIZES:
         picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

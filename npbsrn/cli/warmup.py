@@ -15,7 +15,7 @@ KINDS = [(activation, statistic) for activation in ("none", "prelu") for statist
 
 
 def warmup() -> Iterator[str]:
-    """Run every kind of network once on a tiny picture, and a training step; yields what was done."""
+    """Run every kind of network once on a tiny picture, and two kinds of training steps; yields what was done."""
     start = time.perf_counter()
     for activation, statistic in KINDS:
         options = {"scale": 4, "blocks": 1, "activation": activation, "binarizer": {"statistic": statistic}}
@@ -26,8 +26,9 @@ def warmup() -> Iterator[str]:
                 runner.run(np.zeros((4, 4, 3), dtype), tile=tile)
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
-    config = make_config(4, "default", {"blocks": 1, "batch": 1})
-    network = make_network(config.network)
     x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
-    train_step(first_state(network, 0), network, config, x, y)
-    yield f"training: {time.perf_counter() - start:.1f} s"
+    for name, words in (("bsrn", "blocks as one operation"), ("srresnet", "layer by layer")):
+        config = make_config(4, "default", {"network": name, "blocks": 1, "batch": 1})
+        network = make_network(config.network)
+        train_step(first_state(network, 0), network, config, x, y)
+        yield f"training, {words}: {time.perf_counter() - start:.1f} s"
