@@ -21,7 +21,7 @@ from npbsrn.kernels.memory import at
 from npbsrn.kernels.simd import I32, I64
 
 NIBBLES = BITS // 4  # of a word
-MOST = 15  # words whose counts fit a byte
+LINES = 3  # whose tables are there at once: 3 words of each are 9 at most, whose counts fit a byte
 ENTRY, TABLE = 64, 16 * 64  # bytes
 BYTE, WORD = ir.IntType(8), ir.IntType(BITS)
 BYTES, WORDS = ir.VectorType(BYTE, TILE), ir.VectorType(WORD, TILE)
@@ -53,7 +53,7 @@ def _counts(module: Any) -> Any:
 
 def _room(builder: Any) -> Any:
     """Pointer to where tables lie: one place for all counts of a function."""
-    kind = ir.ArrayType(BYTE, MOST * NIBBLES * TABLE)
+    kind = ir.ArrayType(BYTE, LINES * NIBBLES * TABLE)
     for instruction in builder.function.entry_basic_block.instructions:
         if instruction.name == ROOM:
             break
@@ -72,8 +72,12 @@ def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
 
 
 def _opaque(builder: Any, x: Any) -> Any:
-    """The same: LLVM would make a shift and a mask of each byte, where x86 can take two out of a register at once."""
-    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], side_effect=False)
+    """The same, of which LLVM knows nothing.
+
+    Else it would make a shift and a mask of each byte, where x86 takes two bytes out of a register at once; and it would
+    take all bytes of a filter out before it looks one up, for which there are not enough registers.
+    """
+    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0,~{memory}", [x], side_effect=True)
 
 
 def _nibbles(builder: Any, words: Any) -> list[Any]:
@@ -84,8 +88,8 @@ def _nibbles(builder: Any, words: Any) -> list[Any]:
     ]
 
 
-def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any, first: int) -> None:
-    """Tables of the words of one row of one plane, from table `first` on."""
+def _fill(builder: Any, bits: Any, line: Any, size: int, tables: Any) -> None:
+    """Tables of the words of one row of one plane."""
     counts = _counts(builder.module)
     words = [builder.load(at(builder, bits, line, WORDS), align=2)]
     if size > 1:  # words 32 and 33, beyond which there may be nothing, come first
@@ -98,8 +102,8 @@ def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any, first: int) 
                 found = look_up(builder, table, nibbles)
                 if part:
                     found = builder.shuffle_vector(found, ir.Constant(BYTES, ir.Undefined), _order(*range(16)))
-                place = (first + n) * TABLE + entry * ENTRY + part * TILE
-                builder.store(found, at(builder, room, _number(place), found.type), align=16)
+                place = n * TABLE + entry * ENTRY + part * TILE
+                builder.store(found, at(builder, tables, _number(place), found.type), align=16)
 
 
 def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
@@ -138,17 +142,21 @@ def emit_look_up(
     See `npbsrn.kernels.counts.emit_count` for the parameters.
     """
     (size, planes), (row, plane), room = shape, steps, _room(builder)
-    lines = [(p, ky) for p in range(planes) for ky in range(size)]
-    for first in range(0, len(lines), MOST // size):
-        part = lines[first : first + MOST // size]
-        for n, (p, ky) in enumerate(part):
-            line = builder.add(builder.mul(plane, _number(p)), builder.mul(row, _number(ky)))
-            _fill(builder, bits, line, size, room, n * NIBBLES)
+    # At once go the rows of one plane, or for 1x1 all planes.
+    lines, step, parts = (LINES, row, planes) if size > 1 else (planes, plane, 1)
+    taps = lines * size
+    with cgutils.for_range(builder, _number(parts)) as part:
+        first = builder.mul(plane, part.index)
+        with cgutils.for_range(builder, _number(lines)) as nth:
+            line = builder.add(first, builder.mul(step, nth.index))
+            tables = builder.gep(room, [builder.mul(nth.index, _number(NIBBLES * TABLE))])
+            _fill(builder, bits, line, size, tables)
+        begins = builder.icmp_signed("==", part.index, _number(0))
         with cgutils.for_range(builder, outputs) as loop:
-            start = builder.add(builder.mul(loop.index, _number(len(lines) * size)), _number(first * size))
-            total = _total(builder, builder.gep(words, [start]), len(part) * size, size, room)
+            start = builder.add(builder.mul(loop.index, _number(taps * parts)), builder.mul(part.index, _number(taps)))
+            counts = builder.zext(_total(builder, builder.gep(words, [start]), taps, size, room), WORDS)
             target = at(builder, out, builder.mul(loop.index, _number(TILE)), WORDS)
-            counts = builder.zext(total, WORDS)
-            if more or first > 0:
-                counts = builder.add(counts, builder.load(target, align=2))
-            builder.store(counts, target, align=2)
+            before = builder.load(target, align=2)
+            if not more:
+                before = builder.select(begins, _all(WORDS, 0), before)
+            builder.store(builder.add(counts, before), target, align=2)
