@@ -21,7 +21,7 @@ from npbsrn.kernels.memory import at
 from npbsrn.kernels.simd import I32, I64
 
 NIBBLES = BITS // 4  # of a word
-MOST = 15  # words whose counts fit a byte
+LINES = 3  # whose tables are there at once: 3 words of each are 9 at most, whose counts fit a byte
 ENTRY, TABLE = 64, 16 * 64  # bytes
 BYTE, WORD = ir.IntType(8), ir.IntType(BITS)
 BYTES, WORDS = ir.VectorType(BYTE, TILE), ir.VectorType(WORD, TILE)
@@ -53,7 +53,7 @@ def _counts(module: Any) -> Any:
 
 def _room(builder: Any) -> Any:
     """Pointer to where tables lie: one place for all counts of a function."""
-    kind = ir.ArrayType(BYTE, MOST * NIBBLES * TABLE)
+    kind = ir.ArrayType(BYTE, LINES * NIBBLES * TABLE)
     for instruction in builder.function.entry_basic_block.instructions:
         if instruction.name == ROOM:
             break
@@ -64,6 +64,14 @@ def _room(builder: Any) -> Any:
     return builder.bitcast(instruction, BYTE.as_pointer())
 
 
+def _splat(builder: Any, word: Any) -> Any:
+    """All words of a tile."""
+    undefined = ir.Constant(WORDS, ir.Undefined)
+    return builder.shuffle_vector(
+        builder.insert_element(undefined, word, ir.Constant(I32, 0)), undefined, _order(*[0] * TILE)
+    )
+
+
 def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
     """``table[nibbles]``, byte by byte."""
     kind = ir.FunctionType(BYTES, [BYTES, BYTES])
@@ -72,8 +80,12 @@ def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
 
 
 def _opaque(builder: Any, x: Any) -> Any:
-    """The same: LLVM would make a shift and a mask of each byte, where x86 can take two out of a register at once."""
-    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [x], side_effect=False)
+    """The same, of which LLVM knows nothing.
+
+    Else it would make a shift and a mask of each byte, where x86 takes two bytes out of a register at once; and it
+    would take all bytes of a filter out before it looks one up, for which there are not enough registers.
+    """
+    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0,~{memory}", [x], side_effect=True)
 
 
 def _nibbles(builder: Any, words: Any) -> list[Any]:
@@ -84,8 +96,8 @@ def _nibbles(builder: Any, words: Any) -> list[Any]:
     ]
 
 
-def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any) -> None:
-    """Tables of the words of one row of one plane; `room` points to the first of them."""
+def _fill(builder: Any, bits: Any, line: Any, size: int, tables: Any) -> None:
+    """Tables of the words of one row of one plane."""
     counts = _counts(builder.module)
     words = [builder.load(at(builder, bits, line, WORDS), align=2)]
     if size > 1:  # words 32 and 33, beyond which there may be nothing, come first
@@ -101,7 +113,7 @@ def _fill(builder: Any, bits: Any, line: Any, size: int, room: Any) -> None:
                 if part:
                     found = builder.shuffle_vector(found, ir.Constant(BYTES, ir.Undefined), _order(*range(16)))
                 target = builder.add(place, _number(n * TABLE + part * TILE))
-                builder.store(found, at(builder, room, target, found.type), align=16)
+                builder.store(found, at(builder, tables, target, found.type), align=16)
 
 
 def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
@@ -140,27 +152,20 @@ def emit_look_up(
     See `npbsrn.kernels.counts.emit_count` for the parameters.
     """
     (size, planes), (row, plane), room = shape, steps, _room(builder)
-    lines = planes * size
-    for first in range(0, lines, MOST // size):
-        part = min(MOST // size, lines - first)
-        with cgutils.for_range(builder, _number(part)) as loop:  # over rows of planes
-            nth = builder.add(loop.index, _number(first))
-            p, ky = builder.udiv(nth, _number(size)), builder.urem(nth, _number(size))
-            line = builder.add(builder.mul(plane, p), builder.mul(row, ky))
-            own = builder.gep(room, [builder.mul(loop.index, _number(NIBBLES * TABLE))])
-            _fill(builder, bits, line, size, own)
-        kept = builder.sext(more, WORD) if first == 0 else ir.Constant(WORD, -1)
+    # At once go the rows of one plane, or for 1x1 all planes.
+    lines, step, parts = (LINES, row, planes) if size > 1 else (planes, plane, 1)
+    taps = lines * size
+    with cgutils.for_range(builder, _number(parts)) as part:
+        first = builder.mul(plane, part.index)
+        with cgutils.for_range(builder, _number(lines)) as nth:
+            line = builder.add(first, builder.mul(step, nth.index))
+            tables = builder.gep(room, [builder.mul(nth.index, _number(NIBBLES * TABLE))])
+            _fill(builder, bits, line, size, tables)
+        begins = builder.icmp_signed("==", part.index, _number(0))
+        kept = _splat(builder, builder.select(begins, builder.sext(more, WORD), ir.Constant(WORD, -1)))
         with cgutils.for_range(builder, outputs) as loop:
-            start = builder.add(builder.mul(loop.index, _number(lines * size)), _number(first * size))
-            total = _total(builder, builder.gep(words, [start]), part * size, size, room)
+            start = builder.add(builder.mul(loop.index, _number(taps * parts)), builder.mul(part.index, _number(taps)))
+            counts = builder.zext(_total(builder, builder.gep(words, [start]), taps, size, room), WORDS)
             target = at(builder, out, builder.mul(loop.index, _number(TILE)), WORDS)
-            before = builder.and_(builder.load(target, align=2), _splat(builder, kept))
-            builder.store(builder.add(builder.zext(total, WORDS), before), target, align=2)
-
-
-def _splat(builder: Any, word: Any) -> Any:
-    """All words of a tile."""
-    undefined = ir.Constant(WORDS, ir.Undefined)
-    return builder.shuffle_vector(
-        builder.insert_element(undefined, word, ir.Constant(I32, 0)), undefined, _order(*[0] * TILE)
-    )
+            before = builder.and_(builder.load(target, align=2), kept)
+            builder.store(builder.add(counts, before), target, align=2)

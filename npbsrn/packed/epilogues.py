@@ -159,20 +159,33 @@ def _put_mean(channels: int, statistic: int, place: int, left: Any, right: Any, 
 
 
 @kernel(forceinline=True)
+def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any, values: Any) -> Any:
+    """``z + weight E(A) A``, of one channel at 16 pixels; E stands at `mean`."""
+    a = load(values, place + at)
+    if weighted is not None:
+        a = a * load(values, place + mean)
+    return fused(a, weight, z)
+
+
+@kernel(forceinline=True)
 def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
     """The words of one base, of terms that are there."""
-    channels = own.channels
-    behind = channels * TILE
+    channels, first, second = own.channels, scalar(room.places, 0), scalar(room.places, 1)
+    mean = channels * TILE
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
         for c in range(min(g + BITS, channels) - 1, g - 1, -1):
-            y = splat(scalar(floats, own.shift + c))
-            z = y
-            for k in range(own.terms):
-                first, weight = scalar(room.places, k), scalar(floats, own.weight + k * channels + c)
-                a, b = load(values, first + c * TILE), load(values, first + c * TILE + LANES)
-                if weighted is not None:
-                    a, b = a * load(values, first + behind), b * load(values, first + behind + LANES)
-                y, z = fused(a, weight, y), fused(b, weight, z)
+            at, y = c * TILE, splat(scalar(floats, own.shift + c))
+            weight = scalar(floats, own.weight + c)
+            z = _add_term(first, at + LANES, mean + LANES, weight, y, weighted, values)
+            y = _add_term(first, at, mean, weight, y, weighted, values)
+            if own.terms > 1:
+                weight = scalar(floats, own.weight + channels + c)
+                z = _add_term(second, at + LANES, mean + LANES, weight, z, weighted, values)
+                y = _add_term(second, at, mean, weight, y, weighted, values)
+            for k in range(2, own.terms):
+                place, weight = scalar(room.places, k), scalar(floats, own.weight + k * channels + c)
+                z = _add_term(place, at + LANES, mean + LANES, weight, z, weighted, values)
+                y = _add_term(place, at, mean, weight, y, weighted, values)
             left, right = push_sign(left, y), push_sign(right, z)
         store_words(bits, own.where + g // BITS * own.plane, left, right)
