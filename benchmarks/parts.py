@@ -64,6 +64,12 @@ def _binary(bits: Any, coefs: Any, signs: Any, *_: Any) -> tuple[float, float]:
     return macs, 2 * macs
 
 
+def _signs(params: Any, terms: Any, *_: Any) -> tuple[float, float]:
+    """Terms read, a bit written; back: the signs' cotangents and the terms read, those of the terms written."""
+    values = len(terms) * terms[0].nbytes
+    return values * (1 + 1 / 32), values * 3
+
+
 def _normalization(params: Any, x: Any) -> tuple[float, float]:
     """x read, normalised values written; back: both cotangents and the values."""
     return 2 * x.nbytes, 3 * x.nbytes
@@ -109,7 +115,7 @@ NORMALIZED = ("bam", "bnn", "dorefa", "abc_net")
 OPERATIONS: tuple[tuple[str, str, str, Work], ...] = (
     ("npbsrn.fused.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
     ("npbsrn.layers.binary", "binary_conv", "blocks' convolutions", _binary),
-    *((f"npbsrn.binarizers.{file}", "normalize", "BN in front of signs", _normalization) for file in NORMALIZED),
+    *((f"npbsrn.binarizers.{file}", "normal_signs", "BN in front of signs", _signs) for file in NORMALIZED),
     ("npbsrn.layers.binary", "normalize", "BN behind convolutions", _normalization),
     ("npbsrn.binarizers.binary_weights", "binary_filters", "filters' sums, BN and signs", _filters),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs", _filters),
