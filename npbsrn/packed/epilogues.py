@@ -60,7 +60,7 @@ class Bits(NamedTuple):
 
 @kernel(forceinline=True)
 def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
-    """``sums = S * factor + offset`` to begin with, then ``fma(S, factor, sums)``, S = taps - 2 counts: a pair of bases."""
+    """One more pair of bases: ``S * factor + offset`` to `begin`, then ``fma(S, factor, sums)``; S = taps - 2 counts."""
     for c in range(channels):
         for at in (c * TILE, c * TILE + LANES):
             products = fused(to_float(load(room.counts, at)), MINUS_TWO, taps)
