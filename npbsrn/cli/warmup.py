@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from npbsrn.inference.choose import runner_of_model
-from npbsrn.networks.base import make_network
+from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.storage.models import Model
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, train_step
@@ -26,8 +26,9 @@ def warmup() -> Iterator[str]:
                 runner.run(np.zeros((4, 4, 3), dtype), tile=tile)
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
-    config = make_config(4, "default", {"blocks": 1, "batch": 1})
-    network = make_network(config.network)
     x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
-    train_step(first_state(network, 0), network, config, x, y)
-    yield f"training: {time.perf_counter() - start:.1f} s"
+    config = make_config(4, "default", {"batch": 1})
+    for name in NETWORKS:
+        network = make_network({"name": name, "scale": 4, "blocks": 1})
+        train_step(first_state(network, 0), network, config, x, y)
+        yield f"training, {name}: {time.perf_counter() - start:.1f} s"
