@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from npbsrn.inference.choose import runner_of_model
-from npbsrn.networks.base import make_network
+from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.storage.models import Model
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, train_step
@@ -15,7 +15,7 @@ KINDS = [(activation, statistic) for activation in ("none", "prelu") for statist
 
 
 def warmup() -> Iterator[str]:
-    """Run every kind of network once on a tiny picture, and two kinds of training steps; yields what was done."""
+    """Run every kind of network once on a tiny picture, and a training step; yields what was done."""
     start = time.perf_counter()
     for activation, statistic in KINDS:
         options = {"scale": 4, "blocks": 1, "activation": activation, "binarizer": {"statistic": statistic}}
@@ -27,8 +27,8 @@ def warmup() -> Iterator[str]:
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
     x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
-    for name, words in (("bsrn", "blocks as one operation"), ("srresnet", "layer by layer")):
-        config = make_config(4, "default", {"network": name, "blocks": 1, "batch": 1})
-        network = make_network(config.network)
+    config = make_config(4, "default", {"batch": 1})
+    for name in NETWORKS:
+        network = make_network({"name": name, "scale": 4, "blocks": 1})
         train_step(first_state(network, 0), network, config, x, y)
-        yield f"training, {words}: {time.perf_counter() - start:.1f} s"
+        yield f"training, {name}: {time.perf_counter() - start:.1f} s"

@@ -38,17 +38,9 @@ def _cut(first: int, end: int, outputs: int, line: int, width: int, pieces: Arra
 
 @kernel(forceinline=True)
 def _value(
-    counts: Any,
-    place: int,
-    pairs: int,
-    step: int,
-    o: int,
-    outputs: int,
-    factors: Any,
-    offset: Any,
-    begun: bool,
+    counts: Any, place: int, pairs: int, step: int, o: int, outputs: int, factors: Any, offset: Any, begun: bool,
     taps: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, fused from the second pair p on.
 
     The first product is rounded by itself, and then the offset added where one has `begun`: see

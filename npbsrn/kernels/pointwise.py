@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import SUMS, kernel
+from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, memory, store
 from npbsrn.kernels.pack import load_part, store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, total
@@ -118,7 +118,7 @@ def statistic_forward(
                     out[i] = mean[i] * own[i]
 
 
-@kernel(fastmath=SUMS)
+@kernel()
 def statistic_backward(
     a: Array, e: Array, magnitudes: bool, dy: Array, shape: tuple[int, int, int], low: int, high: int, da: Array
 ) -> None:

@@ -90,7 +90,7 @@ def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert main(["bench", "-m", weights]) == 0
     assert "320x180" in capsys.readouterr().out
     assert main(["warmup"]) == 0
-    assert "training, layer by layer: " in capsys.readouterr().out
+    assert "training, vdsr: " in capsys.readouterr().out
 
 
 def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):
