@@ -74,8 +74,8 @@ def look_up(builder: Any, table: Any, nibbles: Any) -> Any:
 def _opaque(builder: Any, x: Any) -> Any:
     """The same, of which LLVM knows nothing.
 
-    Else it would make a shift and a mask of each byte, where x86 takes two bytes out of a register at once; and it would
-    take all bytes of a filter out before it looks one up, for which there are not enough registers.
+    Else it would make a shift and a mask of each byte, where x86 takes two bytes out of a register at once; and it
+    would take all bytes of a filter out before it looks one up, for which there are not enough registers.
     """
     return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0,~{memory}", [x], side_effect=True)
 
