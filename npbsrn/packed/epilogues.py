@@ -58,7 +58,7 @@ class Bits(NamedTuple):
     plane: int
 
 
-@kernel(forceinline=True)
+@kernel()
 def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
     """One more pair of bases: ``S * factor + offset`` at the begin, then ``fma(S, factor, sums)``, S of the counts."""
     for c in range(channels):
@@ -113,7 +113,7 @@ def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: A
         store_words(bits, after.where + g // BITS * after.plane, left, right)
 
 
-@kernel(forceinline=True)
+@kernel()
 def result_alone(own: Result, sloped: Any, floats: Any, values: Any, room: Room) -> None:
     """A step's result."""
     for c in range(own.channels):
@@ -136,7 +136,7 @@ def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, valu
     _put_mean(own.channels, statistic, own.target, left, right, values)
 
 
-@kernel(forceinline=True)
+@kernel()
 def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
     """E behind a value that is there."""
     left = right = splat(ZERO)
@@ -167,7 +167,7 @@ def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any
     return fused(a, weight, z)
 
 
-@kernel(forceinline=True)
+@kernel()
 def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
     """The words of one base, of terms that are there."""
     channels, first, second = own.channels, scalar(room.places, 0), scalar(room.places, 1)
