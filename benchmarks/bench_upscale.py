@@ -43,10 +43,10 @@ from npbsrn.binarizers.base import SCHEMES
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.inference.runners import Reference, Runner
 from npbsrn.kernels.cpu import chosen_kernel, features
+from npbsrn.models import Model, load
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.packed.lower import lower
 from npbsrn.runtime.threads import thread_count
-from npbsrn.storage.models import Model, load
 
 Array = np.ndarray[Any, Any]
 

@@ -22,9 +22,9 @@ import npbsrn
 from benchmarks.timing import cpu_name, in_turn
 from benchmarks.train_steps import make_source
 from npbsrn.errors import TrainingDivergedError, UsageError
+from npbsrn.models import load
 from npbsrn.networks.base import make_network
 from npbsrn.runtime.threads import thread_count
-from npbsrn.storage.models import load
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.step import first_state, train_step

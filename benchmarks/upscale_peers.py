@@ -19,12 +19,12 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.float_runtimes import RUNTIMES, Operation, Run, multiplications, runs
+from npbsrn.models import Model
 from npbsrn.networks.base import MIDDLE, Network, make_network
 from npbsrn.ops.compose import compose
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Block, Plan
-from npbsrn.storage.models import Model
 
 Array = np.ndarray[Any, Any]
 

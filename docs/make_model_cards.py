@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import npbsrn
-from npbsrn.storage.models import Model
+from npbsrn.models import Model
 
 DOCS = Path(__file__).parent
 HEAD = """# The shipped models

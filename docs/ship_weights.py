@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 import npbsrn
+from npbsrn.models import Model, save_model
 from npbsrn.packed.format import save_packed
 from npbsrn.packed.lower import lower
-from npbsrn.storage.models import Model, save_model
 from npbsrn.storage.params import leaves, nest
 
 WEIGHTS = Path(npbsrn.__file__).parent / "weights"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from npbsrn.inference.evaluation import evaluate as evaluate
     from npbsrn.inference.upscaling import upscale as upscale
     from npbsrn.inference.upscaling import upscale_file as upscale_file
-    from npbsrn.storage.models import Model as Model
-    from npbsrn.storage.models import load as load
+    from npbsrn.models import Model as Model
+    from npbsrn.models import load as load
     from npbsrn.training.train import train as train
 
 _HOMES = {
@@ -23,8 +23,8 @@ _HOMES = {
     "upscale": "npbsrn.inference.upscaling",
     "upscale_file": "npbsrn.inference.upscaling",
     "evaluate": "npbsrn.inference.evaluation",
-    "load": "npbsrn.storage.models",
-    "Model": "npbsrn.storage.models",
+    "load": "npbsrn.models",
+    "Model": "npbsrn.models",
     "NpbsrnError": "npbsrn.errors",
 }
 __all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale", "upscale_file"]  # noqa: F822, RUF100

@@ -8,8 +8,8 @@ from hypothesis import settings
 from PIL import Image
 
 from npbsrn.images.resize import resize
+from npbsrn.models import Model
 from npbsrn.networks.base import make_network
-from npbsrn.storage.models import Model
 
 # The same examples each time, so that a change is judged by itself; and others: pytest --hypothesis-profile=fresh.
 settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=True)

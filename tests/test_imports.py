@@ -22,7 +22,7 @@ FLOORS = [
     ["layers"],
     ["fused"],
     ["networks"],
-    ["storage.models"],
+    ["models"],
     ["packed"],
     ["inference"],
     ["training"],

@@ -11,8 +11,8 @@ from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
 from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.models import is_packed
 from npbsrn.runtime.threads import thread_count
-from npbsrn.storage.models import is_packed
 
 Array = np.ndarray[Any, Any]
 

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from npbsrn.cli.batch import Batch, plan
 from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
 from npbsrn.images.formats import FORMATS
+from npbsrn.models import is_packed, load
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.storage.files import atomic_write, check_folder_of
-from npbsrn.storage.models import is_packed, load
 
 TRAIN_OPTIONS = ("network", "binarizer", "steps", "batch", "patch", "rate", "seed")
 OWN_OPTIONS = {

@@ -17,8 +17,8 @@ from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli import commands
 from npbsrn.cli.commands import say
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
+from npbsrn.models import package_version
 from npbsrn.networks.base import NETWORKS
-from npbsrn.storage.models import package_version
 from npbsrn.training.config import PRESETS
 
 

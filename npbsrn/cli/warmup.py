@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from npbsrn.inference.choose import runner_of_model
+from npbsrn.models import Model
 from npbsrn.networks.base import NETWORKS, make_network
-from npbsrn.storage.models import Model
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, train_step
 

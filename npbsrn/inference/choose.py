@@ -9,10 +9,10 @@ from typing import Any
 
 from npbsrn.errors import UsageError
 from npbsrn.inference.runners import Bicubic, Reference, Runner
+from npbsrn.models import Model, check_scale, is_packed, load
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Plan
-from npbsrn.storage.models import Model, check_scale, is_packed, load
 
 Source = Model | Runner | str | PathLike[str] | None
 
@@ -87,7 +87,7 @@ def _runner_of_file(source: str | PathLike[str] | None, scale: int, engine: str)
     if source is None:
         return None if engine == "reference" else _packaged(scale)
     if not isinstance(source, str | PathLike) or not Path(source).is_file():
-        return None  # `npbsrn.storage.models.load` knows what to say
+        return None  # `npbsrn.models.load` knows what to say
     path = Path(source)
     if not is_packed(path):
         return None

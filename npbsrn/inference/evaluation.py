@@ -14,7 +14,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Bicubic
-from npbsrn.storage.models import Model
+from npbsrn.models import Model
 
 
 @dataclass(frozen=True)

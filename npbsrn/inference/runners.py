@@ -8,8 +8,8 @@ import numpy as np
 from npbsrn.images.resize import resize
 from npbsrn.images.samples import to_fractions, to_samples
 from npbsrn.images.tiles import cut
+from npbsrn.models import Model
 from npbsrn.runtime.threads import map_parallel, quiet_blas
-from npbsrn.storage.models import Model
 
 Array = np.ndarray[Any, Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
+from npbsrn.models import KIND, package_version
 from npbsrn.networks.base import make_network
 from npbsrn.packed import legacy
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.packed.program import STATISTICS
-from npbsrn.storage.models import KIND, package_version
 from npbsrn.storage.params import load_arrays, save_arrays
 
 Array = np.ndarray[Any, Any]

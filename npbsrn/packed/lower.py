@@ -16,8 +16,8 @@ from npbsrn.layers.base import Chain, Identity, Residual
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import Conv, PReLU
 from npbsrn.layers.tail import Tail
+from npbsrn.models import Model
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from npbsrn.errors import WeightsError
+from npbsrn.models import fits
 from npbsrn.networks.base import make_network
-from npbsrn.storage.models import fits
 from npbsrn.storage.params import load_arrays, save_arrays
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Vector

@@ -16,10 +16,10 @@ from npbsrn.errors import TrainingDivergedError
 from npbsrn.images.metrics import compare
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.inference.runners import Runner
+from npbsrn.models import Model
 from npbsrn.networks.base import Network
 from npbsrn.runtime.interrupts import Deferral, deferred
 from npbsrn.runtime.threads import quiet_blas
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig

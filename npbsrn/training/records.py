@@ -15,8 +15,8 @@ import numpy as np
 from npbsrn.errors import DataError
 from npbsrn.images.picture import Picture
 from npbsrn.images.writing import write_picture
+from npbsrn.models import Model, save_model
 from npbsrn.storage.files import atomic_write
-from npbsrn.storage.models import Model, save_model
 from npbsrn.storage.run_files import CHECKPOINTS, CONFIG, CURVES, FRESH, METRICS, PICTURES
 from npbsrn.training.checkpoint import Origin, State, save_checkpoint
 from npbsrn.training.config import TrainConfig

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.models import Model
 from npbsrn.networks.base import Network
 from npbsrn.ops.loss import l1_loss
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import Params, leaves
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig

@@ -3,7 +3,7 @@
 import dataclasses
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.storage.models import Model, load
+from npbsrn.models import Model, load
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig
 

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from npbsrn.datasets.pairs import find_pairs
 from npbsrn.errors import DataError, UsageError, WeightsError
+from npbsrn.models import Model, check_scale, load
 from npbsrn.networks.base import Network, make_network
 from npbsrn.runtime import buffers
 from npbsrn.runtime.threads import quiet_blas
-from npbsrn.storage.models import Model, check_scale, load
 from npbsrn.storage.params import leaves
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig, make_config

@@ -5,10 +5,10 @@ import pytest
 
 from benchmarks.float_runtimes import LAYOUTS, better_layouts, multiplications, onnx_file, runs
 from benchmarks.upscale_peers import COMPOSED, RING, FloatNetwork, one_shuffle, operations_of
+from npbsrn.models import Model
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.ops.shuffle import pixel_shuffle
 from npbsrn.packed.lower import lower
-from npbsrn.storage.models import Model
 
 CONFIGS = {
     **{name: {"name": name, "blocks": 1, "width": 4} for name in NETWORKS},

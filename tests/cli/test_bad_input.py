@@ -13,7 +13,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.cli.parser import main
-from npbsrn.storage.models import save_model
+from npbsrn.models import save_model
 
 BLACK = np.zeros((4, 5, 3), np.uint8)
 

@@ -12,7 +12,7 @@ from PIL import Image
 import npbsrn
 from npbsrn.cli.commands import _set
 from npbsrn.cli.parser import main
-from npbsrn.storage.models import save_model
+from npbsrn.models import save_model
 
 
 @pytest.fixture

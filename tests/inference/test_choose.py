@@ -12,12 +12,12 @@ from npbsrn.errors import UsageError, WeightsError
 from npbsrn.inference import choose
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Reference
+from npbsrn.models import Model, save_model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.engine import SIDES, Engine
 from npbsrn.packed.format import save_packed
 from npbsrn.packed.lower import lower
 from npbsrn.runtime import buffers
-from npbsrn.storage.models import Model, save_model
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from npbsrn.images.resize import resize
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Bicubic, Reference, Runner
+from npbsrn.models import Model
 from npbsrn.networks.base import Network, make_network
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import leaves, nest
 
 

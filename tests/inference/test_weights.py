@@ -57,6 +57,6 @@ def test_every_picture_is_above_bicubic(data, folder, scale):
 
 
 def test_scales_without_weights_say_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr("npbsrn.storage.models.files", lambda _: tmp_path)
+    monkeypatch.setattr("npbsrn.models.files", lambda _: tmp_path)
     with pytest.raises(npbsrn.NpbsrnError, match="no weights for x3 come with this npbsrn; train some"):
         npbsrn.load(scale=3)

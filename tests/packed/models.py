@@ -3,9 +3,9 @@
 import numpy as np
 
 from npbsrn.images.resize import resize
+from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.lower import lower
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import leaves, nest
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 import npbsrn
 from npbsrn.errors import UsageError
 from npbsrn.layers.blocks import long_range
+from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.ops import normal_form
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.reference import blocks_ref
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import digest, leaves
 from tests.packed.models import put_on_threshold, random_model
 from tests.packed.plans import assert_same

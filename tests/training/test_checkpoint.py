@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from npbsrn.errors import WeightsError
+from npbsrn.models import Model, save_model
 from npbsrn.networks.base import make_network
-from npbsrn.storage.models import Model, save_model
 from npbsrn.storage.params import leaves, load_arrays, save_arrays
 from npbsrn.training.checkpoint import GROUPS, Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.config import make_config

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from npbsrn.models import Model
 from npbsrn.networks.base import make_network
-from npbsrn.storage.models import Model
 from npbsrn.storage.params import leaves, nest
 from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, loss_and_grads, train_step

@@ -5,8 +5,8 @@ import pytest
 
 import npbsrn
 from npbsrn.errors import UsageError, WeightsError
+from npbsrn.models import Model, save_model
 from npbsrn.networks.base import make_network
-from npbsrn.storage.models import Model, save_model
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import make_config
 from npbsrn.training.teacher import load_teacher

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from npbsrn.errors import UsageError, WeightsError
+from npbsrn.models import check_scale, load, save_model
 from npbsrn.storage import params as params_module
-from npbsrn.storage.models import check_scale, load, save_model
 from npbsrn.storage.params import leaves, load_arrays, save_arrays
 
 
