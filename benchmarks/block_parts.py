@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from benchmarks.ceilings import aligned_zeros, seconds_together
-from npbsrn.fused.shared import GROUPS, SHARES, WIDTH
+from npbsrn.fused.shared import GROUPS, SHARDS, WIDTH
 from npbsrn.kernels import tables as look_up
 from npbsrn.kernels.pixel_tables import MOST, ROWS, filters_back, pixel_nibbles, pixel_tables
 from npbsrn.kernels.popcount import count1, count3
@@ -70,45 +70,50 @@ def _workspace(height: int, width: int) -> Workspace:
 
 
 @njit(nogil=True)
-def _counts(room: Workspace, height: int, width: int, rounds: int) -> None:
+def _counts(workspace: Workspace, height: int, width: int, rounds: int) -> None:
     stride = width + 2
     plane = (height + 2) * stride
     for _ in range(rounds):
         for y in range(height):
             for left in range(0, width, LANES):
                 where = WIDTH * (y * width + left)
-                count3(room.bits, y * stride + left, stride, plane, room.words, room.counts, where, LANES)
+                count3(
+                    workspace.bits, y * stride + left, stride, plane, workspace.words, workspace.counts, where, LANES
+                )
         for _ in range(2):
             for y in range(height):
                 for left in range(0, width, LANES):
                     place, where = (y + 1) * stride + left + 1, WIDTH * (y * width + left)
-                    count1(room.bits, place, stride, plane, room.words, room.counts, where, LANES)
+                    count1(workspace.bits, place, stride, plane, workspace.words, workspace.counts, where, LANES)
 
 
 @njit(nogil=True, forceinline=True)
-def _inputs_of(size: int, room: Workspace, height: int, width: int) -> None:
+def _inputs_of(size: int, workspace: Workspace, height: int, width: int) -> None:
     for y in range(height):
         for left in range(0, width, LANES):
-            look_up.row_tables(room.g, y % ROWS * width + left, ROWS * width, GROUPS, room.inputs)
+            look_up.row_tables(workspace.g, y % ROWS * width + left, ROWS * width, GROUPS, workspace.inputs)
             if size == 3:
                 look_up.spread_row(
-                    room.inputs, room.filter_nibbles, 0, GROUPS, WIDTH, left, y, width, True, room.ring
+                    workspace.inputs, workspace.filter_nibbles, 0, GROUPS, WIDTH, left, y, width, True, workspace.ring
                 )  # fmt: skip
             else:
                 place = WIDTH * (y * width + left)
-                look_up.spread_1x1(room.inputs, room.filter_nibbles, 0, GROUPS, WIDTH, True, room.dx, place, LANES)
+                look_up.spread_1x1(
+                    workspace.inputs, workspace.filter_nibbles, 0, GROUPS, WIDTH, True, workspace.dx, place, LANES
+                )
         if size == 3:
-            look_up.join_row(room.ring, y, WIDTH, width, room.dx, WIDTH * y * width, LANES, WIDTH)
+            look_up.join_row(workspace.ring, y, WIDTH, width, workspace.dx, WIDTH * y * width, LANES, WIDTH)
 
 
 @njit(nogil=True, forceinline=True)
-def _filters_of(size: int, room: Workspace, height: int, width: int) -> None:
-    pixel_nibbles(room.bits, 0, 3, height, width + 2, width, room.pixel_nibbles, 0)
+def _filters_of(size: int, workspace: Workspace, height: int, width: int) -> None:
+    pixel_nibbles(workspace.bits, 0, 3, height, width + 2, width, workspace.pixel_nibbles, 0)
     for y in range(0, height, ROWS):
         for left in range(0, width, LANES):
-            pixel_tables(room.g, 0, MOST, left, min(ROWS, height - y), width, room.turned, room.filters)
+            pixel_tables(workspace.g, 0, MOST, left, min(ROWS, height - y), width, workspace.turned, workspace.filters)
             filters_back(
-                room.pixel_nibbles, 0, WIDTH, room.filters, MOST, y, left, height, width, size, room.dw, 0
+                workspace.pixel_nibbles, 0, WIDTH, workspace.filters, MOST, y, left, height, width, size,
+                workspace.dw, 0,
             )  # fmt: skip
 
 
@@ -116,19 +121,19 @@ def _filters_of(size: int, room: Workspace, height: int, width: int) -> None:
 
 
 @njit(nogil=True)
-def _inputs_back(room: Workspace, height: int, width: int, rounds: int) -> None:
+def _inputs_back(workspace: Workspace, height: int, width: int, rounds: int) -> None:
     for _ in range(rounds):
-        _inputs_of(3, room, height, width)
-        _inputs_of(1, room, height, width)
-        _inputs_of(1, room, height, width)
+        _inputs_of(3, workspace, height, width)
+        _inputs_of(1, workspace, height, width)
+        _inputs_of(1, workspace, height, width)
 
 
 @njit(nogil=True)
-def _filters_back(room: Workspace, height: int, width: int, rounds: int) -> None:
+def _filters_back(workspace: Workspace, height: int, width: int, rounds: int) -> None:
     for _ in range(rounds):
-        _filters_of(3, room, height, width)
-        _filters_of(1, room, height, width)
-        _filters_of(1, room, height, width)
+        _filters_of(3, workspace, height, width)
+        _filters_of(1, workspace, height, width)
+        _filters_of(1, workspace, height, width)
 
 
 KERNELS = {"forward": _counts, "inputs": _inputs_back, "filters": _filters_back}
@@ -136,13 +141,13 @@ KERNELS = {"forward": _counts, "inputs": _inputs_back, "filters": _filters_back}
 
 def seconds_alone(samples: int, height: int, width: int) -> dict[str, float]:
     """Seconds that each kernel takes for one LB-block and a batch, all threads at once; by the keys of `KERNELS`."""
-    workers = min(thread_count(), SHARES)
-    rooms = [_workspace(height, width) for _ in range(workers)]
+    workers = min(thread_count(), SHARDS)
+    workspaces = [_workspace(height, width) for _ in range(workers)]
     seconds = {}
     for name, function in KERNELS.items():
 
         def timed(rounds: int, repeats: int, function: Any = function) -> float:
-            jobs = [(room, height, width, rounds) for room in rooms]
+            jobs = [(workspace, height, width, rounds) for workspace in workspaces]
             return float(np.median(seconds_together(function, jobs, repeats))) / rounds
 
         once = timed(1, REPEATS)

@@ -129,9 +129,9 @@ def _look_up(tables: Array, values: Array, turns: int) -> None:
 def aligned_zeros(size: int, dtype: Any) -> Array:
     """On a boundary of 64 bytes, as the kernels' arrays are."""
     kind = np.dtype(dtype)
-    room = np.zeros(size * kind.itemsize + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    return room[first : first + size * kind.itemsize].view(kind)
+    workspace = np.zeros(size * kind.itemsize + 64, np.uint8)
+    first = -workspace.ctypes.data % 64
+    return workspace[first : first + size * kind.itemsize].view(kind)
 
 
 def seconds_together(function: Callable[..., None], jobs: list[tuple[Any, ...]], repeats: int = REPEATS) -> Array:

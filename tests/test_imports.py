@@ -33,7 +33,7 @@ FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
-def room(parts):
+def workspace(parts):
     """The longest prefix of a module's name that has a floor."""
     names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     return next(name for name in names if name in FLOOR)
@@ -41,13 +41,13 @@ def room(parts):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_imports_run_downwards(path):
-    here = room(path.relative_to(ROOT).with_suffix("").parts)
+    here = workspace(path.relative_to(ROOT).with_suffix("").parts)
     for node in ast.walk(ast.parse(path.read_text())):
         modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for module in modules:
             parts = module.split(".")
-            if parts[0] == "npbsrn" and len(parts) > 1 and (there := room(parts[1:])) != here:
+            if parts[0] == "npbsrn" and len(parts) > 1 and (there := workspace(parts[1:])) != here:
                 assert FLOOR[there] < FLOOR[here], f"{path.name} imports {module}"
 
 

@@ -11,25 +11,25 @@ import numpy as np
 
 from npbsrn.fused.elementwise import (
     Norm,
-    Room,
+    Workspace,
     activation_back,
     cotangent_of_counts,
     magnitude_back,
-    make_room,
+    make_workspace,
     norm_back,
     sign_back,
     take_totals,
 )  # fmt: skip
 from npbsrn.fused.shared import (
     GROUPS,
-    SHARES,
+    SHARDS,
     WIDTH,
     Saved,
     Weights,
     activate,
     from_tiles,
     saved_of,
-    share_start,
+    shard_start,
     to_tiles,
     weights_of,
 )  # fmt: skip
@@ -80,65 +80,67 @@ def _grads_of(grads: Grads, b: int) -> Grads:
 
 @kernel(forceinline=True)
 def _products(
-    conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, room: Room
+    conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, workspace: Workspace
 ) -> None:
-    """Both products of two rows of the counts' cotangents, ``room.g``; of dX of a 3x3 convolution up to the row before.
+    """Both products of two rows of the counts' cotangents, ``workspace.g``.
 
-    dX goes to `dz`, (H * W * 48) in tiles.
+    Of a 3x3 convolution dX is complete up to the row before. It goes to `dz`, (H * W * 48) in tiles.
     """
     for row in range(rows):
         for left in range(0, width, LANES):
-            look_up.row_tables(room.g, row * width + left, ROWS * width, GROUPS, room.inputs)
+            look_up.row_tables(workspace.g, row * width + left, ROWS * width, GROUPS, workspace.inputs)
             if conv == 0:
-                look_up.spread_row(room.inputs, nibbles, 0, GROUPS, WIDTH, left, y + row, width, True, room.ring)
+                look_up.spread_row(
+                    workspace.inputs, nibbles, 0, GROUPS, WIDTH, left, y + row, width, True, workspace.ring
+                )
             else:
                 place = WIDTH * ((y + row) * width + left)
-                look_up.spread_1x1(room.inputs, nibbles, 0, GROUPS, WIDTH, True, dz, place, LANES)
+                look_up.spread_1x1(workspace.inputs, nibbles, 0, GROUPS, WIDTH, True, dz, place, LANES)
         if conv == 0 and y + row > 0:
-            look_up.join_row(room.ring, y + row - 1, WIDTH, width, dz, WIDTH * (y + row - 1) * width, LANES, WIDTH)
+            look_up.join_row(workspace.ring, y + row - 1, WIDTH, width, dz, WIDTH * (y + row - 1) * width, LANES, WIDTH)
     if conv == 0 and y + rows == height:
-        look_up.join_row(room.ring, height - 1, WIDTH, width, dz, WIDTH * (height - 1) * width, LANES, WIDTH)
+        look_up.join_row(workspace.ring, height - 1, WIDTH, width, dz, WIDTH * (height - 1) * width, LANES, WIDTH)
     size = 3 if conv == 0 else 1
     for left in range(0, width, LANES):
-        pixel_tables(room.g, 0, MOST, left, rows, width, room.turned, room.filters)
-        filters_back(room.nibbles, 0, WIDTH, room.filters, MOST, y, left, height, width, size, dw, 0)
+        pixel_tables(workspace.g, 0, MOST, left, rows, width, workspace.turned, workspace.filters)
+        filters_back(workspace.nibbles, 0, WIDTH, workspace.filters, MOST, y, left, height, width, size, dw, 0)
 
 
 @kernel(forceinline=True)
 def _sample_back(
     conv: int, s: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int, saved: Saved,
-    dz: Array, norm: Norm, dw: Array, room: Room,
+    dz: Array, norm: Norm, dw: Array, workspace: Workspace,
 ) -> None:  # fmt: skip
     """From the cotangent behind convolution `conv` to that of BN's result before it, ``dz[conv, s]``."""
-    pixel_nibbles(saved.bits[conv, s], 0, 3, height, width + 2, width, room.nibbles, 0)
+    pixel_nibbles(saved.bits[conv, s], 0, 3, height, width + 2, width, workspace.nibbles, 0)
     if conv == 0:
-        room.ring[: 3 * WIDTH * (width + 2 * LANES)] = 0  # row 0, which no row before it begins
+        workspace.ring[: 3 * WIDTH * (width + 2 * LANES)] = 0  # row 0, which no row before it begins
     done = 0  # pixels of dX
     for y in range(0, height, ROWS):
         rows = min(ROWS, height - y)
         for row in range(rows):
             for left in range(0, width, LANES):
                 place, target = (y + row) * width + left, row * width + left
-                cotangent_of_counts(conv, s, place, target, ROWS * width, dy, weights, saved, dz, norm, room)
-        _products(conv, y, rows, height, width, nibbles, dz[conv, s], dw, room)
+                cotangent_of_counts(conv, s, place, target, ROWS * width, dy, weights, saved, dz, norm, workspace)
+        _products(conv, y, rows, height, width, nibbles, dz[conv, s], dw, workspace)
         ready = y + rows - (1 if conv == 0 and y + rows < height else 0)
         for place in range(done, ready * width, LANES):
-            sign_back(dz[conv, s], saved.totals[conv, s], conv, place, saved, weights, ste, room)
+            sign_back(dz[conv, s], saved.totals[conv, s], conv, place, saved, weights, ste, workspace)
         done = ready * width
 
 
 @kernel()
 def _input_back(
-    s: int, pixels: int, weights: Weights, saved: Saved, dz: Array, norm: Norm, stream: Array, room: Room
+    s: int, pixels: int, weights: Weights, saved: Saved, dz: Array, norm: Norm, feature_map: Array, workspace: Workspace
 ) -> None:
-    """The block's own input: the shortcut, which is what `stream` holds, and A_0's part in all three sums."""
+    """The block's own input: the shortcut, which is what `feature_map` holds, and A_0's part in all three sums."""
     for place in range(0, pixels, LANES):
         norm_back(dz[0, s], saved.totals[0, s], 0, place, saved, norm)
-        e = activate(saved.inputs[s], saved.counts[0, s], 0, place, weights, room.a)
-        side = activation_back(dz, s, 0, place, e, weights, room)
+        e = activate(saved.inputs[s], saved.counts[0, s], 0, place, weights, workspace.a)
+        side = activation_back(dz, s, 0, place, e, weights, workspace)
         for c in range(WIDTH):
-            at, a, ds = WIDTH * place + LANES * c, load(room.a, c * LANES), load(room.ds, c * LANES)
-            add_to(stream[s], at, magnitude_back(a, ds, e, side, weights.statistic))
+            at, a, ds = WIDTH * place + LANES * c, load(workspace.a, c * LANES), load(workspace.ds, c * LANES)
+            add_to(feature_map[s], at, magnitude_back(a, ds, e, side, weights.statistic))
 
 
 @kernel()
@@ -154,25 +156,25 @@ def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count:
 
 
 @kernel()
-def _betas_back(grads: Grads, s: int, k: int, room: Room) -> None:
+def _betas_back(grads: Grads, s: int, k: int, workspace: Workspace) -> None:
     """By sample: the sums of the lanes, then zero for the next sample."""
     for n in range(k, 3):
-        grads.beta[s, n, k] = total(load(room.betas, n * LANES))
-    room.betas[:] = 0
+        grads.beta[s, n, k] = total(load(workspace.betas, n * LANES))
+    workspace.betas[:] = 0
 
 
 @kernel()
-def _add_shares(parts: Array, taps: int, worker: int, workers: int, out: Array, room: Room) -> None:
-    """Sum of the shares' (I * taps, O), in their order, to (O, I * taps); each worker does some rows."""
+def _add_shards(parts: Array, taps: int, worker: int, workers: int, out: Array, workspace: Workspace) -> None:
+    """Sum of the shards' (I * taps, O), in their order, to (O, I * taps); each worker does some rows."""
     rows = WIDTH * taps
-    values, sums = parts.ravel(), room.turned
+    values, sums = parts.ravel(), workspace.turned
     for j in range(LANES * worker, rows, LANES * workers):
         for o in range(0, WIDTH, LANES):
             for row in range(LANES):
                 place = (j + row) * WIDTH + o
                 part = load(values, place)
-                for share in range(1, SHARES):
-                    part = part + load(values, share * parts.shape[1] + place)
+                for shard in range(1, SHARDS):
+                    part = part + load(values, shard * parts.shape[1] + place)
                 store(sums, row * LANES, part)
             transpose16(sums, 0, LANES, out, o * rows + j, rows)
 
@@ -180,56 +182,62 @@ def _add_shares(parts: Array, taps: int, worker: int, workers: int, out: Array, 
 @kernel(forceinline=True)
 def _convolution_back(
     conv: int, low: int, high: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int,
-    saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
+    saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, workspace: Workspace,
 ) -> None:  # fmt: skip
-    """All samples of the shares `low` to `high`."""
+    """All samples of the shards `low` to `high`."""
     n = dy.shape[0]
-    for share in range(low, high):
-        for s in range(share_start(share, n), share_start(share + 1, n)):
+    for shard in range(low, high):
+        for s in range(shard_start(shard, n), shard_start(shard + 1, n)):
             _sample_back(
-                conv, s, height, width, dy, nibbles[conv], weights, ste, saved, dz, norm, parts[conv, share], room
+                conv, s, height, width, dy, nibbles[conv], weights, ste, saved, dz, norm, parts[conv, shard], workspace
             )
-            take_totals(room.sums, 0, grads.scale[conv, s])
-            take_totals(room.sums, WIDTH * LANES, grads.slope[conv, s])
-            take_totals(room.normed, 0, grads.gain[conv, s])
-            take_totals(room.normed, WIDTH * LANES, grads.shift[conv, s])
+            take_totals(workspace.sums, 0, grads.scale[conv, s])
+            take_totals(workspace.sums, WIDTH * LANES, grads.slope[conv, s])
+            take_totals(workspace.normed, 0, grads.gain[conv, s])
+            take_totals(workspace.normed, WIDTH * LANES, grads.shift[conv, s])
             if conv < 2:
-                _betas_back(grads, s, conv + 1, room)
+                _betas_back(grads, s, conv + 1, workspace)
 
 
 @kernel()
 def _block_back(
-    worker: int, workers: int, barrier: Array, height: int, width: int, stream: Array, nibbles: Array,
-    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, room: Room,
+    worker: int, workers: int, barrier: Array, height: int, width: int, feature_map: Array, nibbles: Array,
+    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, workspace: Workspace,
 ) -> None:  # fmt: skip
-    """One block: in `stream` the cotangent of its output becomes that of its input."""
-    n, pixels = stream.shape[0], height * width
-    low, high = SHARES * worker // workers, SHARES * (worker + 1) // workers
+    """One block: in `feature_map` the cotangent of its output becomes that of its input."""
+    n, pixels = feature_map.shape[0], height * width
+    low, high = SHARDS * worker // workers, SHARDS * (worker + 1) // workers
     parts[:, low:high] = 0
     # one after another with a constant, so that each becomes code of its own: a tenth of the backward pass
-    _convolution_back(2, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(
+        2, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
+    )
     wait(barrier, workers)
     _batch_means(2, grads, weights, saved, n * pixels, norm)
-    _convolution_back(1, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(
+        1, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
+    )
     wait(barrier, workers)
     _batch_means(1, grads, weights, saved, n * pixels, norm)
-    _convolution_back(0, low, high, height, width, stream, nibbles, weights, ste, saved, dz, norm, parts, grads, room)
+    _convolution_back(
+        0, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
+    )
     wait(barrier, workers)
     _batch_means(0, grads, weights, saved, n * pixels, norm)
-    for s in range(share_start(low, n), share_start(high, n)):
-        _input_back(s, pixels, weights, saved, dz, norm, stream, room)
-        _betas_back(grads, s, 0, room)
-    _add_shares(parts[0], 9, worker, workers, grads.filters3, room)
-    _add_shares(parts[1], 1, worker, workers, grads.filters1[0], room)
-    _add_shares(parts[2], 1, worker, workers, grads.filters1[1], room)
+    for s in range(shard_start(low, n), shard_start(high, n)):
+        _input_back(s, pixels, weights, saved, dz, norm, feature_map, workspace)
+        _betas_back(grads, s, 0, workspace)
+    _add_shards(parts[0], 9, worker, workers, grads.filters3, workspace)
+    _add_shards(parts[1], 1, worker, workers, grads.filters1[0], workspace)
+    _add_shards(parts[2], 1, worker, workers, grads.filters1[1], workspace)
 
 
 @kernel()
 def blocks_backward(
     worker: int, workers: int, barrier: Array, dy: Array, dx: Array, nibbles: Array, weights: Weights, ste: int,
-    saved: Saved, stream: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
+    saved: Saved, feature_map: Array, dz: Array, parts: Array, grads: Grads, height: int, width: int,
 ) -> None:  # fmt: skip
-    """One worker's share of a chain of blocks.
+    """One worker's shard of a chain of blocks.
 
     Parameters
     ----------
@@ -243,27 +251,27 @@ def blocks_backward(
     ste : int
         `IDENTITY`, `CLIP` or `BIREAL`.
     saved : Saved
-    stream : (N, H * W * 48) float32
-        Room for that of the stream between the blocks.
+    feature_map : (N, H * W * 48) float32
+        Room for that of the feature map between the blocks.
     dz : (3, N, H * W * 48) float32
         Room for the cotangents of BN's results, then of what BN took in.
     parts : (2, 3, SHARES, 48 * 9 * 48) float32
-        Room for the shares' cotangents of filters, of two blocks by turns: those of one are summed while another
+        Room for the shards' cotangents of filters, of two blocks by turns: those of one are summed while another
         worker begins with the next.
     grads : Grads
         Filled here; `slope` must be zero.
     height, width : int
     """
     n = dy.shape[0]
-    room = make_room(height, width)
+    workspace = make_workspace(height, width)
     norm = Norm(np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32), np.empty((3, WIDTH), np.float32))
-    first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
+    first, last = shard_start(SHARDS * worker // workers, n), shard_start(SHARDS * (worker + 1) // workers, n)
     for s in range(first, last):
-        to_tiles(dy[s], stream[s])
+        to_tiles(dy[s], feature_map[s])
     for b in range(nibbles.shape[0] - 1, -1, -1):
         _block_back(
-            worker, workers, barrier, height, width, stream, nibbles[b], weights_of(weights, b), ste,
-            saved_of(saved, b), dz, norm, parts[b % 2], _grads_of(grads, b), room,
+            worker, workers, barrier, height, width, feature_map, nibbles[b], weights_of(weights, b), ste,
+            saved_of(saved, b), dz, norm, parts[b % 2], _grads_of(grads, b), workspace,
         )  # fmt: skip
     for s in range(first, last):
-        from_tiles(stream[s], dx[s])
+        from_tiles(feature_map[s], dx[s])

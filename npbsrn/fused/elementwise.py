@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 IDENTITY, CLIP, BIREAL = 0, 1, 2  # stand-ins for the gradient of the activations' sign, see npbsrn.ops.sign
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """One worker's workspace."""
 
     a: Array  # (48, 16): an activation at 16 pixels
@@ -44,9 +44,9 @@ class Norm(NamedTuple):
 
 
 @kernel()
-def make_room(height: int, width: int) -> Room:
+def make_workspace(height: int, width: int) -> Workspace:
     """Of a worker, for pictures of this size."""
-    return Room(
+    return Workspace(
         aligned(WIDTH * LANES),
         aligned(WIDTH * LANES),
         aligned(WIDTH * ROWS * width),
@@ -89,15 +89,15 @@ def norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: 
 
 
 @kernel(forceinline=True)
-def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, room: Room) -> Any:
-    """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``room.ds``; gives that of E(A_k), over their number.
+def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, workspace: Workspace) -> Any:
+    """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``workspace.ds``; gives that of E(A_k), over their number.
 
     ``ds = sum_n beta[n, k] dt_n`` over n >= k, and ``dbeta[n, k] = <dt_n, E A> = sum_p E sum_c dt_n A``.
     """
     dots0, dots1, dots2 = splat(ZERO), splat(ZERO), splat(ZERO)
     b0, b1, b2 = weights.beta[0, k], weights.beta[1, k], weights.beta[2, k]
     for c in range(WIDTH):
-        at, a = WIDTH * place + LANES * c, load(room.a, c * LANES)
+        at, a = WIDTH * place + LANES * c, load(workspace.a, c * LANES)
         t2 = load(dt[2, s], at)
         ds = t2 * b2
         dots2 = contracted(t2, a, dots2)
@@ -109,10 +109,10 @@ def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weig
             t0 = load(dt[0, s], at)
             ds = contracted(t0, b0, ds)
             dots0 = contracted(t0, a, dots0)
-        store(room.ds, c * LANES, ds)
-    add_to(room.betas, 0, dots0 * e)
-    add_to(room.betas, LANES, dots1 * e)
-    add_to(room.betas, 2 * LANES, dots2 * e)
+        store(workspace.ds, c * LANES, ds)
+    add_to(workspace.betas, 0, dots0 * e)
+    add_to(workspace.betas, LANES, dots1 * e)
+    add_to(workspace.betas, 2 * LANES, dots2 * e)
     side = (dots0 * b0 + dots1 * b1 + dots2 * b2) * MEAN
     return splat(ZERO) if weights.statistic == NONE else side
 
@@ -126,41 +126,41 @@ def magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
 
 
 @kernel(forceinline=True)
-def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, room: Room) -> Any:
+def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, workspace: Workspace) -> Any:
     """Back through PReLU (but for the last convolution) and the scale, at 16 pixels of a channel."""
     products = value(counts, WIDTH * place + LANES * c, conv)
     d = da
     if conv < 2:
         y = products * weights.scale[conv, c]
-        add_to(room.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
+        add_to(workspace.sums, (WIDTH + c) * LANES, select(y > ZERO, splat(ZERO), y * da))
         d = select(y > ZERO, da, da * weights.slope[conv, c])
-    _add_product(room.sums, c * LANES, d, products)
+    _add_product(workspace.sums, c * LANES, d, products)
     return d * weights.scale[conv, c]
 
 
 @kernel(forceinline=True)
 def cotangent_of_counts(
     conv: int, s: int, place: int, target: int, step: int, dy: Array, weights: Weights, saved: Saved, dz: Array,
-    norm: Norm, room: Room,
+    norm: Norm, workspace: Workspace,
 ) -> None:  # fmt: skip
-    """That of convolution `conv`'s counts at 16 pixels into ``room.g[target + c * step :]``."""
+    """That of convolution `conv`'s counts at 16 pixels into ``workspace.g[target + c * step :]``."""
     k, counts = conv + 1, saved.counts[conv, s]
     if conv == 2:
         for c in range(WIDTH):
             da = load(dy[s], WIDTH * place + LANES * c) * weights.residual
-            store(room.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, room))
+            store(workspace.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, workspace))
         return
     norm_back(dz[k, s], saved.totals[k, s], k, place, saved, norm)
-    e = activate(saved.inputs[s], counts, k, place, weights, room.a)
-    side = activation_back(dz, s, k, place, e, weights, room)
+    e = activate(saved.inputs[s], counts, k, place, weights, workspace.a)
+    side = activation_back(dz, s, k, place, e, weights, workspace)
     for c in range(WIDTH):
-        da = magnitude_back(load(room.a, c * LANES), load(room.ds, c * LANES), e, side, weights.statistic)
-        store(room.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, room))
+        da = magnitude_back(load(workspace.a, c * LANES), load(workspace.ds, c * LANES), e, side, weights.statistic)
+        store(workspace.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, workspace))
 
 
 @kernel(forceinline=True)
 def sign_back(
-    dz: Array, values: Array, conv: int, place: int, saved: Saved, weights: Weights, ste: int, room: Room
+    dz: Array, values: Array, conv: int, place: int, saved: Saved, weights: Weights, ste: int, workspace: Workspace
 ) -> None:
     """The sign's stand-in, in place at 16 pixels; sums for the cotangents of BN's gain and shift."""
     for c in range(WIDTH):
@@ -172,5 +172,5 @@ def sign_back(
         elif ste == BIREAL:
             d = select(z <= ONE, d * (TWO - z * TWO), splat(ZERO))
         store(dz, at, d)
-        _add_product(room.normed, c * LANES, d, normal)
-        add_to(room.normed, (WIDTH + c) * LANES, d)
+        _add_product(workspace.normed, c * LANES, d, normal)
+        add_to(workspace.normed, (WIDTH + c) * LANES, d)

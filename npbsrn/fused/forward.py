@@ -1,6 +1,6 @@
 """The forward pass of LB-blocks, on bits.
 
-One call does a chain of blocks for a worker's share of the batch, row by row: what a convolution counts is activated,
+One call does a chain of blocks for a worker's shard of the batch, row by row: what a convolution counts is activated,
 weighted and accumulated while it is in the caches. The workers meet at a barrier where batch normalisation needs the
 whole batch's statistics.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from npbsrn.fused.shared import (
     EPS,
     ONE,
-    SHARES,
+    SHARDS,
     WIDTH,
     ZERO,
     Saved,
@@ -20,7 +20,7 @@ from npbsrn.fused.shared import (
     activate,
     from_tiles,
     saved_of,
-    share_start,
+    shard_start,
     to_tiles,
     value,
     weights_of,
@@ -188,7 +188,7 @@ def blocks_forward(
     worker: int, workers: int, barrier: Array, x: Array, y: Array, words: Array, weights: Weights, saved: Saved,
     moments: Array, height: int, width: int,
 ) -> None:  # fmt: skip
-    """One worker's share of a chain of blocks.
+    """One worker's shard of a chain of blocks.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def blocks_forward(
     height, width : int
     """
     n, a = x.shape[0], aligned(WIDTH * LANES)
-    first, last = share_start(SHARES * worker // workers, n), share_start(SHARES * (worker + 1) // workers, n)
+    first, last = shard_start(SHARDS * worker // workers, n), shard_start(SHARDS * (worker + 1) // workers, n)
     blocks = words.shape[0]
     for s in range(first, last):
         to_tiles(x[s], saved.inputs[0, s])

@@ -148,7 +148,7 @@ def lb_blocks(
     """
     from npbsrn.fused.backward import blocks_backward
     from npbsrn.fused.forward import blocks_forward
-    from npbsrn.fused.shared import SHARES, Weights
+    from npbsrn.fused.shared import SHARDS, Weights
 
     n, _, height, width = x.shape
     flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)
@@ -156,20 +156,20 @@ def lb_blocks(
     stacked = (np.stack([getattr(w, name) for w in weights]) for name in ("scale", "slope", "beta", "gain", "shift"))
     scale, slope, beta, gain, shift = stacked
     own = Weights(scale, slope, beta, gain, shift, np.float32(residual), STATISTICS.index(statistic))
-    saved = _room_for_saved(len(weights), n, height, width)
-    workers = min(thread_count(), SHARES)
+    saved = _allocate_saved(len(weights), n, height, width)
+    workers = min(thread_count(), SHARDS)
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
     run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
 
     def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
-        dx, stream = empty(flat.shape, np.float32), empty((n, flat[0].size), np.float32)
+        dx, feature_map = empty(flat.shape, np.float32), empty((n, flat[0].size), np.float32)
         dz = empty((3, n, flat[0].size), np.float32)
-        parts = empty((2, 3, SHARES, 9 * CHANNELS**2), np.float32)
-        grads = _room_for_grads(len(weights), n)
+        parts = empty((2, 3, SHARDS, 9 * CHANNELS**2), np.float32)
+        grads = _allocate_grads(len(weights), n)
         run_parallel(
-            blocks_backward, workers, cotangent, dx, nibbles, own, STES.index(ste), saved, stream, dz, parts, grads,
-            height, width,
+            blocks_backward, workers, cotangent, dx, nibbles, own, STES.index(ste), saved, feature_map, dz, parts,
+            grads, height, width,
         )  # fmt: skip
         return dx.reshape(x.shape), _sum_grads(grads)
 
@@ -194,7 +194,7 @@ def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
     return words, nibbles
 
 
-def _room_for_saved(blocks: int, n: int, height: int, width: int) -> Any:
+def _allocate_saved(blocks: int, n: int, height: int, width: int) -> Any:
     from npbsrn.fused.shared import Saved
 
     values, size = height * width * CHANNELS, 3 * (height + 2) * (width + 2)
@@ -209,7 +209,7 @@ def _room_for_saved(blocks: int, n: int, height: int, width: int) -> Any:
     )
 
 
-def _room_for_grads(blocks: int, n: int) -> Any:
+def _allocate_grads(blocks: int, n: int) -> Any:
     from npbsrn.fused.backward import Grads
 
     return Grads(

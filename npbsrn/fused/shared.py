@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 WIDTH = 48  # channels of LB-blocks: 3 vectors, 3 words of 16 bits
 GROUPS = WIDTH // 4
 EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
-SHARES = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
+SHARDS = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 TAPS3, TAPS1 = np.float32(9 * WIDTH), np.float32(WIDTH)  # products in one output value
 MEAN = np.float32(1 / WIDTH)  # over the channels, in the backward pass
@@ -112,9 +112,9 @@ def from_tiles(tiles: Array, x: Array) -> None:
 
 
 @kernel()
-def share_start(share: int, samples: int) -> int:
-    """First sample of a share."""
-    return samples * share // SHARES
+def shard_start(shard: int, samples: int) -> int:
+    """First sample of a shard."""
+    return samples * shard // SHARDS
 
 
 @kernel(forceinline=True)

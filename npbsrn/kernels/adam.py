@@ -31,8 +31,8 @@ def adam_in_place(
 
 
 @kernel()
-def average_in_place(average: Array, p: Array, share: float) -> None:
-    """``average += share * (p - average)``."""
-    part = p.dtype.type(share)
+def average_in_place(average: Array, p: Array, shard: float) -> None:
+    """``average += shard * (p - average)``."""
+    part = p.dtype.type(shard)
     for i in range(p.size):
         average[i] += part * (p[i] - average[i])

@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
     size: int  # k
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """One worker's workspace; W' is W filled up to a multiple of 16."""
 
     g: Array  # (O, 2, W'): two rows of the cotangent, 0 beyond W
@@ -56,9 +56,9 @@ def _filled(width: int) -> int:
 
 
 @kernel()
-def _make_room(sizes: Sizes) -> Room:
+def _make_room(sizes: Sizes) -> Workspace:
     wide = _filled(sizes.width)
-    return Room(
+    return Workspace(
         aligned(sizes.outputs * ROWS * wide),
         aligned(9 * sizes.inputs * (wide + 2 * LANES)),
         aligned(sizes.inputs * wide),
@@ -70,32 +70,32 @@ def _make_room(sizes: Sizes) -> Room:
 
 
 @kernel(forceinline=True)
-def _take_rows(dy: Array, s: int, y: int, rows: int, sizes: Sizes, room: Room) -> None:
-    """Two rows of the cotangent into ``room.g``."""
+def _take_rows(dy: Array, s: int, y: int, rows: int, sizes: Sizes, workspace: Workspace) -> None:
+    """Two rows of the cotangent into ``workspace.g``."""
     wide, whole = _filled(sizes.width), sizes.width // LANES * LANES
     for row in range(rows):
         for o in range(sizes.outputs):
             source = ((s * sizes.outputs + o) * sizes.height + y + row) * sizes.width
             target = (o * ROWS + row) * wide
             for v in range(0, whole, LANES):
-                store(room.g, target + v, load(dy, source + v))
+                store(workspace.g, target + v, load(dy, source + v))
             for v in range(whole, sizes.width):
-                put(room.g, target + v, scalar(dy, source + v))
+                put(workspace.g, target + v, scalar(dy, source + v))
 
 
 @kernel(forceinline=True)
-def _add_pixels(rows: int, sizes: Sizes, room: Room, sums: Array) -> None:
+def _add_pixels(rows: int, sizes: Sizes, workspace: Workspace, sums: Array) -> None:
     """Sums over pixels, by channel and lane."""
     wide = _filled(sizes.width)
     for o in range(sizes.outputs):
         for row in range(rows):
             for v in range(0, wide, LANES):
-                add_to(sums, o * LANES, load(room.g, (o * ROWS + row) * wide + v))
+                add_to(sums, o * LANES, load(workspace.g, (o * ROWS + row) * wide + v))
 
 
 @kernel(forceinline=True)
-def _give_row(s: int, y: int, coefs: Array, sizes: Sizes, room: Room, dx: Array) -> None:
-    """``room.row`` times each base's coefficient, to row y of dX (bases, N, I, H, W)."""
+def _give_row(s: int, y: int, coefs: Array, sizes: Sizes, workspace: Workspace, dx: Array) -> None:
+    """``workspace.row`` times each base's coefficient, to row y of dX (bases, N, I, H, W)."""
     wide, width = _filled(sizes.width), sizes.width
     for j in range(sizes.bases):
         coef = scalar(coefs, j)
@@ -103,16 +103,16 @@ def _give_row(s: int, y: int, coefs: Array, sizes: Sizes, room: Room, dx: Array)
             target = (((j * sizes.samples + s) * sizes.inputs + c) * sizes.height + y) * width
             if width < LANES:
                 for v in range(width):
-                    put(dx, target + v, scalar(room.row, c * wide + v) * coef)
+                    put(dx, target + v, scalar(workspace.row, c * wide + v) * coef)
             else:
                 for left in range(0, width, LANES):
                     v = min(left, width - LANES)  # the last vector overlaps the one before it
-                    store(dx, target + v, load(room.row, c * wide + v) * coef)
+                    store(dx, target + v, load(workspace.row, c * wide + v) * coef)
 
 
 @kernel(forceinline=True)
-def _spread(y: int, row: int, nibbles: Array, scales: Array, sizes: Sizes, room: Room) -> None:
-    """What row `row` of ``room.g``, which is row y of the picture, sends through all filters."""
+def _spread(y: int, row: int, nibbles: Array, scales: Array, sizes: Sizes, workspace: Workspace) -> None:
+    """What row `row` of ``workspace.g``, which is row y of the picture, sends through all filters."""
     wide, terms = _filled(sizes.width), len(nibbles)
     for left in range(0, wide, LANES):
         for i in range(terms):
@@ -120,29 +120,31 @@ def _spread(y: int, row: int, nibbles: Array, scales: Array, sizes: Sizes, room:
                 groups, begin = chunk_of(sizes.outputs, first), i == 0 and first == 0
                 start = first // CHUNK * sizes.inputs * stride_of(CHUNK, sizes.size)
                 place = (4 * first * ROWS + row) * wide + left
-                scaled_row_tables(room.g, place, ROWS * wide, groups, scales[i], 4 * first, room.tables)
+                scaled_row_tables(workspace.g, place, ROWS * wide, groups, scales[i], 4 * first, workspace.tables)
                 if sizes.size == 3:
                     spread_row(
-                        room.tables, nibbles[i], start, groups, sizes.inputs, left, y, wide, begin, room.ring
+                        workspace.tables, nibbles[i], start, groups, sizes.inputs, left, y, wide, begin, workspace.ring
                     )  # fmt: skip
                 else:
-                    spread_1x1(room.tables, nibbles[i], start, groups, sizes.inputs, begin, room.row, left, wide)
+                    spread_1x1(
+                        workspace.tables, nibbles[i], start, groups, sizes.inputs, begin, workspace.row, left, wide
+                    )
 
 
 @kernel(forceinline=True)
-def _filters(y: int, rows: int, sizes: Sizes, parts: Array, room: Room, dw: Array) -> None:
+def _filters(y: int, rows: int, sizes: Sizes, parts: Array, workspace: Workspace, dw: Array) -> None:
     """Cotangents of the filters from two rows."""
     wide, per_base = _filled(sizes.width), sizes.inputs * (sizes.height + 3) * _filled(sizes.width)
     total = sizes.inputs * sizes.size * sizes.size
     for left in range(0, wide, LANES):
         first = 0
         for vectors in parts:
-            pixel_tables(room.g, first, vectors, left, rows, wide, room.turned, room.filters)
+            pixel_tables(workspace.g, first, vectors, left, rows, wide, workspace.turned, workspace.filters)
             for j in range(sizes.bases):
                 where = (j * sizes.outputs + first) * total
                 filters_back(
-                    room.nibbles, j * per_base, sizes.inputs, room.filters, vectors, y, left, sizes.height, wide,
-                    sizes.size, dw, where,
+                    workspace.nibbles, j * per_base, sizes.inputs, workspace.filters, vectors, y, left, sizes.height,
+                    wide, sizes.size, dw, where,
                 )  # fmt: skip
             first += vectors * LANES
 
@@ -175,28 +177,28 @@ def backward_samples(
         Added to: dy by channel and lane; left alone where it is empty.
     low, high : int
     """
-    room, wide, height = _make_room(sizes), _filled(sizes.width), sizes.height
+    workspace, wide, height = _make_room(sizes), _filled(sizes.width), sizes.height
     planes = sizes.inputs // BITS
     picture = planes * (height + 2) * (sizes.width + 2)
     for s in range(low, high):
         for j in range(sizes.bases):
             first = (j * sizes.samples + s) * picture
             place = j * sizes.inputs * (height + 3) * wide
-            pixel_nibbles(bits, first, planes, height, sizes.width + 2, wide, room.nibbles, place)
-        room.ring[: 3 * sizes.inputs * (wide + 2 * LANES)] = 0  # row 0, which no row before it begins
+            pixel_nibbles(bits, first, planes, height, sizes.width + 2, wide, workspace.nibbles, place)
+        workspace.ring[: 3 * sizes.inputs * (wide + 2 * LANES)] = 0  # row 0, which no row before it begins
         for y in range(0, height, ROWS):
             rows = min(ROWS, height - y)
-            _take_rows(dy, s, y, rows, sizes, room)
+            _take_rows(dy, s, y, rows, sizes, workspace)
             if sums.size > 0:
-                _add_pixels(rows, sizes, room, sums)
+                _add_pixels(rows, sizes, workspace, sums)
             for row in range(rows):
-                _spread(y + row, row, nibbles, scales, sizes, room)
+                _spread(y + row, row, nibbles, scales, sizes, workspace)
                 if sizes.size == 1:
-                    _give_row(s, y + row, coefs, sizes, room, dx)
+                    _give_row(s, y + row, coefs, sizes, workspace, dx)
                 elif y + row > 0:
-                    join_row(room.ring, y + row - 1, sizes.inputs, wide, room.row, 0, wide, 1)
-                    _give_row(s, y + row - 1, coefs, sizes, room, dx)
-            _filters(y, rows, sizes, parts, room, dw)
+                    join_row(workspace.ring, y + row - 1, sizes.inputs, wide, workspace.row, 0, wide, 1)
+                    _give_row(s, y + row - 1, coefs, sizes, workspace, dx)
+            _filters(y, rows, sizes, parts, workspace, dw)
         if sizes.size == 3:
-            join_row(room.ring, height - 1, sizes.inputs, wide, room.row, 0, wide, 1)
-            _give_row(s, height - 1, coefs, sizes, room, dx)
+            join_row(workspace.ring, height - 1, sizes.inputs, wide, workspace.row, 0, wide, 1)
+            _give_row(s, height - 1, coefs, sizes, workspace, dx)

@@ -57,7 +57,7 @@ def _value(
 @kernel(forceinline=True)
 def _write(
     counts: Any, pairs: int, step: int, outputs: int, pieces: Array, number: int, factors: Any, offset: Any,
-    begun: bool, taps: Any, y: Any, first: int, pixels: int, room: Any,
+    begun: bool, taps: Any, y: Any, first: int, pixels: int, workspace: Any,
 ) -> None:  # fmt: skip
     """A band, channel after channel; a sample's planes begin at ``y[first]``.
 
@@ -70,7 +70,7 @@ def _write(
             if target + LANES <= pixels:
                 store(y, first + o * pixels + target, value)
             else:
-                store_part(y, first + o * pixels + target, count, value, room)
+                store_part(y, first + o * pixels + target, count, value, workspace)
 
 
 @kernel()
@@ -103,7 +103,7 @@ def forward_samples(
     line, plane, pairs = width + 2, (height + 2) * (width + 2), len(words) * bases
     outputs = len(factors) // pairs
     taps = np.float32(planes * BITS * size * size)
-    room, pieces = np.empty(LANES, np.float32), np.empty((BAND * TILE, 3), np.int64)
+    workspace, pieces = np.empty(LANES, np.float32), np.empty((BAND * TILE, 3), np.int64)
     counts = np.zeros((pairs + 1, BAND, outputs * TILE), np.uint16)  # vectors look behind the last
     for s in range(low, high):
         for first in range(0, height * line, BAND * TILE):
@@ -121,5 +121,5 @@ def forward_samples(
             start = s * outputs * height * width
             _write(
                 memory(counts), pairs, counts[0].size, outputs, pieces, number, memory(factors), memory(offset),
-                len(offset) > 0, taps, memory(y), start, height * width, memory(room),
+                len(offset) > 0, taps, memory(y), start, height * width, memory(workspace),
             )  # fmt: skip

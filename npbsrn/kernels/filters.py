@@ -121,6 +121,6 @@ def filters_backward(
             for j in range(size):
                 part += term[j] * dtotal[o, j]
             dalpha[k] += part
-        own, share = terms[len(terms) - 1][o], dscale[o] / count
+        own, shard = terms[len(terms) - 1][o], dscale[o] / count
         for j in range(size):
-            down[o, j] = share if own[j] > 0 else (-share if own[j] < 0 else np.float32(0))
+            down[o, j] = shard if own[j] > 0 else (-shard if own[j] < 0 else np.float32(0))

@@ -25,7 +25,7 @@ LINES = 3  # whose tables are there at once: 3 words of each are 9 at most, whos
 ENTRY, TABLE = 64, 16 * 64  # bytes
 BYTE, WORD = ir.IntType(8), ir.IntType(BITS)
 BYTES, WORDS = ir.VectorType(BYTE, TILE), ir.VectorType(WORD, TILE)
-ROOM = "npbsrn.tables"
+WORKSPACE = "npbsrn.tables"
 COUNTS = np.bitwise_count(np.arange(16)[:, None] ^ np.arange(16))
 
 
@@ -51,15 +51,15 @@ def _counts(module: Any) -> Any:
     return module.globals[name].bitcast(BYTE.as_pointer())
 
 
-def _room(builder: Any) -> Any:
+def _workspace(builder: Any) -> Any:
     """Pointer to where tables lie: one place for all counts of a function."""
     kind = ir.ArrayType(BYTE, LINES * NIBBLES * TABLE)
     for instruction in builder.function.entry_basic_block.instructions:
-        if instruction.name == ROOM:
+        if instruction.name == WORKSPACE:
             break
     else:
         with builder.goto_entry_block():
-            instruction = builder.alloca(kind, name=ROOM)
+            instruction = builder.alloca(kind, name=WORKSPACE)
             instruction.align = ENTRY
     return builder.bitcast(instruction, BYTE.as_pointer())
 
@@ -116,9 +116,9 @@ def _fill(builder: Any, bits: Any, line: Any, size: int, tables: Any) -> None:
                 builder.store(found, at(builder, tables, target, found.type), align=16)
 
 
-def _total(builder: Any, words: Any, taps: int, size: int, room: Any) -> Any:
+def _total(builder: Any, words: Any, taps: int, size: int, workspace: Any) -> Any:
     """Counts as bytes of a filter's words, whose tables are there."""
-    total, tables = None, builder.bitcast(room, I64.as_pointer())
+    total, tables = None, builder.bitcast(workspace, I64.as_pointer())
     k = 0
     while k < taps:
         step = max(n for n in (4, 2, 1) if n <= taps - k)
@@ -151,7 +151,7 @@ def emit_look_up(
 
     See `npbsrn.kernels.counts.emit_count` for the parameters.
     """
-    (size, planes), (row, plane), room = shape, steps, _room(builder)
+    (size, planes), (row, plane), workspace = shape, steps, _workspace(builder)
     # At once go the rows of one plane, or for 1x1 all planes.
     lines, step, parts = (LINES, row, planes) if size > 1 else (planes, plane, 1)
     taps = lines * size
@@ -159,13 +159,13 @@ def emit_look_up(
         first = builder.mul(plane, part.index)
         with cgutils.for_range(builder, _number(lines)) as nth:
             line = builder.add(first, builder.mul(step, nth.index))
-            tables = builder.gep(room, [builder.mul(nth.index, _number(NIBBLES * TABLE))])
+            tables = builder.gep(workspace, [builder.mul(nth.index, _number(NIBBLES * TABLE))])
             _fill(builder, bits, line, size, tables)
         begins = builder.icmp_signed("==", part.index, _number(0))
         kept = _splat(builder, builder.select(begins, builder.sext(more, WORD), ir.Constant(WORD, -1)))
         with cgutils.for_range(builder, outputs) as loop:
             start = builder.add(builder.mul(loop.index, _number(taps * parts)), builder.mul(part.index, _number(taps)))
-            counts = builder.zext(_total(builder, builder.gep(words, [start]), taps, size, room), WORDS)
+            counts = builder.zext(_total(builder, builder.gep(words, [start]), taps, size, workspace), WORDS)
             target = at(builder, out, builder.mul(loop.index, _number(TILE)), WORDS)
             before = builder.and_(builder.load(target, align=2), kept)
             builder.store(builder.add(counts, before), target, align=2)

@@ -85,9 +85,9 @@ def weighted_total(terms: tuple[Array, ...], weights: Array, low: int, high: int
 
 
 @kernel(forceinline=True)
-def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, room: Any) -> Any:
+def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
     """16 normalised values, of which `count` are there."""
-    x = load(values, place) if count >= LANES else load_part(values, place, count, room)
+    x = load(values, place) if count >= LANES else load_part(values, place, count, workspace)
     return (x - mean) * inverse
 
 
@@ -113,9 +113,9 @@ def pack_normal(
     """
     _, channels, height, width = shape
     planes, line, pixels = channels // BITS, width + 2, height * width
-    size, room, row = planes * (height + 2) * line, np.empty(LANES, np.float32), np.empty(LANES, np.uint16)
+    size, workspace, row = planes * (height + 2) * line, np.empty(LANES, np.float32), np.empty(LANES, np.uint16)
     x, means, inverses, gains, shifts = memory(values), memory(mean), memory(inverse), memory(gain), memory(shift)
-    out, part, whole = memory(words), memory(room), memory(row)
+    out, part, whole = memory(words), memory(workspace), memory(row)
     for s in range(low, high):
         for g in range(planes):
             target = s * size + g * (height + 2) * line
@@ -148,13 +148,22 @@ def passed(d: Any, z: Any, ste: int) -> Any:
 
 @kernel(forceinline=True)
 def _from_signs(
-    dbits: Any, bases: int, size: int, place: int, count: int, z: Any, offsets: Any, ste: int, along: Any, room: Any
+    dbits: Any,
+    bases: int,
+    size: int,
+    place: int,
+    count: int,
+    z: Any,
+    offsets: Any,
+    ste: int,
+    along: Any,
+    workspace: Any,
 ) -> Any:
     """Cotangent of z from those of all its signs; the parts by base are added to `along` (bases, 16)."""
     dz = splat(ZERO)
     for j in range(bases):
         at = j * size + place
-        d = load(dbits, at) if count >= LANES else load_part(dbits, at, count, room)
+        d = load(dbits, at) if count >= LANES else load_part(dbits, at, count, workspace)
         d = passed(d, z + scalar(offsets, j), ste)
         if bases > 1:
             store(along, j * LANES, load(along, j * LANES) + d)
@@ -194,7 +203,7 @@ def signs_back(
     bases, size, number = len(offsets), n * channels * pixels, np.float32(n * pixels)
     part, sums = np.empty(LANES, np.float32), np.empty(bases * LANES, np.float32)
     d, x, out, places = memory(dbits), memory(values), memory(dvalues), memory(offsets)
-    room, along = memory(part), memory(sums)
+    workspace, along = memory(part), memory(sums)
     for c in range(low, high):
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         ones, products = splat(ZERO), splat(ZERO)
@@ -203,8 +212,8 @@ def signs_back(
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
-                normal = _normal(x, first + v, count, m, i, room)
-                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, room)
+                normal = _normal(x, first + v, count, m, i, workspace)
+                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 ones = ones + dz
                 products = products + dz * normal
         dshift[c], dgain[c] = total(ones), total(products)
@@ -215,13 +224,13 @@ def signs_back(
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
-                normal = _normal(x, first + v, count, m, i, room)
-                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, room)
+                normal = _normal(x, first + v, count, m, i, workspace)
+                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 dx = (dz - one - normal * y) * factor
                 if count >= LANES:
                     store(out, first + v, dx)
                 else:
-                    store_part(out, first + v, count, dx, room)
+                    store_part(out, first + v, count, dx, workspace)
 
 
 @kernel()

@@ -16,31 +16,34 @@ ZERO = np.float32(0)
 
 
 @kernel(forceinline=True)
-def load_part(values: Array, place: int, count: int, room: Array) -> Any:
-    """``values[place :+16]``, of which only the first `count` are there; the others are 0. `room` has 16 numbers."""
-    store(room, 0, splat(ZERO))
+def load_part(values: Array, place: int, count: int, workspace: Array) -> Any:
+    """``values[place :+16]``, of which only the first `count` are there; the others are 0.
+
+    `workspace` has room for 16 numbers.
+    """
+    store(workspace, 0, splat(ZERO))
     for k in range(count):
-        put(room, k, scalar(values, place + k))
-    return load(room, 0)
+        put(workspace, k, scalar(values, place + k))
+    return load(workspace, 0)
 
 
 @kernel(forceinline=True)
-def store_part(values: Array, place: int, count: int, vector: Any, room: Array) -> None:
+def store_part(values: Array, place: int, count: int, vector: Any, workspace: Array) -> None:
     """``values[place :+count] = vector[:count]``."""
-    store(room, 0, vector)
+    store(workspace, 0, vector)
     for k in range(count):
-        put(values, place + k, scalar(room, k))
+        put(values, place + k, scalar(workspace, k))
 
 
 @kernel(forceinline=True)
-def store_word(words: Array, place: int, count: int, word: Any, room: Array) -> None:
+def store_word(words: Array, place: int, count: int, word: Any, workspace: Array) -> None:
     """``words[place :+count] = word[:count]``: a whole vector might reach into another thread's sample."""
     if count >= LANES:
         store(words, place, word)
     else:
-        store(room, 0, word)
+        store(workspace, 0, word)
         for k in range(count):
-            put(words, place + k, scalar(room, k))
+            put(words, place + k, scalar(workspace, k))
 
 
 @kernel()
@@ -73,9 +76,9 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
     low, high : int
     """
     line, pixels = width + 2, height * width
-    size, room = planes * (height + 2) * line, np.empty(LANES, np.float32)
+    size, workspace = planes * (height + 2) * line, np.empty(LANES, np.float32)
     row = np.empty(LANES, np.uint16)
-    source, out, part, whole = memory(x), memory(words), memory(room), memory(row)
+    source, out, part, whole = memory(x), memory(words), memory(workspace), memory(row)
     for s in range(low, high):
         for g in range(planes):
             first, target = (s * planes + g) * BITS * pixels, s * size + g * (height + 2) * line

@@ -197,18 +197,18 @@ def _points(size: int) -> int:
     return _points3 if size == 3 else _points5 if size == 5 else _points7
 
 
-def room_size(rows: int, channels: int, size: int) -> int:
+def workspace_size(rows: int, channels: int, size: int) -> int:
     """Numbers in the workspace of `convolve`, for x of so many rows and channels."""
     return multiplications(size) * (TILES * (rows * channels + STRIP * MOST * LANES) + SLACK)
 
 
-def room_for(rows: int, channels: int, size: int) -> Array:
+def workspace_for(rows: int, channels: int, size: int) -> Array:
     """Workspace of `convolve`."""
-    return empty((room_size(rows, channels, size),), np.float32)
+    return empty((workspace_size(rows, channels, size),), np.float32)
 
 
 @kernel()
-def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, room: Array) -> None:
+def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, workspace: Array) -> None:
     """Valid correlation of rows of pixels.
 
     Parameters
@@ -224,13 +224,13 @@ def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, r
     y : (R, M, O or more) float32
         Filled from pixel `first` on, by chunks of 32 pixels, as many as there is room for.
     first : int
-    room : array of float32
-        See `room_for`.
+    workspace : array of float32
+        See `workspace_for`.
     """
     (rows, width, pixel), (high, _, channels) = y.shape, x.shape
     points, outputs, length, values = _points(size), len(bias), size * channels, high * TILES * channels + SLACK
     pixels, filters, biases, out = memory(x), memory(w), memory(bias), memory(y)
-    spread, sums, line = memory(room), memory(room[points * values :]), TILES * channels
+    spread, sums, line = memory(workspace), memory(workspace[points * values :]), TILES * channels
     for left in range(0, (width - first) // CHUNK * CHUNK, CHUNK):
         _spread(pixels, x.shape, left, size, spread)
         for top in range(0, rows, STRIP):

@@ -41,7 +41,7 @@ def prelu_backward(
     """The channels `low` to `high`; `dslope` (C,) is filled."""
     n, channels, pixels = shape
     part_room = np.empty(LANES, np.float32)
-    x, dy, dx, room = memory(x), memory(dy), memory(dx), memory(part_room)
+    x, dy, dx, workspace = memory(x), memory(dy), memory(dx), memory(part_room)
     for c in range(low, high):
         sums, a = splat(ZERO), slope[c]
         for s in range(n):
@@ -53,8 +53,8 @@ def prelu_backward(
                 sums = sums + part
             count = first + pixels - whole
             if count > 0:
-                d, part = _prelu_back(load_part(x, whole, count, room), load_part(dy, whole, count, room), a)
-                store_part(dx, whole, count, d, room)
+                d, part = _prelu_back(load_part(x, whole, count, workspace), load_part(dy, whole, count, workspace), a)
+                store_part(dx, whole, count, d, workspace)
                 sums = sums + part
         dslope[c] = total(sums)
 
@@ -62,14 +62,14 @@ def prelu_backward(
 @kernel()
 def fused_sum(x: Array, factor: Any, y: Array, low: int, high: int, out: Array) -> None:
     """``out = x * factor + y`` of the elements `low` to `high`, rounded once."""
-    room, other = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    workspace, other = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     whole = low + (high - low) // LANES * LANES
     for at in range(low, whole, LANES):
         store(out, at, fused(load(x, at), factor, load(y, at)))
     count = high - whole
     if count > 0:
-        value = fused(load_part(x, whole, count, room), factor, load_part(y, whole, count, other))
-        store_part(out, whole, count, value, room)
+        value = fused(load_part(x, whole, count, workspace), factor, load_part(y, whole, count, other))
+        store_part(out, whole, count, value, workspace)
 
 
 @kernel()

@@ -20,9 +20,9 @@ TABLE = 16 * LANES  # values of one group's table
 @kernel()
 def aligned(size: int) -> Array:
     """Room for `size` float32 on a boundary of 64 bytes, zero."""
-    room = np.zeros(size + LANES, np.float32)
-    first = (-room.ctypes.data // 4) % LANES
-    return room[first : first + size]
+    workspace = np.zeros(size + LANES, np.float32)
+    first = (-workspace.ctypes.data // 4) % LANES
+    return workspace[first : first + size]
 
 
 @kernel(forceinline=True)

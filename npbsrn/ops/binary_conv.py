@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.bits import SHARES, WORD, Bits, shares_of
+from npbsrn.ops.bits import SHARDS, WORD, Bits, shards_of
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import sum_products
 from npbsrn.runtime.buffers import empty
@@ -126,7 +126,7 @@ def binary_conv(
     offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
     y = empty((n, outputs, height, width), np.float32)
     shape, flat = (len(bits), n, inputs // WORD, height, width), y.reshape(-1)
-    map_parallel(lambda share: forward_samples(memory, words, factors, offset, flat, shape, size, *share), shares_of(n))
+    map_parallel(lambda shard: forward_samples(memory, words, factors, offset, flat, shape, size, *shard), shards_of(n))
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
         dbits, products, whole = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape)
@@ -167,22 +167,22 @@ def _products(
         filter_nibbles(np.ascontiguousarray(own), target)
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3], size)
     dx = empty((len(coefs), *shape), np.float32)
-    dw = np.zeros((SHARES, len(coefs) * inputs * size**2 * outputs), np.float32)
-    sums = np.zeros((SHARES, outputs * 16 if offset else 0), np.float32)
+    dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
+    sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     chunks = chunks_of(outputs)
     fixed = (
         np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
         np.ascontiguousarray(coefs), np.array(chunks), sizes, dx.reshape(-1),
     )  # fmt: skip
-    shares = shares_of(shape[0])
+    shards = shards_of(shape[0])
 
-    def part(share: int) -> None:
-        backward_samples(*fixed, dw[share], sums[share], *shares[share])
+    def part(shard: int) -> None:
+        backward_samples(*fixed, dw[shard], sums[shard], *shards[shard])
 
-    map_parallel(part, range(SHARES))
+    map_parallel(part, range(SHARDS))
     total, whole = dw[0], sums[0]
-    for share in range(1, SHARES):
-        total, whole = total + dw[share], whole + sums[share]
+    for shard in range(1, SHARDS):
+        total, whole = total + dw[shard], whole + sums[shard]
     products, at = np.empty((len(coefs), outputs, inputs * size**2), np.float32), 0
     for j in range(len(coefs)):
         o = 0

@@ -10,7 +10,7 @@ from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 
-SHARES = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
+SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 WORD = 16  # channels
 
 
@@ -69,7 +69,7 @@ def border_of(pad: float) -> int:
     return 0 if pad > 0 else 0xFFFF
 
 
-def room_for_bits(shape: tuple[int, ...], bases: int = 1) -> Array:
+def memory_for_bits(shape: tuple[int, ...], bases: int = 1) -> Array:
     """Memory of `Bits` of this shape, or of several bases one behind another."""
     from npbsrn.kernels.pack import SLACK
 
@@ -79,9 +79,9 @@ def room_for_bits(shape: tuple[int, ...], bases: int = 1) -> Array:
     return memory
 
 
-def shares_of(n: int) -> list[tuple[int, int]]:
-    """First and last sample of each share of a batch; some are empty where there are fewer than four samples."""
-    return [(n * share // SHARES, n * (share + 1) // SHARES) for share in range(SHARES)]
+def shards_of(n: int) -> list[tuple[int, int]]:
+    """First and last sample of each shard of a batch; some are empty where there are fewer than four samples."""
+    return [(n * shard // SHARDS, n * (shard + 1) // SHARDS) for shard in range(SHARDS)]
 
 
 def pack(x: Array, pad: float) -> Bits:
@@ -89,7 +89,7 @@ def pack(x: Array, pad: float) -> Bits:
     from npbsrn.kernels.pack import pack_signs
 
     (n, channels, height, width), flat = x.shape, np.ascontiguousarray(x).ravel()
-    memory = room_for_bits(x.shape)
+    memory = memory_for_bits(x.shape)
     numbers = channels // WORD, height, width, border_of(pad)
-    map_parallel(lambda share: pack_signs(flat, *numbers, memory, *share), shares_of(n))
+    map_parallel(lambda shard: pack_signs(flat, *numbers, memory, *shard), shards_of(n))
     return Bits(memory, (n, channels, height, width), pad)

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 Band = tuple[slice, slice, slice]
 COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
-SHARES = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
+SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 
 
 ConvPull = Callable[[Array], tuple[Array, Array, Array | None]]
@@ -109,8 +109,8 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     n, _, full, line = padded.shape
     height, filters = full - size + 1, direct_conv.blocked(w)
     y = np.empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
-    rows = height if n >= SHARES else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
-    samples = -(-n // SHARES)
+    rows = height if n >= SHARDS else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
+    samples = -(-n // SHARDS)
 
     def part(band: tuple[int, int]) -> None:
         first, top = band
@@ -136,8 +136,8 @@ def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
         direct_conv.filters(padded[samples], by_groups, dw)
         return dw
 
-    shares = -(-n // SHARES)
-    parts = map_parallel(part, [slice(first, min(first + shares, n)) for first in range(0, n, shares)])
+    shards = -(-n // SHARDS)
+    parts = map_parallel(part, [slice(first, min(first + shards, n)) for first in range(0, n, shards)])
     return sum(parts[1:], start=parts[0])[..., :outputs].transpose(3, 0, 1, 2)
 
 
@@ -164,8 +164,8 @@ def _bands(padded: Array, size: int) -> list[Band]:
     """
     n, channels, height, width = padded.shape
     height, width = height - size + 1, width - size + 1
-    shares = min(n, SHARES)
-    samples = -(-n // shares)
+    shards = min(n, SHARDS)
+    samples = -(-n // shards)
     rows = max(1, min(height, COLUMN_VALUES // (channels * size * size * samples * width)))
     return [
         (slice(first, first + samples), slice(None), slice(top, top + rows))

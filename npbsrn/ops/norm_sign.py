@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.bits import WORD, Bits, border_of, room_for_bits, shares_of
+from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits, shards_of
 from npbsrn.ops.norm import batch_norm, move_running
 from npbsrn.ops.pointwise import weighted_sum
 from npbsrn.ops.sign import binarize
@@ -95,9 +95,9 @@ def norm_signs(
 def _pack(norm: tuple[Array, ...], offset: Any, shape: tuple[int, int, int, int], pad: float) -> Bits:
     from npbsrn.kernels.norm_sign import pack_normal
 
-    memory = room_for_bits(shape)
+    memory = memory_for_bits(shape)
     fixed = *norm, offset, border_of(pad), memory, shape
-    map_parallel(lambda share: pack_normal(*fixed, *share), shares_of(shape[0]))
+    map_parallel(lambda shard: pack_normal(*fixed, *shard), shards_of(shape[0]))
     return Bits(memory, shape, pad)
 
 

@@ -44,7 +44,7 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
 
     n, channels, *sides = x.shape
     flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, sides[0] * sides[1])
-    map_parallel(lambda part: prelu_forward(flat, slope, shape, *part, y.reshape(-1)), parts_of(n, SHARES))
+    map_parallel(lambda part: prelu_forward(flat, slope, shape, *part, y.reshape(-1)), parts_of(n, SHARDS))
 
     def pull(dy: Array) -> tuple[Array, Array]:
         d, dx, dslope = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32), np.empty_like(slope)
@@ -55,7 +55,7 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
     return y, pull
 
 
-SHARES, PARTS = 4, 8  # of a batch, and of channels or elements: fixed, so that no sum depends on the number of threads
+SHARDS, PARTS = 4, 8  # of a batch, and of channels or elements: fixed, so that no sum depends on the number of threads
 
 
 def parts_of(count: int, parts: int) -> list[tuple[int, int]]:
@@ -197,12 +197,12 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Arra
     (n, channels, height, width), magnitudes = a.shape, statistic == "abs"
     flat, shape = np.ascontiguousarray(a).reshape(-1), (n, channels, height * width)
     e, y = np.empty(n * height * width, np.float32), empty(a.shape, np.float32)
-    shares = parts_of(n, SHARES)
-    map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shares)
+    shards = parts_of(n, SHARDS)
+    map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shards)
 
     def pull(dy: Array) -> Array:
         d, da = np.ascontiguousarray(dy).reshape(-1), empty(a.shape, np.float32)
-        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, d, shape, *part, da.reshape(-1)), shares)
+        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, d, shape, *part, da.reshape(-1)), shards)
         return da
 
     return y, pull

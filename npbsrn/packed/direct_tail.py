@@ -24,7 +24,7 @@ def suits(channels: int) -> bool:
 class DirectTail:
     """A last convolution whose result is the picture.
 
-    Vectors of 16 output channels would be empty but for three, so here they hold pixels. Strips of the stream are
+    Vectors of 16 output channels would be empty but for three, so here they hold pixels. Strips of the feature map are
     copied with what stands beside them, and convolved while they are in the second cache. Each pixel's sum has the same
     order wherever it lies.
 
@@ -38,14 +38,14 @@ class DirectTail:
         w, self.bias = last[0].astype(np.float32), last[1].astype(np.float32)
         self.channels, self.size, self.filters = w.shape[1], w.shape[-1], blocked(w)
 
-    def run(self, stream: Array, rows: tuple[int, int], width: int, base: Array) -> Array:
-        """What some rows of the stream become: (end - begin, W + 5, 3) float32; see `FloatEnd.run`."""
+    def run(self, feature_map: Array, rows: tuple[int, int], width: int, base: Array) -> Array:
+        """What some rows of the feature map become: (end - begin, W + 5, 3) float32; see `FloatEnd.run`."""
         (begin, end), lead = rows, self.size // 2
         gathered = empty((end - begin + 2 * lead, self.channels, STRIP + 2 * lead), np.float32)
         colours = empty((end - begin, COLOURS, STRIP), np.float32)
         pixels = empty((end - begin, width + SLACK, COLOURS), np.float32)
         for left in range(0, width, STRIP):
-            rows_from_stream(stream, begin - lead, left // TILE, width, gathered)
+            rows_from_stream(feature_map, begin - lead, left // TILE, width, gathered)
             correlate_few(gathered, self.filters, colours, self.size)
             rows_to_pixels(colours, self.bias, base, begin, left, width, pixels)
         return pixels

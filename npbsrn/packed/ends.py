@@ -38,8 +38,8 @@ def store_sample(typing: Any, array: Any, place: Any, vector: Any) -> Any:
 
 
 @kernel()
-def to_stream(y: Array, bias: Array, x: Array, first: int) -> None:
-    """The head's result (C or more, R, 16 n) and its bias to the stream (H, T, C * 32), from row `first` on."""
+def to_feature_map(y: Array, bias: Array, x: Array, first: int) -> None:
+    """The head's result (C or more, R, 16 n) and its bias to the feature map (H, T, C * 32), from row `first` on."""
     channels, rows, tiles = len(bias), y.shape[1], x.shape[1]
     for r in range(rows):
         for t in range(tiles):
@@ -52,10 +52,10 @@ def to_stream(y: Array, bias: Array, x: Array, first: int) -> None:
 
 
 @kernel()
-def from_stream(
+def from_feature_map(
     x: Array, channels: int, first: int, width: int, lead: int, image: Array, grid: int, pixels: Array
 ) -> None:
-    """Rows of the stream, from `first` on, as pixels with channels side by side, and behind them the head's input.
+    """Rows of the feature map, from `first` on, as pixels with channels side by side, and behind them the head's input.
 
     A head of 9x9 is one of 3x3 whose inputs are, for each pixel, those that lie three pixels apart around it: each
     distance from -4 to 4 is ``3 a + b`` with a and b from -1 to 1.
@@ -63,7 +63,7 @@ def from_stream(
     Parameters
     ----------
     x : (H, T, C * 32) float32
-        The stream.
+        The feature map.
     channels : int
         C.
     first : int
@@ -83,7 +83,7 @@ def from_stream(
     """
     height, tiles, size = x.shape
     rows, line, depth = pixels.shape
-    stream, out, images = x.ravel(), pixels.ravel(), image.ravel()
+    feature_map, out, images = x.ravel(), pixels.ravel(), image.ravel()
     (_, down, across), whole, padded = image.shape, channels // LANES * LANES, -(-channels // LANES) * LANES
     for r in range(rows):
         y = first + r
@@ -93,7 +93,7 @@ def from_stream(
                 for v in range(0, TILE, LANES):
                     where = (r * line + lead + t * TILE + v) * depth
                     for c in range(0, whole, LANES):
-                        transpose16(stream, (y * tiles + t) * size + c * TILE + v, TILE, out, where + c, depth)
+                        transpose16(feature_map, (y * tiles + t) * size + c * TILE + v, TILE, out, where + c, depth)
                 for v in range(TILE):
                     for c in range(whole, padded):  # what is no whole vector of channels
                         pixels[r, lead + t * TILE + v, c] = x[y, t, c * TILE + v] if c < channels else 0
@@ -152,12 +152,12 @@ def surround(features: Array, above: int, below: int, lead: int, width: int, bas
 
 @kernel()
 def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -> None:
-    """Some tiles of the stream's rows, from `first` on, with what stands beside them.
+    """Some tiles of the feature map's rows, from `first` on, with what stands beside them.
 
     Parameters
     ----------
     x : (H, T, C * 32 or more) float32
-        The stream.
+        The feature map.
     first : int
         -1 is the row above the picture.
     tile : int
@@ -170,7 +170,7 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
     height, tiles, size = x.shape
     count, channels, line = rows.shape
     margin, wide = line % TILE // 2, line // TILE
-    stream, out = x.ravel(), rows.ravel()
+    feature_map, out = x.ravel(), rows.ravel()
     before, behind, end = tile > 0, tile + wide < tiles, min(margin + width - tile * TILE, line)
     for r in range(count):
         y = first + r
@@ -181,11 +181,11 @@ def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -
             place, where = (y * tiles + tile) * size + c * TILE, (r * channels + c) * line + margin
             for t in range(min(wide, tiles - tile)):
                 for v in range(0, TILE, LANES):
-                    store(out, where + t * TILE + v, load(stream, place + t * size + v))
+                    store(out, where + t * TILE + v, load(feature_map, place + t * size + v))
             for j in range(margin):
                 left, right = place - size + TILE - margin + j, place + wide * size + j
-                out[where - margin + j] = stream[left] if before else 0
-                out[where + wide * TILE + j] = stream[right] if behind else 0
+                out[where - margin + j] = feature_map[left] if before else 0
+                out[where + wide * TILE + j] = feature_map[right] if behind else 0
             for v in range(end, line):
                 rows[r, c, v] = 0
 

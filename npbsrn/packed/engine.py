@@ -14,7 +14,7 @@ from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP
 from npbsrn.networks.base import BICUBIC_REACH, MIDDLE
 from npbsrn.ops.enlarge import enlarge
-from npbsrn.packed.ends import to_stream, write_pixels
+from npbsrn.packed.ends import to_feature_map, write_pixels
 from npbsrn.packed.float_end import FloatEnd
 from npbsrn.packed.plan import Plan
 from npbsrn.packed.program import compile_blocks
@@ -38,8 +38,8 @@ SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channel
 class Engine:
     """A packed network, ready to run.
 
-    A picture's way: the head's float convolution begins the stream; the blocks pass it on bits, in place; trunk and
-    tail are float convolutions again, band by band, and what they give is written as pixels.
+    A picture's way: the head's float convolution begins the feature map; the blocks pass it on bits, in place; trunk
+    and tail are float convolutions again, band by band, and what they give is written as pixels.
 
     The same picture gives the same bytes whatever the threads, the tiles and the bands: each number is computed by
     the same operations in the same order, and a tile's margin is as wide as the network can look.
@@ -110,16 +110,16 @@ class Engine:
         """Memory for the work on a picture in such tiles, beyond that of the result."""
         rows, columns = (min(extent, side + 2 * self.margin) * self.factor for extent in (height, width))
         tiles = -(-columns // TILE)
-        if self.program is None:  # some arrays of the stream's size
-            stream = 6 * rows * tiles * TILE * 4 * self.channels
+        if self.program is None:  # some arrays of the feature map's size
+            feature_map = 6 * rows * tiles * TILE * 4 * self.channels
         else:
             lines = self.program.bases * self.program.pads.shape[1]
-            stream = 4 * values_size(self.program, threads, rows, columns)
-            stream += (DEPTH + 1) * (rows + 2) * lines * (tiles * TILE + 2) * 2
+            feature_map = 4 * values_size(self.program, threads, rows, columns)
+            feature_map += (DEPTH + 1) * (rows + 2) * lines * (tiles * TILE + 2) * 2
         inputs = rows * columns * 4 * 3 * 4  # the picture's pixels as float, and with margins, and as they are made
         bands = _bands((0, rows), columns, threads)
         ends = 4 * self.end.values(max(high - low for low, high in bands), columns)
-        return stream + inputs + min(threads, len(bands)) * ends
+        return feature_map + inputs + min(threads, len(bands)) * ends
 
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
         """The first of some sides of tiles for which there is memory."""
@@ -168,11 +168,11 @@ class _Pass:
         self.workers = min(self.threads, -(-self.height // 2))
         if engine.program is None:
             shape = self.height, -(-self.width // TILE), engine.channels * TILE
-            self.stream = self.result = empty(shape, np.float32)
+            self.feature_map = self.result = empty(shape, np.float32)
         else:
             size = self.height, self.width
             self.values = make_values(engine.program, self.workers, *size)
-            self.stream = map_of(engine.program, self.values, 0, *size)
+            self.feature_map = map_of(engine.program, self.values, 0, *size)
             self.result = map_of(engine.program, self.values, engine.program.result, *size)
 
     def run(self, rows: Rows, columns: Rows, out: Array) -> None:
@@ -188,16 +188,16 @@ class _Pass:
         map_parallel(end, _bands(rows, self.width, self.threads), self.threads)
 
     def _begin(self, band: Rows) -> None:
-        to_stream(self._head(band), self.engine.head[1], self.stream, band[0])
+        to_feature_map(self._head(band), self.engine.head[1], self.feature_map, band[0])
 
     def _blocks(self, rows: Rows) -> None:
         """All blocks, as far as trunk and tail look from the rows that are wanted."""
         engine, program, looks = self.engine, self.engine.program, self.engine.end.reach
         if program is None:
-            tiles = self.stream.reshape(self.height, -1, engine.channels, TILE)
+            tiles = self.feature_map.reshape(self.height, -1, engine.channels, TILE)
             x = tiles.transpose(2, 0, 1, 3).reshape(engine.channels, self.height, -1)[:, :, : self.width]
             y = blocks_ref(x, engine.plan.blocks)
-            to_stream(y, np.zeros(engine.channels, np.float32), self.stream, 0)
+            to_feature_map(y, np.zeros(engine.channels, np.float32), self.feature_map, 0)
             return
         stages = len(program.stages) - 1
         together = -(-stages // -(-stages // DEPTH))  # so that no part has much less than the others

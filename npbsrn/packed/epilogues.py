@@ -23,7 +23,7 @@ from npbsrn.packed.program import ABS, NONE, NOTHING
 ZERO, ONE, MINUS_TWO = np.float32(0), np.float32(1), np.float32(-2)
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """One worker's workspace, for one tile: memory."""
 
     counts: Any  # (C * 32,) uint16: of the newest convolution
@@ -36,7 +36,7 @@ class Result(NamedTuple):
     """How a step's result is made and kept: places in the floats and values, and what it is made of."""
 
     channels: int
-    single: bool  # whether it is made of the counts of one convolution, else of `Room.sums`
+    single: bool  # whether it is made of the counts of one convolution, else of `Workspace.sums`
     taps: np.float32  # products in a sum
     factor: int
     offset: int
@@ -59,26 +59,28 @@ class Bits(NamedTuple):
 
 
 @kernel()
-def add_counts(begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, room: Room) -> None:
+def add_counts(
+    begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
+) -> None:
     """One more pair of bases: ``S * factor + offset`` at the begin, then ``fma(S, factor, sums)``, S of the counts."""
     for c in range(channels):
         for at in (c * TILE, c * TILE + LANES):
-            products = fused(to_float(load(room.counts, at)), MINUS_TWO, taps)
+            products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, taps)
             own = scalar(floats, factor + c)
             if begin:
-                store(room.sums, at, products * own + splat(scalar(floats, offset + c)))
+                store(workspace.sums, at, products * own + splat(scalar(floats, offset + c)))
             else:
-                store(room.sums, at, fused(products, own, load(room.sums, at)))
+                store(workspace.sums, at, fused(products, own, load(workspace.sums, at)))
 
 
 @kernel(forceinline=True)
-def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, room: Room) -> Any:
+def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> Any:
     """What a step gives, of one channel at 16 pixels."""
     if own.single:
-        products = fused(to_float(load(room.counts, at)), MINUS_TWO, own.taps)
+        products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, own.taps)
         y = products * scalar(floats, own.factor + c) + splat(scalar(floats, own.offset + c))
     else:
-        y = load(room.sums, at)
+        y = load(workspace.sums, at)
     if sloped is not None:
         y = select(y > ZERO, y, y * scalar(floats, own.slope + c))
     if own.added != NOTHING:
@@ -87,23 +89,25 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
 
 
 @kernel(forceinline=True)
-def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
+def result_to_bits(
+    own: Result, after: Bits, sloped: Any, floats: Any, values: Any, workspace: Workspace, bits: Any
+) -> None:
     """A step's result, and the words that the next step takes in, where there is no E."""
     channels, newest = own.channels, after.weight + (after.terms - 1) * own.channels
-    first = scalar(room.places, 0)
+    first = scalar(workspace.places, 0)
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
         for c in range(min(g + BITS, channels) - 1, g - 1, -1):
             at = c * TILE
-            a = _result(at, c, own, sloped, floats, values, room)
-            b = _result(at + LANES, c, own, sloped, floats, values, room)
+            a = _result(at, c, own, sloped, floats, values, workspace)
+            b = _result(at + LANES, c, own, sloped, floats, values, workspace)
             y = splat(scalar(floats, after.shift + c))
             z = y
             if after.terms > 1:
                 place, weight = first + at, scalar(floats, after.weight + c)
                 y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
                 for k in range(1, after.terms - 1):
-                    place, weight = scalar(room.places, k) + at, scalar(floats, after.weight + k * channels + c)
+                    place, weight = scalar(workspace.places, k) + at, scalar(floats, after.weight + k * channels + c)
                     y, z = fused(load(values, place), weight, y), fused(load(values, place + LANES), weight, z)
             weight = scalar(floats, newest + c)
             left, right = push_sign(left, fused(a, weight, y)), push_sign(right, fused(b, weight, z))
@@ -114,21 +118,21 @@ def result_to_bits(own: Result, after: Bits, sloped: Any, floats: Any, values: A
 
 
 @kernel()
-def result_alone(own: Result, sloped: Any, floats: Any, values: Any, room: Room) -> None:
+def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result."""
     for c in range(own.channels):
         for at in (c * TILE, c * TILE + LANES):
-            store(values, own.target + at, _result(at, c, own, sloped, floats, values, room))
+            store(values, own.target + at, _result(at, c, own, sloped, floats, values, workspace))
 
 
 @kernel(forceinline=True)
-def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, room: Room) -> None:
+def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result, and E behind it."""
     left = right = splat(ZERO)
     for c in range(own.channels):
         at = c * TILE
-        a = _result(at, c, own, sloped, floats, values, room)
-        b = _result(at + LANES, c, own, sloped, floats, values, room)
+        a = _result(at, c, own, sloped, floats, values, workspace)
+        b = _result(at + LANES, c, own, sloped, floats, values, workspace)
         store(values, own.target + at, a)
         store(values, own.target + at + LANES, b)
         left = left + (magnitude(a) if statistic == ABS else a)
@@ -168,9 +172,9 @@ def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any
 
 
 @kernel()
-def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, room: Room, bits: Any) -> None:
+def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, workspace: Workspace, bits: Any) -> None:
     """The words of one base, of terms that are there."""
-    channels, first, second = own.channels, scalar(room.places, 0), scalar(room.places, 1)
+    channels, first, second = own.channels, scalar(workspace.places, 0), scalar(workspace.places, 1)
     mean = channels * TILE
     for g in range(0, channels, BITS):
         left, right = no_bits(), no_bits()
@@ -184,7 +188,7 @@ def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, room: Room, bits
                 z = _add_term(second, at + LANES, mean + LANES, weight, z, weighted, values)
                 y = _add_term(second, at, mean, weight, y, weighted, values)
             for k in range(2, own.terms):
-                place, weight = scalar(room.places, k), scalar(floats, own.weight + k * channels + c)
+                place, weight = scalar(workspace.places, k), scalar(floats, own.weight + k * channels + c)
                 z = _add_term(place, at + LANES, mean + LANES, weight, z, weighted, values)
                 y = _add_term(place, at, mean, weight, y, weighted, values)
             left, right = push_sign(left, y), push_sign(right, z)

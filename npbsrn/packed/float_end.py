@@ -1,16 +1,16 @@
-"""From the stream to the picture: trunk, global skip and composed tail, all of them float convolutions."""
+"""From the feature map to the picture: trunk, global skip and composed tail, all of them float convolutions."""
 
 import threading
 from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for, room_size
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, workspace_for, workspace_size
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP, plain, transformed, vectors_of
 from npbsrn.networks.base import MIDDLE
 from npbsrn.packed.direct_tail import DirectTail, suits
-from npbsrn.packed.ends import COLOURS, from_stream, surround
+from npbsrn.packed.ends import COLOURS, from_feature_map, surround
 from npbsrn.packed.tail import Convolution, Place, Tail
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import quiet_blas
@@ -50,10 +50,10 @@ class FloatEnd:
     base_margin : int
         How many pixels must stand around what `run` takes as the base.
     reach : int
-        How many rows of the stream `run` looks at above and below those that are wanted.
+        How many rows of the feature map `run` looks at above and below those that are wanted.
     margin : int
-        How far around a pixel the stream can change its result, if only by a rounding: groups of pixels reach over.
-        Where a picture passes in tiles, they must begin where a group does, at a multiple of `STEP`.
+        How far around a pixel the feature map can change its result, if only by a rounding: groups of pixels reach
+        over. Where a picture passes in tiles, they must begin where a group does, at a multiple of `STEP`.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class FloatEnd:
         high, depths = rows + 2 * self.reach, [self.padded + COLOURS * n for n in (self.grid**2, self.tail.base)]
         outputs = vectors_of(COLOURS * self.scale**2) * LANES
         pixels = high * (width + CHUNK + self.tail.size + 1)
-        return pixels * (sum(depths) + outputs) + room_size(high, max(depths), self.tail.size)
+        return pixels * (sum(depths) + outputs) + workspace_size(high, max(depths), self.tail.size)
 
-    def run(self, stream: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
-        """What some rows of the stream become.
+    def run(self, feature_map: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
+        """What some rows of the feature map become.
 
         Parameters
         ----------
-        stream : (H, T, C * 32) float32
+        feature_map : (H, T, C * 32) float32
         rows : (begin, end)
         width : int
             W.
@@ -112,18 +112,18 @@ class FloatEnd:
             By phase and colour. Behind those of the last pixel there are 15 more numbers at least.
         """
         if self.direct:
-            return self.direct.run(stream, rows, width, base)
-        (begin, end), height, lead = rows, len(stream), self.tail.size // 2
+            return self.direct.run(feature_map, rows, width, base)
+        (begin, end), height, lead = rows, len(feature_map), self.tail.size // 2
         line = -(-width // CHUNK) * CHUNK
         low, high = max(begin - lead, 0), min(end + lead, height)  # of what the tail looks at
         above, below = low - (begin - lead), end + lead - high
         depth = self.padded + COLOURS * self.tail.base
         features = empty((end - begin + 2 * lead, line + 2 * lead + 2, depth), np.float32)
         if self.trunk is None:
-            from_stream(stream, self.channels, begin - lead, width, lead, image, 0, features)
+            from_feature_map(feature_map, self.channels, begin - lead, width, lead, image, 0, features)
         else:
             inputs = empty((high - low + 2, line + 4, self.padded + COLOURS * self.grid**2), np.float32)
-            from_stream(stream, self.channels, low - 1, width, 1, image, self.grid, inputs)
+            from_feature_map(feature_map, self.channels, low - 1, width, 1, image, self.grid, inputs)
             _convolve(inputs, self.trunk, 3, features[above : len(features) - below], lead)
         surround(features, above, below, lead, width, base, begin)
         return self._enlarge(features, width, begin, height)
@@ -170,7 +170,7 @@ class FloatEnd:
 
 
 def _convolve(x: Array, filters: Convolution, size: int, y: Array, first: int) -> None:
-    convolve(x, *filters, size, y, first, room_for(len(x), x.shape[2], size))
+    convolve(x, *filters, size, y, first, workspace_for(len(x), x.shape[2], size))
 
 
 def _near_border(begin: int, end: int, extent: int, ring: int) -> list[int]:
@@ -179,7 +179,7 @@ def _near_border(begin: int, end: int, extent: int, ring: int) -> list[int]:
 
 
 def _on_grid(w: Array, grid: int) -> Array:
-    """Filters of 3x3 or 9x9 as `from_stream` gives their inputs: (C, 3 * grid * grid, 3, 3)."""
+    """Filters of 3x3 or 9x9 as `from_feature_map` gives their inputs: (C, 3 * grid * grid, 3, 3)."""
     apart = w.reshape(*w.shape[:2], grid, 3, grid, 3)  # tap 3 a + i is neighbour i of what lies 3 a apart
     return apart.transpose(0, 2, 4, 1, 3, 5).reshape(len(w), -1, 3, 3)
 

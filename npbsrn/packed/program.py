@@ -5,7 +5,7 @@ stage is done tile by tile, and only its first step's bits lie in rows.
 
 What a step gives is a value: A_0 of the first block is value 0, the result of step s is value s + 1. Most values are
 gone when the next step's bits are known. What a later stage needs of one, as a term or for a skip, lies in a map as
-large as the picture, of which there are as few as can be; what only the same stage needs, in a worker's room.
+large as the picture, of which there are as few as can be; what only the same stage needs, in a worker's workspace.
 """
 
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ class Program:
     channels : int
         C.
     maps, homes : int
-        How many values have maps at once, and how many places there are for a tile's values: maps, then a room's.
+        How many values have maps at once, and how many places there are for a tile's values: maps, then a workspace's.
     bases : int
         N of the step that has most.
     result : int
         The map in which the last value is.
     statistic : {ABS, MEAN, NONE}
-        E of the stream, as the first block takes it.
+        E of the feature map, as the first block takes it.
     weighted, sloped : bool
         Whether there is any E, and any PReLU.
     """

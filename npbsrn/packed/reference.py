@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 
 def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:
-    """Pass the stream through all blocks.
+    """Pass the feature map through all blocks.
 
     Steps on bits give the numbers of the layers to the bit. So do steps on float activations, whose convolutions are
     the layers' own.

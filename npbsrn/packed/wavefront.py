@@ -17,7 +17,7 @@ from npbsrn.kernels.memory import memory, put, scalar
 from npbsrn.packed.epilogues import (
     Bits,
     Result,
-    Room,
+    Workspace,
     add_counts,
     mean_of,
     result_alone,
@@ -56,14 +56,14 @@ Array = np.ndarray[Any, Any]
 class Walk(NamedTuple):
     """What the steps walk over, and what they take from it: memory."""
 
-    values: Any  # float32: the maps (M, H, tiles, tile), then the workers' rooms
+    values: Any  # float32: the maps (M, H, tiles, tile), then the workers' workspaces
     bits: Any  # (slots, H + 2, N * planes, line) uint16
     words: Any
     floats: Any
     table: Any
     stages: Any
     pads: Any
-    room: int  # where this worker's values of a tile begin
+    workspace: int  # where this worker's values of a tile begin
     maps: int
     channels: int
     tile: int
@@ -88,7 +88,7 @@ def _place(walk: Walk, home: int, y: int, t: int) -> int:
     if home == NOTHING:
         return NOTHING
     if home >= walk.maps:
-        return walk.room + (home - walk.maps) * walk.tile
+        return walk.workspace + (home - walk.maps) * walk.tile
     return ((home * walk.height + y) * walk.tiles + t) * walk.tile
 
 
@@ -135,44 +135,44 @@ def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
 
 
 @kernel(forceinline=True)
-def _find_terms(walk: Walk, step: int, y: int, t: int, room: Room) -> None:
+def _find_terms(walk: Walk, step: int, y: int, t: int, workspace: Workspace) -> None:
     first = _field(walk, step, FIRST_TERM)
     for k in range(_field(walk, step, TERMS)):
-        put(room.places, k, _place(walk, scalar(walk.table, first + k), y, t))
+        put(workspace.places, k, _place(walk, scalar(walk.table, first + k), y, t))
 
 
 @kernel()
-def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, room: Room) -> None:
-    """Words of a row of the stream, for the first step."""
+def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Workspace) -> None:
+    """Words of a row of the feature map, for the first step."""
     for t in range(walk.tiles):
         if weighted is not None:
             mean_of(walk.channels, statistic, _place(walk, 0, y, t), walk.values)
-        _find_terms(walk, 0, y, t, room)
+        _find_terms(walk, 0, y, t, workspace)
         for base in range(_field(walk, 0, BASES)):
             own = _bits_of(walk, 0, base, _place_of_bits(walk, 0, y + 1) + t * TILE + 1, walk.line)
-            to_bits(own, weighted, walk.floats, walk.values, room, walk.bits)
+            to_bits(own, weighted, walk.floats, walk.values, workspace, walk.bits)
     _pad_row(walk, 0, y, True, True)
 
 
 @kernel(forceinline=True)
-def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, room: Room) -> None:
-    """One convolution of step s: of words in rows, or `inner` ones, that a 1x1 step finds in the room."""
+def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, workspace: Workspace) -> None:
+    """One convolution of step s: of words in rows, or `inner` ones, that a 1x1 step finds in the workspace."""
     planes, channels, first = walk.planes, walk.channels, _field(walk, s, FIRST_WORD) + filters * _field(walk, s, WORDS)
     place += base * planes * walk.line
     row = walk.bases * planes * walk.line
     if _field(walk, s, SIZE) == 3:
-        count3(walk.bits, place, row, walk.line, planes, walk.words, first, channels, room.counts)
+        count3(walk.bits, place, row, walk.line, planes, walk.words, first, channels, workspace.counts)
     else:
         bits, plane, at = walk.bits, walk.line, place + row + 1
         if inner:
-            bits, plane, at = room.bits, TILE, base * planes * TILE
-        count1(bits, at, plane, planes, walk.words, first, channels, room.counts)
+            bits, plane, at = workspace.bits, TILE, base * planes * TILE
+        count1(bits, at, plane, planes, walk.words, first, channels, workspace.counts)
 
 
 @kernel(forceinline=True)
 def _step(
     s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any,
-    room: Room,
+    workspace: Workspace,
 ) -> None:  # fmt: skip
     """One step at one tile, from its words to those of the next one, both in rows unless `inner`, and unless `last`."""
     channels, bases, filters = walk.channels, _field(walk, s, BASES), _field(walk, s, FILTERS)
@@ -180,43 +180,47 @@ def _step(
     factor, offset, single = _field(walk, s, FACTOR), _field(walk, s, OFFSET), bases * filters == 1
     for i in range(filters):
         for j in range(bases):
-            _count(walk, s, inner, i, j, before, room)
+            _count(walk, s, inner, i, j, before, workspace)
             if not single:
                 own = factor + (i * bases + j) * channels
-                add_counts(i + j == 0, taps, channels, walk.floats, own, offset, room)
+                add_counts(i + j == 0, taps, channels, walk.floats, own, offset, workspace)
     result = Result(
         channels, single, taps, factor, offset, _field(walk, s, SLOPE), _place(walk, _field(walk, s, ADDED), y, t),
         scalar(walk.floats, _field(walk, s, AMOUNT)), _place(walk, _field(walk, s, TARGET), y, t),
         _field(walk, s, KEPT) == 1,
     )  # fmt: skip
     if s + 1 == walk.steps:
-        result_alone(result, sloped, walk.floats, walk.values, room)
+        result_alone(result, sloped, walk.floats, walk.values, workspace)
         return
-    _find_terms(walk, s + 1, y, t, room)
-    bits, where, plane = room.bits, 0, TILE
+    _find_terms(walk, s + 1, y, t, workspace)
+    bits, where, plane = workspace.bits, 0, TILE
     if last:
         bits, where, plane = walk.bits, after, walk.line
     begin = 0
     if weighted is not None:
-        result_with_mean(result, _field(walk, s, STATISTIC), sloped, walk.floats, walk.values, room)
+        result_with_mean(result, _field(walk, s, STATISTIC), sloped, walk.floats, walk.values, workspace)
     elif _field(walk, s, DIRECT) == 1:
         begin = 1
-        result_to_bits(result, _bits_of(walk, s + 1, 0, where, plane), sloped, walk.floats, walk.values, room, bits)
+        result_to_bits(
+            result, _bits_of(walk, s + 1, 0, where, plane), sloped, walk.floats, walk.values, workspace, bits
+        )
     else:
-        result_alone(result, sloped, walk.floats, walk.values, room)
+        result_alone(result, sloped, walk.floats, walk.values, workspace)
     for base in range(begin, _field(walk, s + 1, BASES)):
-        to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, room, bits)
+        to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, workspace, bits)
 
 
 @kernel()
-def _stage_row(stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, room: Room) -> None:
+def _stage_row(
+    stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, workspace: Workspace
+) -> None:
     """A stage at some tiles of a row, and the words that the next stage takes in there."""
     first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
     before, after = _place_of_bits(walk, stage, y), _place_of_bits(walk, stage + 1, y + 1) + 1
     for t in range(begin, end):
         for s in range(first, behind):
             last, at = s + 1 == behind, t * TILE
-            _step(s, s > first, last, before + at, after + at, y, t, walk, weighted, sloped, room)
+            _step(s, s > first, last, before + at, after + at, y, t, walk, weighted, sloped, workspace)
     if behind < walk.steps:
         _pad_row(walk, stage + 1, y, begin == 0, end == walk.tiles)
 
@@ -248,15 +252,15 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
         memory(job.stages), memory(job.pads), (maps * height * tiles + worker * (homes - maps)) * tile, maps, channels,
         tile, height, width, tiles, slots, lines // planes, planes, line, job.stages[stages, 0],
     )  # fmt: skip
-    rooms, depth, weighted, sloped = job.rooms, slots - 1, job.weighted, job.sloped
-    room = Room(
-        memory(rooms.counts[worker]), memory(rooms.sums[worker]), memory(rooms.bits[worker]),
-        memory(rooms.places[worker]),
+    workspaces, depth, weighted, sloped = job.workspaces, slots - 1, job.weighted, job.sloped
+    workspace = Workspace(
+        memory(workspaces.counts[worker]), memory(workspaces.sums[worker]), memory(workspaces.bits[worker]),
+        memory(workspaces.places[worker]),
     )  # fmt: skip
     begin, end = height * worker // workers, height * (worker + 1) // workers
     above, below, shift = int(worker > 0), int(worker < workers - 1), int(strip < tiles)
     for y in range(begin, end):
-        _bits_row(y, walk, weighted, statistic, room)
+        _bits_row(y, walk, weighted, statistic, workspace)
     for first in range(0, stages, depth):
         levels = min(depth, stages - first)
         wait(barrier, workers)
@@ -267,11 +271,11 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
                     low, high = max(here, 0), min(here + strip, tiles)
                     own_row = begin + above * level <= y < end - below * level
                     if own_row and top - more <= y < bottom + more and low < high:
-                        _stage_row(first + level, y, low, high, walk, weighted, sloped, room)
+                        _stage_row(first + level, y, low, high, walk, weighted, sloped, workspace)
         wait(barrier, workers)
         for level in range(1, levels):
             more = job.stages[first + level, 1]
             for y in range(max(begin - level, top - more), min(begin + level, bottom + more)):
                 if above:
                     # a literal 0 would be compiled once more, as a case of its own
-                    _stage_row(first + level, y, np.int64(0), tiles, walk, weighted, sloped, room)
+                    _stage_row(first + level, y, np.int64(0), tiles, walk, weighted, sloped, workspace)

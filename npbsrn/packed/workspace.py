@@ -11,7 +11,7 @@ from npbsrn.runtime.buffers import empty
 Array = np.ndarray[Any, Any]
 
 
-class Rooms(NamedTuple):
+class Workspaces(NamedTuple):
     """All workers' workspaces."""
 
     counts: Array  # (workers, C * 32) uint16
@@ -37,11 +37,11 @@ def map_of(program: Program, values: Array, home: int, height: int, width: int) 
     return values[home * size : (home + 1) * size].reshape(shape)
 
 
-def make_rooms(program: Program, workers: int) -> Rooms:
+def make_workspaces(program: Program, workers: int) -> Workspaces:
     """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
     size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
     places = max(8, len(program.table))
-    return Rooms(
+    return Workspaces(
         empty((workers, size), np.uint16),
         empty((workers, size), np.float32),
         empty((workers, words), np.uint16),
@@ -55,21 +55,21 @@ class Job(NamedTuple):
     Parameters
     ----------
     values : float32
-        See `make_values`; the first map is the stream, that is what the first step takes in.
+        See `make_values`; the first map is the feature map, that is what the first step takes in.
     bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
         Room for the words that stages take in; `depth` is how many stages go together.
-    rooms : Rooms
+    workspaces : Rooms
     table, stages, floats, words, pads : arrays
         See `npbsrn.packed.program.Program`.
     sizes : (10,) int64
         Maps, homes, C, the numbers of a tile, H, W, tiles of a strip, the rows that are wanted of the result, from and
-        to, and E of the stream.
+        to, and E of the feature map.
     weighted, sloped : True or None
     """
 
     values: Array
     bits: Array
-    rooms: Rooms
+    workspaces: Workspaces
     table: Array
     stages: Array
     floats: Array
@@ -104,7 +104,7 @@ def make_job(
     return Job(
         values,
         empty((depth + 1, height + 2, program.bases * program.pads.shape[1], line), np.uint16),
-        make_rooms(program, workers),
+        make_workspaces(program, workers),
         program.table,
         program.stages,
         program.floats,

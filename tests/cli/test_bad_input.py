@@ -58,7 +58,7 @@ def test_upscale_refuses(img, options, message):
 
 
 @pytest.fixture
-def room(tmp_path, photographs, tiny_model, monkeypatch):
+def workspace(tmp_path, photographs, tiny_model, monkeypatch):
     """A folder with good and bad things in it, as the working folder."""
     save_model(tmp_path / "tiny.npz", tiny_model)
     whole = (tmp_path / "tiny.npz").read_bytes()
@@ -184,8 +184,8 @@ if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns before it fails
 @pytest.mark.parametrize("command", SHELL)
-def test_the_command_line_refuses(room, capsys, command):
-    before = contents(room)
+def test_the_command_line_refuses(workspace, capsys, command):
+    before = contents(workspace)
     words = command.split()
     if words[0] in ("upscale", "eval") and "-m" not in words:
         words += ["-m", "bicubic"]
@@ -194,7 +194,7 @@ def test_the_command_line_refuses(room, capsys, command):
     assert message.startswith("npbsrn: ")
     assert message.count("\n") == 1, message
     assert re.search(SHELL[command], message), message
-    assert contents(room) == before
+    assert contents(workspace) == before
 
 
 @pytest.mark.parametrize("command", ["", "enlarge", "upscale", "upscale -i a.png -o b.png --colour", "eval x -s four"])
@@ -205,7 +205,7 @@ def test_wrong_usage_exits_with_2(command, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
-def test_no_permission(room, capsys):
+def test_no_permission(workspace, capsys):
     Path("locked").mkdir(mode=0o500)
     assert main(["upscale", "-i", "good.png", "-o", "locked/out.png", "-m", "bicubic"]) == 2
     assert "the folder locked may not be written; choose another one" in capsys.readouterr().err

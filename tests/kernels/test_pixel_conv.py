@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, room_for
+from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, workspace_for
 from npbsrn.kernels.winograd import SIZES, plain, transformed, vectors_of
 from tests.strategies import PLANE_CHANNELS, plane_channels, seeds
 
@@ -25,7 +25,7 @@ def make_case(rng, size, channels, outputs, rows, chunks=1):
 
 
 def run(x, w, bias, size, y, first):
-    convolve(x, w, bias, size, y, first, room_for(len(x), x.shape[2], size))
+    convolve(x, w, bias, size, y, first, workspace_for(len(x), x.shape[2], size))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -27,7 +27,7 @@ def test_products_with_pixel_signs(case):
     g, w, x = draw(*extents, outputs, inputs)
     nibbles = np.zeros(inputs * (height + 3) * width, np.uint8)
     pixel_tables.pixel_nibbles(pack(x), 0, inputs // 16, height, width + 2, width, nibbles, 0)
-    turned, room = aligned(32 * 48), aligned(24 * 256)
+    turned, workspace = aligned(32 * 48), aligned(24 * 256)
     dw, per_output = np.zeros(outputs * inputs * size * size, np.float32), inputs * size * size
     for y in range(0, height, 2):
         rows = min(2, height - y)
@@ -36,9 +36,9 @@ def test_products_with_pixel_signs(case):
         for left in range(0, width, 16):
             first = 0
             for parts in pixel_tables.chunks_of(outputs):
-                pixel_tables.pixel_tables(both.ravel(), first, parts, left, rows, width, turned, room)
+                pixel_tables.pixel_tables(both.ravel(), first, parts, left, rows, width, turned, workspace)
                 at = first * per_output
-                pixel_tables.filters_back(nibbles, 0, inputs, room, parts, y, left, height, width, size, dw, at)
+                pixel_tables.filters_back(nibbles, 0, inputs, workspace, parts, y, left, height, width, size, dw, at)
                 first += 16 * parts
     _, pull = conv2d_ref(x[None], w, pad_value=1.0)
     expected, first = pull(g[None])[1].reshape(outputs, per_output), 0

@@ -38,7 +38,7 @@ def test_products_with_filter_signs(case):
     extents, outputs, inputs = case
     height, width, _, size = extents
     g, w, x = draw(*extents, outputs, inputs)
-    nibbles, room = np.zeros(tables.nibbles_size(outputs, inputs, size), np.uint8), aligned(tables.CHUNK * 256)
+    nibbles, workspace = np.zeros(tables.nibbles_size(outputs, inputs, size), np.uint8), aligned(tables.CHUNK * 256)
     tables.filter_nibbles(w, nibbles)
     dx, ring, flat = np.empty((inputs, height, width), np.float32), aligned(9 * inputs * (width + 32)), g.ravel()
     out, pixels = dx.ravel(), height * width
@@ -50,11 +50,11 @@ def test_products_with_filter_signs(case):
                     inputs * tables.stride_of(tables.CHUNK, size) * (first > 0),
                 )
                 place = h * width + left
-                tables.row_tables(flat, 4 * first * pixels + place, pixels, groups, room)
+                tables.row_tables(flat, 4 * first * pixels + place, pixels, groups, workspace)
                 if size == 3:
-                    tables.spread_row(room, nibbles, start, groups, inputs, left, h, width, first == 0, ring)
+                    tables.spread_row(workspace, nibbles, start, groups, inputs, left, h, width, first == 0, ring)
                 else:
-                    tables.spread_1x1(room, nibbles, start, groups, inputs, first == 0, out, place, pixels)
+                    tables.spread_1x1(workspace, nibbles, start, groups, inputs, first == 0, out, place, pixels)
         if size == 3 and h > 0:
             tables.join_row(ring, h - 1, inputs, width, out, (h - 1) * width, pixels, 1)
     if size == 3:

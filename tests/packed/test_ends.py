@@ -11,12 +11,12 @@ from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.direct_conv import OUTPUTS, blocked
 from npbsrn.kernels.memory import load
 from npbsrn.packed.ends import (
-    from_stream,
+    from_feature_map,
     rows_from_stream,
     rows_to_pixels,
     store_sample,
     surround,
-    to_stream,
+    to_feature_map,
     write_pixels,
 )
 from tests.strategies import plane_channels, seeds, sides, tile_widths
@@ -47,8 +47,8 @@ def test_into_the_stream_and_out_of_it(channels, height, width, grid, lead, seed
     image = rng.standard_normal((3, height + 2 * reach, width + 2 * reach + 3)).astype(np.float32)
     stream = np.full((height, tiles, channels * TILE), np.nan, np.float32)
     cut = height // 2
-    to_stream(np.ascontiguousarray(y[:, :cut]), bias, stream, 0)
-    to_stream(np.ascontiguousarray(y[:, cut:]), bias, stream, cut)
+    to_feature_map(np.ascontiguousarray(y[:, :cut]), bias, stream, 0)
+    to_feature_map(np.ascontiguousarray(y[:, cut:]), bias, stream, cut)
     assert not np.isnan(stream).any()
 
     expected = np.zeros((height + 2, whole(width, TILE) + lead + 4, padded + 3 * grid * grid), np.float32)
@@ -60,7 +60,7 @@ def test_into_the_stream_and_out_of_it(channels, height, width, grid, lead, seed
         expected[:, lead - 1 : lead + width + 1, own] = apart
     for first, rows in ((-1, height + 2), (height // 3, 2)):
         pixels = np.full((rows, *expected.shape[1:]), np.nan, np.float32)
-        from_stream(stream, channels, first, width, lead, image, grid, pixels)
+        from_feature_map(stream, channels, first, width, lead, image, grid, pixels)
         np.testing.assert_array_equal(pixels, expected[first + 1 : first + 1 + rows])
 
 

@@ -47,9 +47,9 @@ def run(case, workers=1, beyond=0.0, depth=1, strip=9, rows=None):
     map_of(program, values, 0, height, width)[:, :, : channels * TILE] = stream
     job = make_job(program, values, workers, (height, width), depth, strip, rows or (0, height))
     job.bits[...] = 0x5A5A
-    for room in (job.rooms.counts, job.rooms.bits):
-        room[...] = 0xA5A5
-    job.rooms.sums[...] = np.nan
+    for workspace in (job.workspaces.counts, job.workspaces.bits):
+        workspace[...] = 0xA5A5
+    job.workspaces.sums[...] = np.nan
     run_parallel(blocks_rows, workers, job)
     y = map_of(program, values, program.result, height, width)[:, :, : channels * TILE]
     return y.reshape(height, -1, channels, TILE).transpose(2, 0, 1, 3).reshape(channels, height, full)[:, :, :width]

@@ -43,8 +43,8 @@ def seen_in(options, side):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bam, "binary_filters", watch(bam.binary_filters, ("filters", "scales")))
         patch.setattr(bam, "binarize", watch(bam.binarize, ("layers",)))
-        room = lb_block._room_for_saved
-        patch.setattr(lb_block, "_room_for_saved", lambda *args: kept.append(room(*args)) or kept[-1])
+        workspace = lb_block._allocate_saved
+        patch.setattr(lb_block, "_room_for_saved", lambda *args: kept.append(workspace(*args)) or kept[-1])
         network.apply(params, x, train=True)
     for saved in kept:
         for value in (saved.bits, saved.inputs, saved.totals, saved.mean, saved.variance):
