@@ -22,7 +22,8 @@ def assignments(function):
         if isinstance(node, ast.Assign):
             target = node.targets[0]
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                yield from ((one.id, v) for one, v in zip(target.elts, node.value.elts) if isinstance(one, ast.Name))
+                pairs = zip(target.elts, node.value.elts, strict=True)
+                yield from ((one.id, value) for one, value in pairs if isinstance(one, ast.Name))
             elif isinstance(target, ast.Name):
                 yield target.id, node.value
 
@@ -54,7 +55,7 @@ def functions():
                 yield pytest.param(node, id=f"{path.stem}.{node.name}")
 
 
-@pytest.mark.parametrize("function", functions())
+@pytest.mark.parametrize("function", list(functions()))
 def test_no_kernel_lets_go_of_memory_that_it_uses(function):
     """Numba frees an array behind the last line that names it."""
     assert let_go(function) == []
