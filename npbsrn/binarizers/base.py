@@ -135,6 +135,10 @@ class Binarizer:
         """
         return {}
 
+    def begin(self, params: Params, weight: Array) -> Params:
+        """First parameters that follow from a convolution's first filters (O, I, k, k); by default `params`."""
+        return params
+
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """Binarize the input of a convolution in training, by the batch's statistics.
 

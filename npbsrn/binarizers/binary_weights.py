@@ -10,6 +10,7 @@ from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivati
 from npbsrn.binarizers.options import check_options
 from npbsrn.ops.filters import binary_filters
 from npbsrn.ops.sign import STES, binarize
+from npbsrn.ops.sums import mean_over
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +25,7 @@ class BinaryWeights(Binarizer, name="bw"):
     method : {"bam", "gain"}
         "bam": ``sign(BN(sum_k alpha_k W_k)) * E|W_n|``, eq. 3 of Xin et al., ECCV 2020, with learned alpha. "gain":
         ``g * sign(W)`` with a learned g for each filter (Ma et al., "Efficient Super Resolution Using Binarized Neural
-        Network", CVPRW 2019), whose first value is the mean magnitude of a first 3x3 filter.
+        Network", CVPRW 2019), whose first value is the mean magnitude of the first filter.
     filter_ste : str
         Stand-in for the gradient of the sign, a key of `npbsrn.ops.sign.STES`.
     """
@@ -46,7 +47,11 @@ class BinaryWeights(Binarizer, name="bw"):
         """alpha, or gains."""
         if self.method == "bam":
             return {"alpha": np.ones(filters, dtype)}
-        return {"gain": np.full(channels, 0.5 * (9 * channels) ** -0.5, dtype)}
+        return {"gain": np.ones(channels, dtype)}
+
+    def begin(self, params: Params, weight: Array) -> Params:
+        """Gains as large as the first filters are."""
+        return params if self.method == "bam" else {"gain": mean_over(np.abs(weight), (1, 2, 3)).ravel()}
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """The input itself; see `npbsrn.binarizers.base.Binarizer`."""

@@ -22,7 +22,6 @@ from npbsrn.fused.elementwise import (
 )  # fmt: skip
 from npbsrn.fused.shared import (
     GROUPS,
-    SHARDS,
     WIDTH,
     Saved,
     Weights,
@@ -40,6 +39,7 @@ from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.pixel_tables import MOST, ROWS, filters_back, pixel_nibbles, pixel_tables, transpose16
 from npbsrn.kernels.signed_sums import add_to
 from npbsrn.kernels.simd import LANES, total
+from npbsrn.runtime.threads import SHARDS
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,6 @@ import numpy as np
 from npbsrn.fused.shared import (
     EPS,
     ONE,
-    SHARDS,
     WIDTH,
     ZERO,
     Saved,
@@ -31,6 +30,7 @@ from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.popcount import count1, count3
 from npbsrn.kernels.signed_sums import aligned
 from npbsrn.kernels.simd import LANES, select, splat, total
+from npbsrn.runtime.threads import SHARDS
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,7 @@ from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu_ref, scale_channels, weight_by_statistic_ref, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import run_parallel, thread_count
+from npbsrn.runtime.threads import SHARDS, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 
@@ -148,7 +148,7 @@ def lb_blocks(
     """
     from npbsrn.fused.backward import blocks_backward
     from npbsrn.fused.forward import blocks_forward
-    from npbsrn.fused.shared import SHARDS, Weights
+    from npbsrn.fused.shared import Weights
 
     n, _, height, width = x.shape
     flat = np.ascontiguousarray(x).reshape(n, CHANNELS, height * width)

@@ -11,13 +11,14 @@ import numpy as np
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.simd import LANES, divide, magnitude, select, splat, to_float
+from npbsrn.ops.norm import EPS as EPS_OF_NORM
+from npbsrn.runtime.threads import SHARDS
 
 Array = np.ndarray[Any, Any]
 
 WIDTH = 48  # channels of LB-blocks: 3 vectors, 3 words of 16 bits
 GROUPS = WIDTH // 4
-EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
-SHARDS = 4  # of a batch: sums over samples are made by share, so that no result depends on the number of workers
+EPS = np.float32(EPS_OF_NORM)
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 TAPS3, TAPS1 = np.float32(9 * WIDTH), np.float32(WIDTH)  # products in one output value
 MEAN = np.float32(1 / WIDTH)  # over the channels, in the backward pass

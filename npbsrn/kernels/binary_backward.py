@@ -56,7 +56,7 @@ def _filled(width: int) -> int:
 
 
 @kernel()
-def _make_room(sizes: Sizes) -> Workspace:
+def _make_workspace(sizes: Sizes) -> Workspace:
     wide = _filled(sizes.width)
     return Workspace(
         aligned(sizes.outputs * ROWS * wide),
@@ -177,7 +177,7 @@ def backward_samples(
         Added to: dy by channel and lane; left alone where it is empty.
     low, high : int
     """
-    workspace, wide, height = _make_room(sizes), _filled(sizes.width), sizes.height
+    workspace, wide, height = _make_workspace(sizes), _filled(sizes.width), sizes.height
     planes = sizes.inputs // BITS
     picture = planes * (height + 2) * (sizes.width + 2)
     for s in range(low, high):

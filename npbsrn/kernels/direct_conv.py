@@ -27,8 +27,8 @@ Array = np.ndarray[Any, Any]
 OUTPUTS, MOST_ROWS = (12, 2) if has_avx512() else (6, 1)
 FEW_OUTPUTS, FEW_ROWS = 3, OUTPUTS // 3
 LINES2, LINES3 = (6, 8) if has_avx512() else (3, 2)  # of filters, of which two or three taps are held
-# Inputs of the head, whose result decides signs: of so few each step is rounded once, also where that takes long.
 STRIP = 4 * LANES  # pixels of a row that a block of filters serves before the next one
+# Inputs of the head, whose result decides signs: of so few each step is rounded once, also where that takes long.
 EXACT = 0 if has_fma() else 3
 ZERO = ir.Constant(f32x16.vector, None)
 

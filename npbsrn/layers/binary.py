@@ -101,7 +101,7 @@ class BinaryConv:
     def init(self, rng: Rng, dtype: Any) -> Params:
         """Latent filters, the scheme's parameters, and BN's."""
         weight = uniform_filters(rng, self.channels, self.channels, self.size, dtype, self.gain)
-        own = self.scheme.init(self.channels, self.inputs, self.filters, dtype)
+        own = self.scheme.begin(self.scheme.init(self.channels, self.inputs, self.filters, dtype), weight)
         params: Params = {"weight": weight, "binarizer": own}
         return params | ({"norm": init_norm(self.channels, dtype)} if self.norm else {})
 

@@ -160,7 +160,7 @@ def make_network(config: Mapping[str, Any]) -> Network:
 
 def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
     """Those entries of a configuration that a network has arguments for; of an unknown network all."""
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         return dict(config)
     accepted = inspect.signature(NETWORKS[name]).parameters
     return {argument: value for argument, value in config.items() if argument in accepted}

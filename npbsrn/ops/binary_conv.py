@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.bits import SHARDS, WORD, Bits, shards_of
+from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import sum_products
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 BinaryConvPull = Callable[[Array], tuple[list[Array], Array, list[Array], Array]]
@@ -126,7 +126,8 @@ def binary_conv(
     offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
     y = empty((n, outputs, height, width), np.float32)
     shape, flat = (len(bits), n, inputs // WORD, height, width), y.reshape(-1)
-    map_parallel(lambda shard: forward_samples(memory, words, factors, offset, flat, shape, size, *shard), shards_of(n))
+    fixed = memory, words, factors, offset, flat, shape, size
+    map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
         dbits, products, whole = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape)
@@ -174,7 +175,7 @@ def _products(
         np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
         np.ascontiguousarray(coefs), np.array(chunks), sizes, dx.reshape(-1),
     )  # fmt: skip
-    shards = shards_of(shape[0])
+    shards = parts_of(shape[0], SHARDS)
 
     def part(shard: int) -> None:
         backward_samples(*fixed, dw[shard], sums[shard], *shards[shard])

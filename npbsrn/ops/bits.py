@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 
-SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 WORD = 16  # channels
 
 
@@ -69,19 +68,14 @@ def border_of(pad: float) -> int:
     return 0 if pad > 0 else 0xFFFF
 
 
-def memory_for_bits(shape: tuple[int, ...], bases: int = 1) -> Array:
-    """Memory of `Bits` of this shape, or of several bases one behind another."""
+def memory_for_bits(shape: tuple[int, ...]) -> Array:
+    """Memory of `Bits` of this shape."""
     from npbsrn.kernels.pack import SLACK
 
     n, channels, height, width = shape
-    memory = empty((bases * n * (channels // WORD) * (height + 2) * (width + 2) + SLACK,), np.uint16)
+    memory = empty((n * (channels // WORD) * (height + 2) * (width + 2) + SLACK,), np.uint16)
     memory[-SLACK:] = 0
     return memory
-
-
-def shards_of(n: int) -> list[tuple[int, int]]:
-    """First and last sample of each shard of a batch; some are empty where there are fewer than four samples."""
-    return [(n * shard // SHARDS, n * (shard + 1) // SHARDS) for shard in range(SHARDS)]
 
 
 def pack(x: Array, pad: float) -> Bits:
@@ -91,5 +85,5 @@ def pack(x: Array, pad: float) -> Bits:
     (n, channels, height, width), flat = x.shape, np.ascontiguousarray(x).ravel()
     memory = memory_for_bits(x.shape)
     numbers = channels // WORD, height, width, border_of(pad)
-    map_parallel(lambda shard: pack_signs(flat, *numbers, memory, *shard), shards_of(n))
+    map_parallel(lambda shard: pack_signs(flat, *numbers, memory, *shard), parts_of(n, SHARDS))
     return Bits(memory, (n, channels, height, width), pad)

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from npbsrn.runtime.threads import map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel
 
 Array = np.ndarray[Any, Any]
 
 Band = tuple[slice, slice, slice]
 COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
-SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 
 
 ConvPull = Callable[[Array], tuple[Array, Array, Array | None]]

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits, shards_of
+from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits
 from npbsrn.ops.norm import batch_norm, move_running
-from npbsrn.ops.pointwise import weighted_sum
+from npbsrn.ops.pointwise import PARTS, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 NormSignsPull = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Array, Array, Array]]
@@ -97,27 +97,22 @@ def _pack(norm: tuple[Array, ...], offset: Any, shape: tuple[int, int, int, int]
 
     memory = memory_for_bits(shape)
     fixed = *norm, offset, border_of(pad), memory, shape
-    map_parallel(lambda shard: pack_normal(*fixed, *shard), shards_of(shape[0]))
+    map_parallel(lambda shard: pack_normal(*fixed, *shard), parts_of(shape[0], SHARDS))
     return Bits(memory, shape, pad)
-
-
-def _parts_of(size: int) -> list[tuple[int, int]]:
-    """Fixed parts of a flat array."""
-    return [(size * k // 8, size * (k + 1) // 8) for k in range(8)]
 
 
 def _total(terms: tuple[Array, ...], weights: Array) -> Array:
     from npbsrn.kernels.norm_sign import weighted_total
 
     total = empty(terms[0].shape, np.float32)
-    map_parallel(lambda part: weighted_total(terms, weights, *part, total), _parts_of(total.size))
+    map_parallel(lambda part: weighted_total(terms, weights, *part, total), parts_of(total.size, PARTS))
     return total
 
 
 def _total_back(dtotal: Array, terms: tuple[Array, ...], weights: Array) -> tuple[list[Array], Array]:
     from npbsrn.kernels.norm_sign import weighted_back
 
-    dterms, parts = tuple(empty(dtotal.shape, np.float32) for _ in terms), _parts_of(dtotal.size)
+    dterms, parts = tuple(empty(dtotal.shape, np.float32) for _ in terms), parts_of(dtotal.size, PARTS)
     dweights = np.empty((len(parts), len(terms)))
 
     def part(k: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from npbsrn.ops.sums import mean_over
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 
@@ -55,12 +55,7 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
     return y, pull
 
 
-SHARDS, PARTS = 4, 8  # of a batch, and of channels or elements: fixed, so that no sum depends on the number of threads
-
-
-def parts_of(count: int, parts: int) -> list[tuple[int, int]]:
-    """First and behind the last of each part; some are empty where there is too little."""
-    return [(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
+PARTS = 8  # of channels or elements: fixed, so that no sum depends on the number of threads
 
 
 def add(x: Array, y: Array) -> Array:

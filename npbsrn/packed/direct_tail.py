@@ -6,7 +6,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.direct_conv import FEW_OUTPUTS, blocked, computed, correlate_few
-from npbsrn.packed.ends import COLOURS, rows_from_stream, rows_to_pixels
+from npbsrn.packed.ends import COLOURS, rows_from_feature_map, rows_to_pixels
 from npbsrn.packed.tail import Convolution
 from npbsrn.runtime.buffers import empty
 
@@ -45,7 +45,7 @@ class DirectTail:
         colours = empty((end - begin, COLOURS, STRIP), np.float32)
         pixels = empty((end - begin, width + SLACK, COLOURS), np.float32)
         for left in range(0, width, STRIP):
-            rows_from_stream(feature_map, begin - lead, left // TILE, width, gathered)
+            rows_from_feature_map(feature_map, begin - lead, left // TILE, width, gathered)
             correlate_few(gathered, self.filters, colours, self.size)
             rows_to_pixels(colours, self.bias, base, begin, left, width, pixels)
         return pixels

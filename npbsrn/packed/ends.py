@@ -151,7 +151,7 @@ def surround(features: Array, above: int, below: int, lead: int, width: int, bas
 
 
 @kernel()
-def rows_from_stream(x: Array, first: int, tile: int, width: int, rows: Array) -> None:
+def rows_from_feature_map(x: Array, first: int, tile: int, width: int, rows: Array) -> None:
     """Some tiles of the feature map's rows, from `first` on, with what stands beside them.
 
     Parameters

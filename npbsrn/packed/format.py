@@ -12,6 +12,7 @@ from npbsrn.networks.base import make_network
 from npbsrn.packed import legacy
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.packed.program import STATISTICS
+from npbsrn.packed.tail import composed_size
 from npbsrn.storage.params import load_arrays, save_arrays
 
 Array = np.ndarray[Any, Any]
@@ -132,12 +133,18 @@ class _Reader:
         head = self.convolution("head", 3)
         channels = len(head[1])
         blocks = tuple(self.block(block, channels) for block in own["blocks"])
+        _ask(len(blocks) > 0, "blocks")
         trunk = self.convolution("trunk", channels, channels) if _flag(own, "trunk") else None
+        if trunk is not None:  # which takes in what the head does
+            _ask(trunk[0].shape[-1] == 3, "trunk.weight")
+            _ask(head[0].shape[-1] in (3, 9), "head.weight")
         tail, inputs = [], channels
         for n, factor in enumerate([*shuffles, None], 1):
             tail.append(self.convolution(f"tail.{n}", inputs, None if factor else 3))
             inputs = len(tail[-1][1]) // (factor or 1) ** 2
             _ask(factor is None or inputs * factor**2 == len(tail[-1][1]), f"tail.{n}.bias")
+        size = composed_size([w.shape[-1] for w, _ in tail], shuffles)
+        _ask(size in ((5, 7) if shuffles else (3, 5, 7)), "tail")
         self.signs((0,))
         for name in ("filters", *FLOATS):
             _ask(self.taken.get(name, 0) == (self.arrays[name].size if name in self.arrays else 0), name)

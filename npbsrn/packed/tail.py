@@ -1,5 +1,6 @@
 """The tail as one convolution on the low-resolution grid, borders included, and the bicubic base with it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,14 @@ class Tail:
         if stage > 0:  # where several places of the coarser grid ask for it
             self._known[stage, row, column] = w, shift
         return w, shift
+
+
+def composed_size(sizes: Sequence[int], shuffles: Sequence[int]) -> int:
+    """Extent of the filters that convolutions of these sizes become, with a shuffle behind each but the last."""
+    size = sizes[-1]
+    for k, r in zip(reversed(sizes[:-1]), reversed(shuffles), strict=True):
+        size = k + 2 * reach_of(size, r)
+    return size
 
 
 def _finer(place: Place, a: int, r: int, ring: int) -> Place:

@@ -58,7 +58,7 @@ class Job(NamedTuple):
         See `make_values`; the first map is the feature map, that is what the first step takes in.
     bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
         Room for the words that stages take in; `depth` is how many stages go together.
-    workspaces : Rooms
+    workspaces : Workspaces
     table, stages, floats, words, pads : arrays
         See `npbsrn.packed.program.Program`.
     sizes : (10,) int64

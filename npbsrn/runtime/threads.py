@@ -14,6 +14,7 @@ from npbsrn.errors import UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 GIVEN_UP = 1 << 40  # in a barrier: one of the workers has failed, and the others are not to wait for it
 _inside = threading.local()  # of `map_parallel`: work that is given out there is done where it is
 
@@ -31,6 +32,11 @@ def thread_count() -> int:
             raise UsageError(f"NPBSRN_NUM_THREADS must be a whole number above 0, not {text!r}")
         return int(text)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parts_of(count: int, parts: int) -> list[tuple[int, int]]:
+    """First, and behind the last, of `count` things in each of some parts; parts may be empty."""
+    return [(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
 
 
 def quiet_blas() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from npbsrn.binarizers import OLD_NAMES
 from npbsrn.errors import UsageError
 from npbsrn.networks.base import arguments_of, make_network
 
@@ -162,7 +163,8 @@ def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, 
         value = {"name": value}
     if isinstance(own, Mapping) and isinstance(value, Mapping):
         first = own.get("name", "bam")
-        value = {**own, **value} if value.get("name", first) == first else value
+        named = value.get("name", first)
+        value = {**own, **value, "name": first} if OLD_NAMES.get(named, named) == first else value
     return {**network, name: value}
 
 

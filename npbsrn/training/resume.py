@@ -81,11 +81,12 @@ def _refuse_changes(config: TrainConfig, scale: int | None, preset: str | None, 
         raise UsageError("a resumed run keeps its own options; leave the preset out")
     own = dataclasses.asdict(config)
     for name, value in {**options, **({} if scale is None else {"scale": scale})}.items():
-        same = (
-            dataclasses.replace(config, **{name: value}) == config
-            if name in own
-            else make_network(with_option(config.network, name, value)).config == own["network"]
-        )
+        if name == "network":
+            same = value == config.network["name"]
+        elif name in own:
+            same = dataclasses.replace(config, **{name: value}) == config
+        else:
+            same = make_network(with_option(config.network, name, value)).config == own["network"]
         if not same:
-            kept = own.get(name, config.network.get(name))
+            kept = config.network["name"] if name == "network" else own.get(name, config.network.get(name))
             raise UsageError(f"a resumed run keeps its {name} of {kept!r}; leave the option out")

@@ -12,7 +12,7 @@ from npbsrn.kernels.direct_conv import OUTPUTS, blocked
 from npbsrn.kernels.memory import load
 from npbsrn.packed.ends import (
     from_feature_map,
-    rows_from_stream,
+    rows_from_feature_map,
     rows_to_pixels,
     store_sample,
     surround,
@@ -77,7 +77,7 @@ def test_strips_of_the_stream(margin, channels, height, width, tile, wide, seed)
     around[2:-2, :, inside] = stream.transpose(0, 2, 1, 3).reshape(height, channels, -1)[:, :, :width]
     for first, count in ((-2, height + 4), (height // 2, 2)):
         rows = np.full((count, channels, wide * TILE + 2 * margin), np.nan, np.float32)
-        rows_from_stream(stream.reshape(height, tiles, -1), first, tile, width, rows)
+        rows_from_feature_map(stream.reshape(height, tiles, -1), first, tile, width, rows)
         expected = around[first + 2 : first + 2 + count, :, tile * TILE : tile * TILE + rows.shape[2]]
         np.testing.assert_array_equal(rows, expected)
 

@@ -51,6 +51,18 @@ def test_half_precision_is_taken_where_it_is_exact(path, tmp_path):
     np.testing.assert_array_equal(load_packed(tmp_path / "b.npz").tail[0][0], folded.tail[0][0])
 
 
+def shrink(arrays, *names):
+    """Filters of 1x1, for which a kernel has no room."""
+    for name in names:
+        arrays[f"{name}.weight"] = arrays[f"{name}.weight"][..., 1:2, 1:2]
+
+
+def widen(arrays, name, margin):
+    """Larger filters."""
+    w = arrays[f"{name}.weight"]
+    arrays[f"{name}.weight"] = np.pad(w, [(0, 0)] * 2 + [(margin, margin)] * 2)
+
+
 def step(card, n=0):
     return card["plan"]["blocks"][0]["steps"][n]
 
@@ -72,6 +84,11 @@ def step(card, n=0):
         (lambda a, c: a.update({"tail.1.bias": a["tail.1.bias"][:-1]}), "tail.1.weight is missing or of another"),
         (lambda a, c: a.update({"head.weight": a["head.weight"][..., :2, :2]}), "head.bias is missing or of another"),
         (lambda a, c: a.update({"trunk.weight": a["trunk.weight"][:, :-1]}), "trunk.weight is missing or of another"),
+        (lambda a, c: shrink(a, "trunk"), "trunk.weight is missing or of another"),
+        (lambda a, c: shrink(a, "head"), "head.weight is missing or of another"),
+        (lambda a, c: shrink(a, "tail.1", "tail.2", "tail.3"), "tail is missing or of another"),
+        (lambda a, c: widen(a, "tail.1", 2), "tail is missing or of another"),
+        (lambda a, c: c["plan"].update(blocks=[]), "blocks is missing"),
         (lambda a, c: c.pop("plan"), "plan is missing"),
         (lambda a, c: c.update(plan=[]), "plan is missing"),
         (lambda a, c: c["plan"].update(scale=3, shuffles=[3]), "is missing or of another shape"),

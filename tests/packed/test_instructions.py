@@ -24,7 +24,7 @@ def source(name, size, planes, more):
     function = ir.Function(module, kind, "count")
     builder = ir.IRBuilder(function.append_basic_block())
     bits, words, out, row, plane, outputs = function.args
-    emitter(name)(builder, bits, words, out, (row, plane), outputs, (size, planes), more)
+    emitter(name)(builder, bits, words, out, (row, plane), outputs, (size, planes), ir.Constant(ir.IntType(1), more))
     builder.ret_void()
     return str(module)
 
@@ -40,5 +40,6 @@ def test_the_bits_are_counted_by_vectors(name, triple, cpu, features, instructio
     module.data_layout = str(machine.target_data)
     assembly = machine.emit_assembly(module)
     found = re.findall(rf"^\s*{instruction}\s.*{registers}", assembly, re.MULTILINE)
-    assert len(found) >= size * size * planes
+    # By look-up the tables of four nibbles are filled in a loop, else all words stay in registers.
+    assert len(found) >= (4 if name == "avx2" else size * size * planes)
     assert not re.findall(r"^\s*popcnt", assembly, re.MULTILINE)  # one word after another

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from npbsrn.errors import UsageError
-from npbsrn.training.config import PRESETS, TrainConfig, make_config
+from npbsrn.networks.base import make_network
+from npbsrn.training.config import PRESETS, TrainConfig, make_config, with_option
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -112,3 +113,13 @@ def test_a_preset_goes_with_every_network(name, preset):
         assert all(
             config.network[argument] == own[argument] for argument in config.network.keys() & own.keys() - {"binarizer"}
         )
+
+
+def test_the_float_networks_old_name_means_the_same():
+    """Its padding was another one, which a run keeps when its old name is said again."""
+    old = make_config(2, "default", {"binarizer": "float", "padding": "one"}).network
+    for name in ("float", "none"):
+        again = with_option(old, "binarizer", name)
+        assert make_network(again).config == old
+    with pytest.raises(UsageError, match=r"no network \{'name': 'vdsr'\}"):
+        make_config(2, "default", {"network": {"name": "vdsr"}})

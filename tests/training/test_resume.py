@@ -180,6 +180,8 @@ def test_metrics_of_lost_steps_are_dropped(train, tmp_path, monkeypatch):
         ({"preset": "paper"}, "leave the preset out"),
         ({"milestones": [0.5]}, r"keeps its milestones of \(0.5, 0.75\)"),
         ({"binarizer": {"alpha": "one"}}, "keeps its binarizer of"),
+        ({"binarizer": "none"}, "keeps its binarizer of"),
+        ({"network": "vdsr"}, "keeps its network of 'bsrn'"),
     ],
 )
 def test_what_is_said_again_must_be_the_same(train, tmp_path, again, message):
@@ -187,6 +189,7 @@ def test_what_is_said_again_must_be_the_same(train, tmp_path, again, message):
     with pytest.raises(UsageError, match=message):
         npbsrn.train(output=tmp_path / "run", resume=True, **again)
     same = {
+        "network": "bsrn",
         "scale": 4,
         "milestones": [0.5, 0.75],
         "steps": 8,
