@@ -1,4 +1,4 @@
-"""Errors that a user can mend: every message says what was wrong and what to do."""
+"""Errors that users can fix: every message says what was wrong and what to do."""
 
 
 class NpbsrnError(Exception):

@@ -1,8 +1,8 @@
-"""What every scheme says of itself: how activations and filters become sums of signs.
+"""The interface of a scheme: how it turns activations and filters into sums of signs.
 
-A convolution takes in ``a ~ base + sum_j coef_j * bits_j`` (N bases) and has filters ``w ~ sum_i scale_i * signs_i`` (M
-bases). From these a training step, the reference and the packed engine are made; a scheme is one file that subclasses
-`Binarizer`.
+The input of a convolution is ``a ~ base + sum_j coef_j * bits_j`` (N bases), and its filters are ``w ~ sum_i scale_i *
+signs_i`` (M bases). The training step, the reference and the packed engine are all built on these sums. A scheme is one
+file that subclasses `Binarizer`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

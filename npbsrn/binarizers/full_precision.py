@@ -1,4 +1,4 @@
-"""No binarization: the float network of the same shape, from which a binary one may begin or learn."""
+"""No binarization: the float network of the same shape, from which a binary one may start or learn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

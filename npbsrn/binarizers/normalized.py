@@ -1,4 +1,4 @@
-"""Batch normalisation in front of a sign: what all schemes with binary activations have in common."""
+"""Batch normalisation in front of a sign, shared by all schemes with binary activations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

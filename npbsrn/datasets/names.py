@@ -1,4 +1,4 @@
-"""What the names of folders and files say of the pictures in them: high or low resolution, and of which scale."""
+"""What the names of folders and files say about the pictures in them: high or low resolution, and which scale."""
 
 import re
 from dataclasses import dataclass

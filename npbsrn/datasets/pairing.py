@@ -1,4 +1,4 @@
-"""From the names of picture files to pairs."""
+"""Pair HR and LR pictures by the names of their files."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""Folders of pictures: which layouts are understood, and how a pair of pictures is read."""
+"""Folders of pictures: which layouts are supported, and how a pair of pictures is read."""
 
 import os
 import warnings

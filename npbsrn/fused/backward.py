@@ -1,8 +1,8 @@
 """The backward pass of LB-blocks.
 
-Block by block and convolution by convolution, from the last to the first, a sample goes through in pairs of rows that
-stay in the caches: the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`), then the sign's
-stand-in.
+It goes block by block and convolution by convolution, from the last to the first. Each sample is processed in pairs of
+rows that stay in the caches: first the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`),
+then the gradient of the sign.
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,8 @@
 """The forward pass of LB-blocks, on bits.
 
-One call does a chain of blocks for a worker's shard of the batch, row by row: what a convolution counts is activated,
-weighted and accumulated while it is in the caches. The workers meet at a barrier where batch normalisation needs the
-whole batch's statistics.
+One call runs a chain of blocks for a worker's shard of the batch, row by row: the counts of a convolution are
+activated, weighted and accumulated while they are in the caches. The workers meet at a barrier where batch
+normalisation needs the statistics of the whole batch.
 """
 
 from typing import Any

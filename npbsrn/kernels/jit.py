@@ -1,4 +1,4 @@
-"""How kernels are compiled and kept."""
+"""How kernels are compiled and cached."""
 
 import warnings
 from collections.abc import Callable

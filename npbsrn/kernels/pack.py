@@ -1,4 +1,4 @@
-"""Signs of float32 as words of bits, and filters in the order in which the counting kernels read them."""
+"""Pack float32 signs into words of bits, and filters into the order in which the counting kernels read them."""
 
 from typing import Any
 

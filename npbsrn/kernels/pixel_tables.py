@@ -1,6 +1,6 @@
-"""Products of the signs of pixels with floats by tables: the cotangent of a binary convolution's filters.
+"""Products of pixel signs with floats by tables: the cotangent of a binary convolution's filters.
 
-See `npbsrn.kernels.tables` for how. Output channels are taken by chunks of one to three vectors.
+See `npbsrn.kernels.tables` for the method. Output channels are processed in chunks of one to three vectors.
 """
 
 from typing import Any

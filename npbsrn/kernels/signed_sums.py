@@ -1,4 +1,4 @@
-"""Sums with signs of four values, and sums of what is looked up among them: see `npbsrn.kernels.tables`."""
+"""Tables of signed sums of four values, and sums of table entries: see `npbsrn.kernels.tables`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,8 +1,8 @@
-"""Layers: frozen descriptions without state. Parameters come in, gradients go out.
+"""Layers: frozen descriptions without state, which take parameters and return gradients.
 
-``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the form of `params`
-less the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
-`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` raises an error.
+``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the structure of `params`
+without the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
+`train` no tape is kept, so the memory for large pictures does not accumulate, and ``back`` raises an error.
 """
 
 from collections.abc import Callable, Iterable, Iterator

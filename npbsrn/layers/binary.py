@@ -1,7 +1,7 @@
-"""Binary convolutions, and the blocks in which they share what came before.
+"""Binary convolutions, and the memory that those of a block share.
 
-A block's memory, the terms and filters of its earlier convolutions, travels as an explicit value from one convolution
-to the next, and its cotangent travels back.
+A block's memory, the terms and filters of its earlier convolutions, is an explicit value that each convolution passes
+to the next; its cotangent travels back.
 """
 
 from collections.abc import Callable, Iterator, Sequence

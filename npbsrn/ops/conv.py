@@ -1,4 +1,4 @@
-"""Convolution, stride 1, output as large as the input."""
+"""Convolution with stride 1; the output is as large as the input."""
 
 from collections.abc import Callable
 from typing import Any

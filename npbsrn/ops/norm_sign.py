@@ -1,4 +1,4 @@
-"""Signs of a normalised sum: what every binary activation is in training."""
+"""Signs of a normalised sum: every binary activation in training."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

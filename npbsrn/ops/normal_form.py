@@ -1,7 +1,7 @@
-"""Binary convolutions outside of training: terms to bits, and sums of products of signs to values.
+"""Binary convolutions outside of training: from terms to bits, and from sums of products of signs to values.
 
-The order of every rounding is part of the definition: on a last bit hangs the sign of what is binarized next
-(docs/architecture.md, "What decides a sign").
+The order of every rounding is part of the definition, because the last bit may decide the sign of the next binarized
+value (docs/architecture.md, "What decides a sign").
 """
 
 from collections.abc import Sequence

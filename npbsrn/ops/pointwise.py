@@ -1,4 +1,4 @@
-"""Operations without neighbourhoods: PReLU, per-channel scales, magnitude maps, weighted sums."""
+"""Element-wise operations: PReLU, per-channel scales, magnitude maps, weighted sums."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

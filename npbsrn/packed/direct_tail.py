@@ -1,4 +1,4 @@
-"""The tail of a network that has no stages: one convolution to three colours, at the size of the result."""
+"""The tail of a network without shuffle stages: one convolution to three colours, at the size of the result."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The float ends of the engine: what stands around the convolutions of head, trunk and tail."""
+"""The float ends of the engine: the inputs and outputs of the convolutions of head, trunk and tail."""
 
 from typing import Any
 

@@ -1,13 +1,13 @@
-"""What stands between two binary convolutions, at one tile of 32 pixels.
+"""Epilogues: what happens between two binary convolutions, at one tile of 32 pixels.
 
-From counts of products that are -1 to what the step gives, and from there to the words that the next step takes in; see
-`npbsrn.packed.plan.Step` for the algebra. Arrays are handed on as `npbsrn.kernels.memory.Memory`.
+They go from the counts of products of -1 to the step's result, and from there to the words that the next step reads;
+see `npbsrn.packed.plan.Step` for the algebra. Arrays are passed as `npbsrn.kernels.memory.Memory`.
 
-Each number is made by the operations of the layers in their order, with their roundings: one sign that differs would
-change the picture around it.
+Every number is computed by the operations of the layers, in their order and with their roundings, because one sign that
+differs would change the picture around it.
 
-Without E a number's neighbours among the channels do not matter, and so one pass goes from counts to words. With E
-there are two: E(A) is a mean over the channels.
+Without E, a value does not depend on other channels, so one pass goes from counts to words. With E there are two
+passes, because E(A) is a mean over the channels.
 """
 
 from typing import Any, NamedTuple

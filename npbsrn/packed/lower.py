@@ -1,6 +1,6 @@
-"""From a trained network to what is left of it when nothing more is to be learned.
+"""Lower a trained network to a plan.
 
-A network is walked through layer by layer; what each binary convolution is worth, it says itself, by
+The network is walked through layer by layer; each binary convolution describes itself by
 `npbsrn.layers.binary.BinaryConv.normal_form`.
 """
 

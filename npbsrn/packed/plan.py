@@ -1,6 +1,6 @@
-"""What is left of a network when nothing more is learned: the steps that a picture passes.
+"""Plans: a network without anything that only training needs, as the steps that a picture passes through.
 
-A plan knows no scheme and no network. `npbsrn.packed.lower` makes it from layers, `npbsrn.packed.format` keeps it in a
+A plan knows no scheme and no network. `npbsrn.packed.lower` makes it from layers, `npbsrn.packed.format` stores it in a
 file, `npbsrn.packed.reference` runs it in plain NumPy, and `npbsrn.packed.engine` runs it fast.
 """
 

@@ -1,11 +1,12 @@
-"""A plan's blocks as the arrays that the kernel walks by.
+"""A plan's blocks as the arrays that the kernel walks through.
 
-Steps are put together to stages: one step of any size, and the 1x1 steps behind it, which look at no other pixel. So a
-stage is done tile by tile, and only its first step's bits lie in rows.
+Steps are grouped into stages: one step of any size, and the 1x1 steps behind it, which look at no other pixel. So a
+stage is computed tile by tile, and only the bits of its first step are stored in rows.
 
-What a step gives is a value: A_0 of the first block is value 0, the result of step s is value s + 1. Most values are
-gone when the next step's bits are known. What a later stage needs of one, as a term or for a skip, lies in a map as
-large as the picture, of which there are as few as can be; what only the same stage needs, in a worker's workspace.
+The result of a step is a value: A_0 of the first block is value 0, and the result of step s is value s + 1. Most values
+are no longer needed once the next step's bits are known. A value that a later stage needs, as a term or for a skip, is
+stored in a map as large as the picture; the number of maps is kept as small as possible. A value that only its own
+stage needs is stored in a worker's workspace.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A plan's blocks in plain NumPy: what `npbsrn.packed.wavefront` does in tiles, one operation after another."""
+"""A plan's blocks in plain NumPy: `npbsrn.packed.wavefront` without tiles, one operation after another."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The tail as one convolution on the low-resolution grid, borders included, and the bicubic base with it."""
+"""The tail as one convolution on the low-resolution grid, including its borders and the bicubic base."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """A plan's blocks on bits, 32 pixels at a time.
 
-Values pass through all steps as float32, in tiles of 32 pixels: the channels of a tile follow each other. Of a stage
-(see `npbsrn.packed.program`) only the first convolution looks at other pixels, and of those it needs nothing but bits:
-so all that happens to a tile within a stage is done while it is in the first cache.
+Values pass through all steps as float32, in tiles of 32 pixels, one channel after another. Within a stage (see
+`npbsrn.packed.program`) only the first convolution looks at other pixels, and it needs only their bits. So everything
+that a stage does to a tile is done while the tile is in the L1 cache.
 """
 
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The memory that a plan's blocks work in: maps of values, words in rows, and what all workers are given."""
+"""The memory that a plan's blocks work in: maps of values, rows of words, and the arrays that all workers share."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Threads: how many, and how work is given to them."""
+"""Threads: how many there are, and how they get their work."""
 
 import os
 import queue

@@ -1,7 +1,7 @@
-"""Nested dictionaries of arrays: map over them, name their leaves, keep them in files.
+"""Nested dictionaries of arrays: map over them, name their leaves, store them in files.
 
 A network's parameters are a nested dict whose leaves are arrays; a leaf's dotted name is its path, as in
-``body.3.1.conv2.weight``. Gradients have the same form.
+``body.3.1.conv2.weight``. Gradients have the same structure.
 """
 
 import hashlib
