@@ -17,14 +17,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class BinaryWeights(Binarizer, name="bw"):
-    """Activations pass as they are; filters are signs times one scale for each output channel.
+    """Activations pass unchanged; filters are signs times one scale for each output channel.
 
     Parameters
     ----------
     method : {"bam", "gain"}
-        "bam": ``sign(BN(sum_k alpha_k W_k)) * E|W_n|``, eq. 3 of Xin et al., ECCV 2020, with learned alpha. "gain":
-        ``g * sign(W)`` with a learned g for each filter (Ma et al., "Efficient Super Resolution Using Binarized Neural
-        Network", CVPRW 2019), whose first value is the mean magnitude of a first 3x3 filter.
+        "bam": ``sign(BN(sum_k alpha_k W_k)) * E|W_n|``, eq. 3 of Xin et al., ECCV 2020, with learned alpha. "gain": ``g
+        * sign(W)`` with a learned g for each filter (Ma et al., "Efficient Super Resolution Using Binarized Neural
+        Network", CVPRW 2019), initially the mean magnitude of a newly initialised 3x3 filter.
     filter_ste : str
         Stand-in for the gradient of the sign, a key of `npbsrn.ops.sign.STES`.
     """

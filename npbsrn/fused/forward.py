@@ -202,7 +202,7 @@ def blocks_forward(
     saved : Saved
         Filled here.
     moments : (3, N, 48, 2) float32
-        Room for each sample's statistics.
+        Memory for each sample's statistics.
     height, width : int
     """
     n, a = x.shape[0], aligned(WIDTH * LANES)

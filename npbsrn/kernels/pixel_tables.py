@@ -127,7 +127,7 @@ def pixel_tables(
         First output channel of the chunk, and its vectors.
     left, rows, width : int
     turned : float32
-        Room (32, 16 * parts) for the same pixels with their channels last; a missing second row is zero.
+        Memory (32, 16 * parts) for the same pixels with their channels last; a missing second row is zero.
     tables : float32
         Filled: (parts, 8, 16, 16).
     """

@@ -33,7 +33,7 @@ class Network:
     scale : int
         Factor of enlargement.
     chain : Chain
-        From (N, 3, H, W), the picture less its middle, to details (N, 3, H * scale, W * scale): a head, a body, a tail.
+        From (N, 3, H, W), the picture minus 0.5, to details (N, 3, H * scale, W * scale): a head, a body, a tail.
     base : bool
         Whether details are added to the bicubically enlarged picture, or else to mid-grey.
     enlarged : bool
@@ -89,10 +89,10 @@ class Network:
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
 
-        Bicubic enlargement looks at small pixels whose middles are less than 2 away from that of a large pixel, which
-        lies at most ``(1 - step) / 2`` off the middle of its own small pixel. Convolutions that look d further off thus
-        look at ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to a side. Where the picture is not enlarged first, a
-        tail looks farther than that.
+        Bicubic enlargement uses small pixels whose centres are less than 2 away from that of a large pixel, which is at
+        most ``(1 - step) / 2`` off the centre of its own small pixel. Convolutions with a further reach of d thus use
+        ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to each side. If the picture is not enlarged first, the reach
+        of a tail is larger than that.
         """
         if not self.enlarged:
             return self.chain.trace(Trace(height, width))
@@ -167,9 +167,8 @@ def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
 
 
 def _of_today(config: Mapping[str, Any]) -> Config:
-    """A configuration of an earlier version as today's: what stands around the activations was the network's.
-
-    The schemes of today alone have never had it, and a network refuses it with them.
+    """Convert a configuration of an earlier version, in which the padding of activations was an option of the network.
+    Newer schemes never had that option, and a network refuses it with them.
     """
     arguments = dict(config)
     scheme = arguments.get("binarizer") or {}

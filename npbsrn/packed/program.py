@@ -32,14 +32,14 @@ NOTHING = -1  # where no value is added
 
 @dataclass(frozen=True)
 class Program:
-    """What a kernel is told of all blocks.
+    """The description of all blocks that a kernel reads.
 
     Parameters
     ----------
     table : (n,) int64
         `FIELDS` numbers for each step, then the terms' homes.
     stages : (G + 1, 2) int64
-        Each stage's first step, and how far the steps behind the stage look; of the last row the number of steps.
+        Each stage's first step, and the reach of the steps behind the stage; the last row has the number of steps.
     floats : (n,) float32
     words : (n,) uint16
         Filters, as `npbsrn.kernels.bits.pack_filters` gives them.
@@ -48,15 +48,15 @@ class Program:
     channels : int
         C.
     maps, homes : int
-        How many values have maps at once, and how many places there are for a tile's values: maps, then a workspace's.
+        The number of maps, and the number of places for a tile's values: maps, then those in a workspace.
     bases : int
-        N of the step that has most.
+        The largest N of all steps.
     result : int
-        The map in which the last value is.
+        The map that holds the last value.
     statistic : {ABS, MEAN, NONE}
-        E of the feature map, as the first block takes it.
+        E of the feature map, as the first block uses it.
     weighted, sloped : bool
-        Whether there is any E, and any PReLU.
+        Whether any block has an E, and any step a PReLU.
     """
 
     table: Array

@@ -26,7 +26,7 @@ def values_size(program: Program, workers: int, height: int, width: int) -> int:
 
 
 def make_values(program: Program, workers: int, height: int, width: int) -> Array:
-    """Room for the maps, and behind them for the tiles of each worker, one behind the other."""
+    """Memory for the maps, followed by the tiles of each worker."""
     return empty((values_size(program, workers, height, width),), np.float32)
 
 
@@ -57,7 +57,7 @@ class Job(NamedTuple):
     values : float32
         See `make_values`; the first map is the feature map, that is what the first step takes in.
     bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
-        Room for the words that stages take in; `depth` is how many stages go together.
+        Memory for the words that stages read; `depth` is the number of stages that run together.
     workspaces : Rooms
     table, stages, floats, words, pads : arrays
         See `npbsrn.packed.program.Program`.
