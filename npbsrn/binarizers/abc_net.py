@@ -49,7 +49,7 @@ class AbcNet(Binarizer, name="abc"):
         check_options("abc", self, bases=tuple(range(1, MOST + 1)), activation_bases=tuple(range(1, MOST + 1)))
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """BN's parameters, shifts whose thresholds ``1/2 - v_n`` lie evenly around 0, and coefficients with a sum of 1."""
+        """BN's parameters, shifts with thresholds ``1/2 - v_n`` evenly around 0, and coefficients with a sum of 1."""
         n = self.activation_bases
         offsets = (np.arange(1, n + 1) / (n + 1)).astype(dtype)
         return init_norm(channels, dtype) | {"beta": np.full(n, 1 / n, dtype), "offset": offsets}

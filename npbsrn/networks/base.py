@@ -167,7 +167,8 @@ def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
 
 
 def _of_today(config: Mapping[str, Any]) -> Config:
-    """Convert a configuration of an earlier version, in which the padding of activations was an option of the network.
+    """Convert a configuration of an earlier version, in which the network had the padding of activations as an option.
+
     Newer schemes never had that option, and a network refuses it with them.
     """
     arguments = dict(config)

@@ -21,7 +21,7 @@ class Workspaces(NamedTuple):
 
 
 def values_size(program: Program, workers: int, height: int, width: int) -> int:
-    """Numbers that values take: maps, and the tiles of each worker."""
+    """The number of floats that values take: maps, and the tiles of each worker."""
     return (program.maps * height * -(-width // TILE) + workers * (program.homes - program.maps)) * program.tile
 
 
@@ -38,7 +38,7 @@ def map_of(program: Program, values: Array, home: int, height: int, width: int) 
 
 
 def make_workspaces(program: Program, workers: int) -> Workspaces:
-    """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
+    """Workspaces, aligned to 64 bytes: a vector that crosses such a boundary takes twice the time."""
     size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
     places = max(8, len(program.table))
     return Workspaces(
@@ -50,15 +50,15 @@ def make_workspaces(program: Program, workers: int) -> Workspaces:
 
 
 class Job(NamedTuple):
-    """What all workers are given.
+    """The arguments that all workers share.
 
     Parameters
     ----------
     values : float32
-        See `make_values`; the first map is the feature map, that is what the first step takes in.
+        See `make_values`; the first map is the feature map, the input of the first step.
     bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
         Memory for the words that stages read; `depth` is the number of stages that run together.
-    workspaces : Rooms
+    workspaces : Workspaces
     table, stages, floats, words, pads : arrays
         See `npbsrn.packed.program.Program`.
     sizes : (10,) int64
@@ -83,7 +83,7 @@ class Job(NamedTuple):
 def make_job(
     program: Program, values: Array, workers: int, size: tuple[int, int], depth: int, strip: int, rows: tuple[int, int]
 ) -> Job:
-    """All that `blocks_rows` needs beside the workers.
+    """All that `blocks_rows` needs besides the workers.
 
     Parameters
     ----------
@@ -92,11 +92,12 @@ def make_job(
     workers : int
     size : (H, W)
     depth : int
-        Stages that go over the rows together; with it each worker has at least 2 (depth - 1) rows.
+        Stages that sweep over the rows together; each worker must have at least 2 (depth - 1) rows.
     strip : int
         Tiles.
     rows : (top, bottom)
-        That are wanted of the result; each stage before does as many more above and below as those behind it look.
+        The wanted rows of the result; each earlier stage computes as many more, above and below, as the stages behind
+        it reach.
     """
     height, width = size
     line = -(-width // TILE) * TILE + 2

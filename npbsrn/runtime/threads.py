@@ -24,7 +24,7 @@ def thread_count() -> int:
     Raises
     ------
     UsageError
-        If the variable is no whole number above 0.
+        If the variable is not a whole number above 0.
     """
     if text := os.environ.get("NPBSRN_NUM_THREADS"):
         if not text.isdecimal() or int(text) == 0:
@@ -36,7 +36,7 @@ def thread_count() -> int:
 def quiet_blas() -> Any:
     """Context with one thread for BLAS.
 
-    Its helpers wait in a busy loop behind each call, and would starve the threads of this module.
+    BLAS's worker threads wait in a busy loop after each call, and would starve the threads of this module.
     """
     return threadpool_limits(1, "blas")
 

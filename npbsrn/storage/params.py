@@ -65,7 +65,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str, Any], compress: bool) -> None:
-    """Write arrays and a card to one ``.npz``, whole or not at all; equal content gives equal bytes.
+    """Write arrays and a card to one ``.npz``, completely or not at all; equal content gives equal bytes.
 
     Parameters
     ----------
