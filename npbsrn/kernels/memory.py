@@ -43,6 +43,16 @@ def memory(typing: Any, array: Any) -> Any:
     return Memory(array.dtype)(array), lambda *codegen: data(*codegen, 0)
 
 
+@intrinsic
+def hold(typing: Any, array: Any) -> Any:
+    """Hold an array that was made in this kernel up to here.
+
+    Numba lets go of an array behind the last line that names it, and its memory may become another one's: taking its
+    `memory` does not count.
+    """
+    return types.void(array), lambda context, builder, signature, args: context.get_dummy_value()
+
+
 def data(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
     """Pointer to the first element of argument k, an array or its memory."""
     kind = signature.args[k]

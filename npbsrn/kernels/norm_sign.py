@@ -11,7 +11,7 @@ import numpy as np
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.filters import EPS, total_by_halves
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, memory, scalar, store
+from npbsrn.kernels.memory import hold, load, memory, scalar, store
 from npbsrn.kernels.pack import load_part, set_border, store_part, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
@@ -131,6 +131,8 @@ def pack_normal(
                         word = word | select(z < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
                     store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
         set_border(words, s * size, planes, height, width, border)
+    hold(workspace)
+    hold(row)
 
 
 @kernel(forceinline=True)
@@ -231,6 +233,8 @@ def signs_back(
                     store(out, first + v, dx)
                 else:
                     store_part(out, first + v, count, dx, workspace)
+    hold(part)
+    hold(sums)
 
 
 @kernel()

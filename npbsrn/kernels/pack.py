@@ -6,7 +6,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS, GROUP
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, memory, put, scalar, store
+from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
 from npbsrn.kernels.simd import LANES, select, splat
 
 Array = np.ndarray[Any, Any]
@@ -92,6 +92,8 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
                         word = word | select(value < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
                     store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
         set_border(words, s * size, planes, height, width, border)
+    hold(workspace)
+    hold(row)
 
 
 @kernel()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, memory, store
+from npbsrn.kernels.memory import hold, load, memory, store
 from npbsrn.kernels.pack import load_part, store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, total
 
@@ -40,8 +40,8 @@ def prelu_backward(
 ) -> None:
     """The channels `low` to `high`; `dslope` (C,) is filled."""
     n, channels, pixels = shape
-    part_room = np.empty(LANES, np.float32)
-    x, dy, dx, workspace = memory(x), memory(dy), memory(dx), memory(part_room)
+    rest = np.empty(LANES, np.float32)
+    x, dy, dx, workspace = memory(x), memory(dy), memory(dx), memory(rest)
     for c in range(low, high):
         sums, a = splat(ZERO), slope[c]
         for s in range(n):
@@ -57,6 +57,7 @@ def prelu_backward(
                 store_part(dx, whole, count, d, workspace)
                 sums = sums + part
         dslope[c] = total(sums)
+    hold(rest)
 
 
 @kernel()

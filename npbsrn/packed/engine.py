@@ -7,6 +7,7 @@ import numpy as np
 
 from npbsrn.errors import TooLargeError
 from npbsrn.images.samples import to_fractions
+from npbsrn.images.tiles import Tile, cut
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import blocked, computed, correlate
@@ -99,9 +100,8 @@ class Engine:
         threads = min(threads or thread_count(), height)
         side = self._fitting(picture, (tile,) if tile else SIDES, threads)
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
-        for top in range(0, height, side):
-            for left in range(0, width, side):
-                self._tile(picture, (top, min(top + side, height)), (left, min(left + side, width)), out, threads)
+        for part in cut(height, width, side, self.margin, STEP):
+            self._tile(picture, part, out, threads)
         if buffers.held() > KEEP:
             buffers.clear()
         return out
@@ -138,17 +138,11 @@ class Engine:
             f"and {available / 1e9:.2f} GB are available; {cure}"
         )
 
-    def _tile(self, picture: Array, rows: Rows, columns: Rows, out: Array, threads: int) -> None:
+    def _tile(self, picture: Array, tile: Tile, out: Array, threads: int) -> None:
         """Fill one tile of `out`."""
-        # Groups of four pixels lie in a tile as they lie in the picture.
-        outer = [(max(a - self.margin, 0) // STEP * STEP, b + self.margin) for a, b in (rows, columns)]
-        inner = [
-            ((a - begin) * self.factor, (b - begin) * self.factor)
-            for (a, b), (begin, _) in zip((rows, columns), outer, strict=True)
-        ]
-        pass_ = _Pass(self, to_fractions(picture[slice(*outer[0]), slice(*outer[1])].transpose(2, 0, 1)), threads)
-        s = self.scale
-        pass_.run(inner[0], inner[1], out[rows[0] * s : rows[1] * s, columns[0] * s : columns[1] * s])
+        rows, columns = ((begin * self.factor, end * self.factor) for begin, end in tile.inner)
+        pass_ = _Pass(self, to_fractions(picture[tile.outer].transpose(2, 0, 1)), threads)
+        pass_.run(rows, columns, out[tile.enlarged(self.scale)])
 
 
 class _Pass:

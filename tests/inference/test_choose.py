@@ -111,7 +111,7 @@ def test_what_cannot_fit_into_memory_is_said_before(monkeypatch, tiny_model, pic
 def test_tiles_are_as_large_as_fits(monkeypatch, tiny_model):
     engine, picture = choose_runner(tiny_model, 4), np.zeros((3000, 3000, 3), np.uint8)
     sides = []
-    monkeypatch.setattr(engine, "_tile", lambda picture, rows, columns, out, threads: sides.append(rows[1] - rows[0]))
+    monkeypatch.setattr(engine, "_tile", lambda picture, tile, *_: sides.append(tile.rows[1] - tile.rows[0]))
     for side in SIDES:
         buffers.clear()
         need = 16 * picture.nbytes + engine.working_bytes(3000, 3000, side, 1)
