@@ -15,13 +15,13 @@ from npbsrn.models import Model
 DOCS = Path(__file__).parent
 HEAD = """# The shipped models
 
-Of each there are two files that say the same: `NAME.npz` has the latent weights, to train on from, and
-`NAME-packed.npz` one bit for each binary weight, which `npbsrn.upscale` reads. `python docs/ship_weights.py RUN` made
-them.
+Each model has two files with the same network: `NAME.npz` has the latent weights, for further training, and
+`NAME-packed.npz` has one bit for each binary weight, which `npbsrn.upscale` reads. `python docs/ship_weights.py RUN`
+made them.
 
-Written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files and judges the
-models by the package's default path. The test sets are for judging; what was seen of them on the
-way stands in training.md.
+This page is written by `NPBSRN_DATA=DIR python docs/make_model_cards.py`, which reads the cards in the weight files
+and evaluates the models with the package's default engine. The test sets are only for evaluation; training.md records
+what was seen of them on the way.
 """
 
 

@@ -1,4 +1,4 @@
-"""``npbsrn`` and ``python -m npbsrn``: the command line in a process of its own."""
+"""The command line, ``npbsrn`` or ``python -m npbsrn``, as a process of its own."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: every message says what was wrong and what to do."""
+"""Errors that users can fix: every message says what was wrong and what to do."""
 
 
 class NpbsrnError(Exception):
@@ -26,7 +26,7 @@ class TrainingDivergedError(NpbsrnError, ArithmeticError):
 
 
 class ExistsError(UsageError):
-    """A file to be written exists already, and is not to be replaced."""
+    """A file to be written exists already and must not be replaced."""
 
     def __init__(self, path: object) -> None:
         super().__init__(f"{path} exists already and is left alone; choose another file, or add --overwrite")

@@ -1,4 +1,4 @@
-"""A model: a network, its parameters, and the card that says where they come from."""
+"""A model: a network, its parameters, and the card that records where they come from."""
 
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,7 @@ from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, 
 
 @dataclass(frozen=True)
 class Model:
-    """What `upscale` and `evaluate` run. Its arrays are not to be changed once it has been run.
+    """A network with its parameters, for `upscale` and `evaluate`. Its arrays must not change once it has run.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     model : path, optional
         A weight file, or the folder of a training run; by default the weights that come with the package.
     scale : {2, 3, 4}
-        Which of the package's weights; a weight file has its own scale.
+        Selects among the package's weights; a weight file has its own scale.
 
     Returns
     -------
@@ -105,7 +105,7 @@ KIND = "packed"  # of a weight file without latent weights, as its card has it
 
 
 def is_packed(path: str | PathLike[str]) -> bool:
-    """Whether a weight file, or whatever else it is, says that it holds a packed network."""
+    """Whether a file says that it holds a packed network."""
     return peek_card(path).get("kind") == KIND
 
 
@@ -127,7 +127,7 @@ def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Net
     Raises
     ------
     WeightsError
-        If a name is missing or too many, or a shape or dtype differs, or a value is not finite.
+        If a name is missing or unexpected, a shape or dtype differs, or a value is not finite.
     """
     wanted = {name: array.shape for name, array in leaves(network.init(0))}
     found = {name: array.shape for name, array in arrays.items()}

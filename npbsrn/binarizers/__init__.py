@@ -1,6 +1,6 @@
-"""Schemes that turn a convolution's activations and filters into sums of signs (or leave them), one file a scheme.
+"""Schemes that turn a convolution's activations and filters into sums of signs, or leave them float; one file each.
 
-A scheme is a subclass of `npbsrn.binarizers.base.Binarizer`, which keeps the table of their names; all files of this
+A scheme is a subclass of `npbsrn.binarizers.base.Binarizer`, which keeps a table of their names. All files in this
 folder are imported here.
 """
 

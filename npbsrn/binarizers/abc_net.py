@@ -24,7 +24,7 @@ class AbcNet(Binarizer, name="abc"):
     """Filters and activations as linear combinations of signs.
 
     Filters: ``W ~ sum_m alpha_m B_m`` with ``B_m = sign(W - mean(W) + u_m std(W))``, u_m evenly from -1 to 1, mean and
-    std over the whole layer, eq. 3 and 4; alpha by least squares, eq. 5. Backward alpha, mean and std count as
+    std over the whole layer, eq. 3 and 4; alpha by least squares, eq. 5. In the backward pass, alpha, mean and std are
     constants, and each sign passes its gradient: with V the filters' sum, ``dW = sum_m alpha_m dV``, eq. 6.
 
     Activations: with ``x = BN(A)``, ``sum_n beta_n A_n`` and ``A_n = sign(clip(x + v_n, 0, 1) - 1/2)``, eq. 8 to 11;
@@ -33,9 +33,9 @@ class AbcNet(Binarizer, name="abc"):
     Parameters
     ----------
     bases : int
-        M of the filters; the paper that npbsrn follows compares with 3.
+        M, the number of filter bases; the paper that npbsrn follows compares with 3.
     activation_bases : int
-        N of the activations.
+        N, the number of activation bases.
 
     References
     ----------
@@ -49,7 +49,7 @@ class AbcNet(Binarizer, name="abc"):
         check_options("abc", self, bases=tuple(range(1, MOST + 1)), activation_bases=tuple(range(1, MOST + 1)))
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """BN's, shifts whose thresholds ``1/2 - v_n`` lie evenly around 0, and coefficients with a sum of 1."""
+        """BN's parameters, shifts with thresholds ``1/2 - v_n`` evenly around 0, and coefficients with a sum of 1."""
         n = self.activation_bases
         offsets = (np.arange(1, n + 1) / (n + 1)).astype(dtype)
         return init_norm(channels, dtype) | {"beta": np.full(n, 1 / n, dtype), "offset": offsets}
@@ -92,9 +92,9 @@ class AbcNet(Binarizer, name="abc"):
 def least_squares(signs: Sequence[Array], w: Array) -> Array:
     """The alpha for which ``sum_m alpha_m signs_m`` is closest to `w`, (M,) float64; eq. 5.
 
-    ``(B^T B) alpha = B^T W`` with M x M products, solved by elimination. Its numbers decide signs behind it, so no
-    library orders its sums: products of signs are whole numbers, those with `w` are summed by halves. A base that is
-    a combination of those before it gets 0: filters without a spread have a single one.
+    ``(B^T B) alpha = B^T W`` with M x M products, solved by elimination. Its results decide later signs, so the order
+    of its sums is not left to a library: products of signs are whole numbers, and products with `w` are summed by
+    halving. A base that is a combination of earlier ones gets 0; filters without spread have only one independent base.
     """
     count, size = len(signs), w.size
     flat = [b.ravel().astype(np.float64) for b in signs]

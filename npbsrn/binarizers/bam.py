@@ -28,20 +28,20 @@ PADS = {"one": 1.0, "zero": 0.0}
 
 @dataclass(frozen=True)
 class Bam(Binarizer, name="bam"):
-    """Binarize sums over the block's earlier activations and filters instead of the newest ones alone.
+    """Binarize sums over all of the block's activations and filters so far, instead of only the newest.
 
     Parameters
     ----------
     alpha, beta : {"learned", "one"}
         Weights of the accumulated filters and activations: learned scalars that start at 1, or fixed at 1.
     accumulate_filters, accumulate_activations : bool
-        Without, only the convolution's own filters or input are binarized.
+        If false, only the convolution's own filters or input are binarized.
     statistic : {"abs", "mean", "none"}
         E of eq. 9: the mean over channels of |A|, of A, or no weighting by a statistic.
     filter_ste, activation_ste : str
         Stand-ins for the gradient of the sign, keys of `npbsrn.ops.sign.STES`.
     padding : {"one", "zero"}
-        What stands around the bits: +1, or a third value, 0, which cannot be packed; only for comparison.
+        The padding of the bits: +1, or, for comparison only, a third value, 0, which cannot be packed.
     """
 
     alpha: str = "learned"
@@ -63,7 +63,7 @@ class Bam(Binarizer, name="bam"):
 
     @property
     def pad(self) -> float:
-        """What stands around the bits."""
+        """The padding of the bits."""
         return PADS[self.padding]
 
     @property
@@ -72,7 +72,7 @@ class Bam(Binarizer, name="bam"):
         return self.accumulate_activations, self.accumulate_filters
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """First parameters of one convolution; see `npbsrn.binarizers.base.Binarizer`."""
+        """Initial parameters of one convolution; see `npbsrn.binarizers.base.Binarizer`."""
         params = init_norm(channels, dtype)
         if self.alpha == "learned":
             params["alpha"] = np.ones(filters if self.accumulate_filters else 1, dtype)
@@ -93,7 +93,7 @@ class Bam(Binarizer, name="bam"):
         return Activations(bits, np.ones(1, dtype)), pull
 
     def lower(self, params: Params, terms: int) -> Thresholds:
-        """BN and beta as one weight a term: ``BN(sum_k beta_k T_k) = sum_k (g beta_k) T_k + shift``."""
+        """BN and beta as one weight per term: ``BN(sum_k beta_k T_k) = sum_k (g beta_k) T_k + shift``."""
         dtype = params["gain"].dtype
         gain, shift = folded_norm(params)
         weight = gain * self._beta(params, terms, dtype)[:, None]

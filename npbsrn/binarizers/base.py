@@ -1,8 +1,8 @@
-"""What every scheme says of itself: how activations and filters become sums of signs.
+"""The interface of a scheme: how it turns activations and filters into sums of signs.
 
-A convolution takes in ``a ~ base + sum_j coef_j * bits_j`` (N bases) and has filters ``w ~ sum_i scale_i * signs_i`` (M
-bases). From these a training step, the reference and the packed engine are made; a scheme is one file that subclasses
-`Binarizer`.
+The input of a convolution is ``a ~ base + sum_j coef_j * bits_j`` (N bases), and its filters are ``w ~ sum_i scale_i *
+signs_i`` (M bases). The training step, the reference and the packed engine are all built on these sums. A scheme is one
+file that subclasses `Binarizer`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ class Activations(NamedTuple):
     Parameters
     ----------
     bits : N of (N, C, H, W), +-1, as arrays or as `Bits`
-        Or one array as it is, of a scheme with float activations.
+        Or one unchanged array, from a scheme with float activations.
     coefs : (N,)
     base : float
     """
@@ -44,7 +44,7 @@ class Filters(NamedTuple):
     Parameters
     ----------
     signs : M arrays (O, I, k, k), +-1
-        Or one array as it is, of a scheme that does not binarize filters.
+        Or one unchanged array, from a scheme that does not binarize filters.
     scales : (M, O)
     """
 
@@ -53,7 +53,7 @@ class Filters(NamedTuple):
 
 
 class Thresholds(NamedTuple):
-    """`Activations` when nothing more is learned: ``bits[j] = sign(shift[j] + sum_k weight[j, k] * T_k)``.
+    """`Activations` for inference: ``bits[j] = sign(shift[j] + sum_k weight[j, k] * T_k)``.
 
     Parameters
     ----------
@@ -79,21 +79,21 @@ SCHEMES: dict[str, type["Binarizer"]] = {}
 
 @dataclass(frozen=True)
 class Binarizer:
-    """A scheme: a frozen dataclass of options. Parameters and terms travel as explicit values.
+    """A scheme: a frozen dataclass of options. Parameters and terms are passed as explicit values.
 
-    ``class Bnn(Binarizer, name="bnn")`` puts a scheme into the table of names.
+    ``class Bnn(Binarizer, name="bnn")`` adds a scheme to the table of names.
 
     Attributes
     ----------
     binary : bool
-        Whether filters are signs: each of their weights takes a bit of a packed file for each base. Tables count it as
-        one parameter.
+        Whether filters are signs: each weight takes one bit per base in a packed file. Tables count it as one
+        parameter.
     float_activations : bool
-        Whether activations stay as they are. Then there is nothing to `lower`.
+        Whether activations stay float. Such a scheme has nothing to `lower`.
     scaled : bool
-        Whether filters or activations have scales. Without, networks put a BN behind each convolution by default.
+        Whether filters or activations have scales. If not, networks add a BN behind each convolution by default.
     bound : float, or None
-        Latent filters are kept within +-bound behind each step.
+        Latent filters are clipped to +-bound after each step.
     """
 
     name: ClassVar[str]
@@ -109,12 +109,12 @@ class Binarizer:
 
     @property
     def pad(self) -> float:
-        """What stands around the bits, +1 or -1; around float activations 0."""
+        """The padding: +1 or -1 for bits, 0 for float activations."""
         return 0.0 if self.float_activations else 1.0
 
     @property
     def remembers(self) -> tuple[bool, bool]:
-        """Whether `activations`, and whether `filters`, look at those of a block's earlier convolutions."""
+        """Whether `activations`, and whether `filters`, also use those of the block's earlier convolutions."""
         return False, False
 
     @property
@@ -123,14 +123,14 @@ class Binarizer:
         return "none"
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """First parameters for one convolution.
+        """Initial parameters for one convolution.
 
         Parameters
         ----------
         channels : int
             Channels of the convolution's input.
         inputs, filters : int
-            How many activations and filters (of this shape) the block has had up to here, its own included.
+            Number of activations and filters (of this shape) in the block so far, including its own.
         dtype : numpy floating dtype
         """
         return {}
@@ -145,9 +145,10 @@ class Binarizer:
         Parameters
         ----------
         params : dict
-            Running averages in it move.
+            Its running averages are updated.
         terms : sequence of (N, C, H, W)
-            ``E(A) A`` of the convolution's input, last, and, where this is remembered, of the block's earlier ones.
+            ``E(A) A`` of the block's earlier inputs, if the scheme remembers them, and last that of the convolution's
+            own.
 
         Returns
         -------
@@ -163,8 +164,8 @@ class Binarizer:
         ----------
         params : dict
         terms : sequence of (O, I, k, k)
-            Latent filters: the convolution's own, last, and, where this is remembered, the block's earlier ones of its
-            shape.
+            Latent filters: the block's earlier ones of the same shape, if the scheme remembers them, and last the
+            convolution's own.
 
         Returns
         -------
@@ -174,7 +175,7 @@ class Binarizer:
         raise NotImplementedError
 
     def lower(self, params: Params, terms: int) -> Thresholds:
-        """What `activations` is outside of training, by running averages: one weight a channel and term, and a shift.
+        """`activations` for inference, with running averages: one weight per channel and term, and a shift.
 
         Parameters
         ----------
@@ -186,7 +187,7 @@ class Binarizer:
 
 
 def add_at(grads: RememberedGrad, places: Iterable[int], terms: Iterable[Array]) -> list[Any]:
-    """Cotangents of a memory with `terms` added at `places`; what is missing counts as zero."""
+    """Cotangents of a memory with `terms` added at `places`; missing ones count as zero."""
     total = list(grads)
     for place, term in zip(places, terms, strict=True):
         there = total[place]

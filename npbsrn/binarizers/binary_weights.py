@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class BinaryWeights(Binarizer, name="bw"):
-    """Activations pass as they are; filters are signs times one scale for each output channel.
+    """Activations pass unchanged; filters are signs times one scale for each output channel.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class Bnn(Binarizer, name="bnn"):
     """Signs of filters and of normalised activations, and no scales.
 
     ``w = sign(W)`` and ``a = sign(BN(A))``, eq. 1. Both gradients pass where the magnitude is at most 1, eq. 4. Latent
-    filters stay within +-1, section 2.4: outside they would change without a change of the network.
+    filters stay within +-1, section 2.4: outside, they could change without changing the network.
 
     References
     ----------
@@ -30,7 +30,7 @@ class Bnn(Binarizer, name="bnn"):
     bound: ClassVar[float | None] = 1.0
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """BN's."""
+        """BN's parameters."""
         return init_norm(channels, dtype)
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:

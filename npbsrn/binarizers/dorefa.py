@@ -23,8 +23,8 @@ class DoReFa(Binarizer, name="dorefa"):
 
     ``w = sign(W) * E|W|`` with one E for the whole layer, eq. 7; its gradient passes unchanged, eq. 8. With ``x =
     BN(A)``, ``a = round(clip(x, 0, 1))``, eq. 11 with one bit, whose gradient passes where 0 <= x <= 1, eq. 6. A half
-    is rounded up. BN in front of it is that of the paper's experiments; its shift begins at 1/2, so that half of the
-    activations do.
+    is rounded up. The BN in front is that of the paper's experiments; its shift is initially 1/2, so that about half of
+    the activations are 1.
 
     As signs, ``a = (1 + a') / 2`` with ``a' = sign(x - 1/2)``. The paper's padding with zeros is the bit -1.
 
@@ -40,7 +40,7 @@ class DoReFa(Binarizer, name="dorefa"):
         return -1.0
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:
-        """BN's, with a shift of 1/2."""
+        """BN's parameters, with a shift of 1/2."""
         params = init_norm(channels, dtype)
         return params | {"shift": params["shift"] + np.dtype(dtype).type(HALF)}
 

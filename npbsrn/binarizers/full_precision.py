@@ -1,4 +1,4 @@
-"""No binarization: the float network of the same shape, from which a binary one may begin or learn."""
+"""No binarization: the float network of the same shape, from which a binary one may start or learn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ PADS = {"zero": 0.0, "one": 1.0}
 
 @dataclass(frozen=True)
 class FullPrecision(Binarizer, name="none"):
-    """Activations and filters pass as they are, and nothing accumulates.
+    """Activations and filters pass unchanged, and nothing accumulates.
 
-    What the network has besides, activations and the factor of the blocks' sums, stays. So its parameters are those of
-    a binary network less the binarizers' own, and a binary run can begin with them.
+    The rest of the network, such as activation functions and the residual factor, stays. So its parameters are those of
+    a binary network without the binarizers' own, and a binary run can start from them.
 
     Parameters
     ----------
     padding : {"zero", "one"}
-        What stands around the activations; "one" is that of networks which earlier versions trained.
+        The padding of the activations; "one" is for networks trained by earlier versions.
     """
 
     binary: ClassVar[bool] = False
@@ -37,7 +37,7 @@ class FullPrecision(Binarizer, name="none"):
 
     @property
     def pad(self) -> float:
-        """What stands around the activations."""
+        """The padding of the activations."""
         return PADS[self.padding]
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:

@@ -1,4 +1,4 @@
-"""Batch normalisation in front of a sign: what all schemes with binary activations have in common."""
+"""Batch normalisation in front of a sign, shared by all schemes with binary activations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ PullNorm = Callable[[Array], tuple[Array, Params]]
 
 
 def init_norm(channels: int, dtype: Any) -> Params:
-    """First parameters of a batch normalisation."""
+    """Initial parameters of a batch normalisation."""
     return {
         "gain": np.ones(channels, dtype),
         "shift": np.zeros(channels, dtype),
@@ -25,7 +25,7 @@ def init_norm(channels: int, dtype: Any) -> Params:
 
 
 def normalize(params: Params, x: Array) -> tuple[Array, PullNorm]:
-    """BN by the batch's statistics; the running ones move.
+    """BN by the batch's statistics; updates the running ones.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def normal_signs(
     Parameters
     ----------
     params : dict
-        As `init_norm` gives them; running averages move.
+        As `init_norm` gives them; running averages are updated.
     terms, weights, offsets, ste, pad
         See there.
 
@@ -79,7 +79,7 @@ def normal_signs(
 
 
 def folded_norm(params: Params) -> tuple[Array, Array]:
-    """BN by its running statistics as one gain and one shift a channel, float64.
+    """BN by its running statistics as one gain and one shift per channel, float64.
 
     With running mean m and variance v and ``g = gain / sqrt(v + eps)``: ``BN(x) = g x + (shift - g m)``.
     """
@@ -88,6 +88,6 @@ def folded_norm(params: Params) -> tuple[Array, Array]:
 
 
 def no_minus_zero(x: Array, dtype: Any) -> Array:
-    """`x` in a dtype, and 0 in the place of -0.0: the kernels take a sign from the highest bit."""
+    """`x` in a dtype, with 0 in place of -0.0, because the kernels take a sign from the highest bit."""
     rounded: Array = x.astype(dtype) + np.dtype(dtype).type(0)
     return rounded

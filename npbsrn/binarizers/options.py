@@ -1,4 +1,4 @@
-"""Options of schemes: known values, and words for unknown ones."""
+"""Options of schemes: the known values, and error messages for unknown ones."""
 
 from typing import Any
 

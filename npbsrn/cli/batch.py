@@ -1,4 +1,4 @@
-"""A folder of pictures to enlarge: what is written where, and that nothing is lost by it."""
+"""Plan a folder of pictures to enlarge: where each result is written, without losing any file."""
 
 import os
 from collections.abc import Iterable

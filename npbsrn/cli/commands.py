@@ -1,4 +1,4 @@
-"""What the commands do: each takes the parsed arguments, and prints."""
+"""The commands: each takes the parsed arguments and prints its results."""
 
 import argparse
 import contextlib

@@ -1,7 +1,7 @@
 """The command line: ``npbsrn upscale | train | compact | eval | info | pack | warmup | bench``.
 
-Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 and the signal's number, interrupted: 130 by
-Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 plus the signal's number, interrupted: 130 by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP.
 """
 
 import argparse

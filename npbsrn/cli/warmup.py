@@ -1,4 +1,4 @@
-"""Compile all kernels ahead."""
+"""Compile all kernels ahead of time."""
 
 import time
 from collections.abc import Iterator

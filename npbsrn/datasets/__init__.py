@@ -1,1 +1,1 @@
-"""Folders of pictures: what their names say, and pairs of LR and HR."""
+"""Folders of pictures: what their names mean, and pairs of LR and HR."""

@@ -1,4 +1,4 @@
-"""What the names of folders and files say of the pictures in them: high or low resolution, and of which scale."""
+"""What the names of folders and files say about the pictures in them: high or low resolution, and which scale."""
 
 import re
 from dataclasses import dataclass
@@ -33,13 +33,14 @@ STEM = re.compile(
 
 @dataclass(frozen=True)
 class FolderName:
-    """What a folder's name says.
+    """The meaning of a folder's name.
 
     Parameters
     ----------
     role : {"HR", "LR", None}
     strong : bool
-        Whether the name says so by itself, as ``GTmod12``, or only beside its counterpart, as ``low``.
+        Whether the name is clear by itself, such as ``GTmod12``, or counts only beside its counterpart, such as
+        ``low``.
     scale : int or None
     bare : bool
         Whether it says nothing but a scale, as ``X4``.
@@ -134,7 +135,7 @@ def _role(words: list[str], kinds: list[tuple[str | None, bool, re.Match[str] | 
 
 @dataclass(frozen=True)
 class StemName:
-    """What a file's name says.
+    """The meaning of a file's name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From the names of picture files to pairs."""
+"""Pair HR and LR pictures by the names of their files."""
 
 import os
 import warnings
@@ -18,7 +18,7 @@ MEND = "name the folder of the high-resolution ones, or the one that holds both,
 
 @dataclass(frozen=True)
 class Pair:
-    """A high-resolution picture and its low-resolution partner, or None where it is to be made."""
+    """A high-resolution picture and its low-resolution partner, or None if the partner must be made."""
 
     name: str
     hr: Path

@@ -1,4 +1,4 @@
-"""Folders of pictures: which layouts are understood, and how a pair of pictures is read."""
+"""Folders of pictures: which layouts are supported, and how a pair of pictures is read."""
 
 import os
 import warnings
@@ -21,9 +21,9 @@ Array = np.ndarray[Any, Any]
 
 
 def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") -> list[Pair]:
-    """Find the pictures of a folder, and their LR partners where it has some.
+    """Find the pictures of a folder, and their LR partners, if any.
 
-    Names of folders and files, in any case, say what is HR and LR, and of which scale:
+    The names of folders and files (ignoring case) tell HR from LR, and the scale:
 
     - ``HR``, ``GT`` or ``GTmod12`` beside ``LR``, ``LQ``, ``LR_bicubic/X4``, ``LRbicx4``, ``lr_x4``, ``x4``;
       ``train_HR`` beside ``train_LR``; ``X4/GT`` beside ``X4/LR``; ``HR/Set5/x4`` and ``LR/Set5/x4``;
@@ -74,7 +74,7 @@ def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") ->
 
 
 def holds_valid_half(folder: Path) -> bool:
-    """Whether a folder holds HR pictures to judge on in a folder of their own, such as ``DIV2K_valid_HR``."""
+    """Whether a folder holds HR validation pictures in a folder of their own, such as ``DIV2K_valid_HR``."""
     names = (folder_name(path.name) for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return any(name.role == "HR" and name.strong and name.half == "valid" for name in names)
 

@@ -1,4 +1,4 @@
-"""Sizes of pictures, from the heads of their files: whether one picture is another made small."""
+"""Sizes of pictures, from the file headers: whether one picture is a reduced copy of another."""
 
 import warnings
 from collections import defaultdict

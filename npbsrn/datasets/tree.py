@@ -1,4 +1,4 @@
-"""What all names on the way to a picture say of it."""
+"""What all names on the path to a picture say about it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

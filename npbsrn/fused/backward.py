@@ -1,8 +1,8 @@
 """The backward pass of LB-blocks.
 
-Block by block and convolution by convolution, from the last to the first, a sample goes through in pairs of rows that
-stay in the caches: the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`), then the sign's
-stand-in.
+It goes block by block and convolution by convolution, from the last to the first. Each sample is processed in pairs of
+rows that stay in the caches: first the cotangent of the counts, then both products by tables (`npbsrn.kernels.tables`),
+then the gradient of the sign.
 """
 
 from typing import Any, NamedTuple
@@ -252,11 +252,11 @@ def blocks_backward(
         `IDENTITY`, `CLIP` or `BIREAL`.
     saved : Saved
     feature_map : (N, H * W * 48) float32
-        Room for that of the feature map between the blocks.
+        Memory for that of the feature map between the blocks.
     dz : (3, N, H * W * 48) float32
-        Room for the cotangents of BN's results, then of what BN took in.
-    parts : (2, 3, SHARES, 48 * 9 * 48) float32
-        Room for the shards' cotangents of filters, of two blocks by turns: those of one are summed while another
+        Memory for the cotangents of BN's results, then of its inputs.
+    parts : (2, 3, SHARDS, 48 * 9 * 48) float32
+        Memory for the shards' cotangents of filters, of two blocks in turn: those of one are summed while another
         worker begins with the next.
     grads : Grads
         Filled here; `slope` must be zero.

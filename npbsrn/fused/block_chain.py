@@ -1,4 +1,4 @@
-"""A chain of block groups; in training, where they are the paper's, one fused operation."""
+"""A chain of block groups; in training, one fused operation if the groups are the paper's."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

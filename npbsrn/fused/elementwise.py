@@ -1,6 +1,6 @@
-"""The parts of the LB-blocks' backward pass that treat 16 pixels by themselves: all but the products.
+"""The element-wise parts of the LB-blocks' backward pass, 16 pixels at a time: everything except the products.
 
-Of the forward pass only sums, counts and bits were kept; the activations are computed again.
+The forward pass kept only sums, counts and bits; the activations are computed again.
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,8 @@
 """The forward pass of LB-blocks, on bits.
 
-One call does a chain of blocks for a worker's shard of the batch, row by row: what a convolution counts is activated,
-weighted and accumulated while it is in the caches. The workers meet at a barrier where batch normalisation needs the
-whole batch's statistics.
+One call runs a chain of blocks for a worker's shard of the batch, row by row: the counts of a convolution are
+activated, weighted and accumulated while they are in the caches. The workers meet at a barrier where batch
+normalisation needs the statistics of the whole batch.
 """
 
 from typing import Any
@@ -202,7 +202,7 @@ def blocks_forward(
     saved : Saved
         Filled here.
     moments : (3, N, 48, 2) float32
-        Room for each sample's statistics.
+        Memory for each sample's statistics.
     height, width : int
     """
     n, a = x.shape[0], aligned(WIDTH * LANES)

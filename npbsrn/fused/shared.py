@@ -1,7 +1,7 @@
-"""What the forward and the backward pass of LB-blocks share: their arrays, their workers, and the activations.
+"""Shared by the forward and the backward pass of LB-blocks: their arrays, their workers, and the activations.
 
-Arrays of a picture are in tiles: 48 channels of 16 pixels, then those of the next 16. So the pixels that are worked on
-together lie together; channel c of the 16 pixels from p on begins at ``48 p + 16 c``.
+The arrays of a picture are in tiles: 48 channels of 16 pixels, then those of the next 16, so that pixels processed
+together lie together. Channel c of the 16 pixels from p on begins at ``48 p + 16 c``.
 """
 
 from typing import Any, NamedTuple

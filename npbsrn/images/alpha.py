@@ -1,4 +1,4 @@
-"""Transparency: the colour under transparent pixels, and the range of an enlarged alpha."""
+"""Transparency: the colour under transparent pixels, and the range of enlarged alpha."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the samples' numbers mean: colour profiles, and a PNG's chunks on colour."""
+"""What the values of samples mean: colour profiles, and a PNG's colour chunks."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Samples of 16 bits and floats, for which Pillow has no modes, by imagecodecs and tifffile if installed."""
+"""Samples of 16 bits and floats, which Pillow cannot hold, by imagecodecs and tifffile if installed."""
 
 import io
 import warnings

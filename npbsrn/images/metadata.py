@@ -1,4 +1,4 @@
-"""What a file says of its picture beside the samples: profile, EXIF, XMP, resolution."""
+"""A file's metadata: profile, EXIF, XMP, resolution."""
 
 import re
 from typing import Any

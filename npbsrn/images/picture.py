@@ -1,4 +1,4 @@
-"""A picture in memory: samples, alpha, and what its file says of them."""
+"""A picture in memory: samples, alpha, and the metadata of its file."""
 
 from dataclasses import dataclass, field
 from typing import Any

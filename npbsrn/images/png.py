@@ -1,7 +1,7 @@
-"""PNG's chunks: what Pillow does not look at, or gives up at.
+"""PNG chunks that Pillow ignores or cannot read.
 
-Pillow neither checks the sums of a picture's data nor keeps the chunks on colour, and takes a file with long texts for
-a damaged one.
+Pillow neither checks the checksums of a picture's data nor keeps the colour chunks, and treats a file with long texts
+as damaged.
 
 References
 ----------

@@ -1,7 +1,7 @@
-"""Antialiased bicubic resizing, as MATLAB's ``imresize`` does it.
+"""Antialiased bicubic resizing, as in MATLAB's ``imresize``.
 
-Every super-resolution benchmark makes its low-resolution pictures so. Pillow's bicubic filter differs
-at the borders (it renormalises where MATLAB mirrors), hence our own.
+Every super-resolution benchmark makes its low-resolution pictures this way. Pillow's bicubic filter differs at the
+borders (it renormalises where MATLAB mirrors), so npbsrn has its own.
 """
 
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Pictures' numbers: whole ones of 8 or 16 bits, and fractions."""
+"""Sample values of pictures: whole numbers of 8 or 16 bits, and fractions."""
 
 from typing import Any
 

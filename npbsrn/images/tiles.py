@@ -1,4 +1,4 @@
-"""Cut a picture into tiles, each with a margin as wide as a network looks."""
+"""Cut a picture into tiles, each with a margin as wide as a network's reach."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What runs a picture: from whatever names a model to a `Runner`."""
+"""Choose the `Runner` for whatever names a model."""
 
 import weakref
 from functools import lru_cache
@@ -22,7 +22,7 @@ _packed: dict[int, tuple[Any, Runner]] = {}  # by a model's id, with a reference
 
 
 def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
-    """Load the model that an argument names, see that its scale fits, and make ready what runs it.
+    """Load the model that an argument names, check its scale, and prepare its runner.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _runner_of(source: Source, scale: int, engine: str) -> Runner:
 
 
 def runner_of_model(model: Model, engine: str = "auto") -> Runner:
-    """The packed engine of a model, which is kept with it; the reference where that is wanted, or with "auto" needed.
+    """The packed engine of a model, cached with it; or the reference, if requested or (with "auto") needed.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def runner_of_model(model: Model, engine: str = "auto") -> Runner:
 
 
 def _runner_of_file(source: str | PathLike[str] | None, scale: int, engine: str) -> Runner | None:
-    """The packed engine of a packed weight file, by default of the package's; None if it is not such a file."""
+    """The packed engine of a packed weight file (by default the package's), or None for any other file."""
     if source is None:
         return None if engine == "reference" else _packaged(scale)
     if not isinstance(source, str | PathLike) or not Path(source).is_file():

@@ -1,4 +1,4 @@
-"""Judge a model on a folder of pictures by the protocol of the literature."""
+"""Evaluate a model on a folder of pictures by the protocol of the literature."""
 
 import json
 from collections.abc import Callable
@@ -33,12 +33,12 @@ class Report:
     Parameters
     ----------
     model : str
-        What was judged.
+        The name of the model.
     folder : str
         The folder's name.
     scale : int
     scores : tuple of Score
-        One a picture, by name.
+        One for each picture, by name.
     """
 
     model: str
@@ -54,7 +54,7 @@ class Report:
         return Score("mean", float(np.mean([s.psnr for s in self.scores])), ssim)
 
     def to_dict(self) -> dict[str, Any]:
-        """Content as JSON can hold it: undefined and infinite figures become None."""
+        """The report in a form that JSON can hold: undefined and infinite figures become None."""
 
         def entry(score: Score) -> dict[str, Any]:
             figures = {"psnr": score.psnr, "ssim": score.ssim}
@@ -85,7 +85,7 @@ def evaluate(
     *,
     engine: str = "auto",
 ) -> Report:
-    """Judge a model on the pictures of a folder.
+    """Evaluate a model on the pictures of a folder.
 
     HR is cropped to a multiple of `scale`; LR, where the folder has none, is made by antialiased bicubic and rounded
     to 8 bits; the result is rounded to 8 bits; PSNR and SSIM are those of Y (BT.601), without `scale` pixels at each
@@ -99,7 +99,7 @@ def evaluate(
         Any layout of `npbsrn.datasets.pairs.find_pairs`.
     scale : {2, 3, 4}
     progress : callable, optional
-        Called as ``progress(done, total)`` behind each picture.
+        Called as ``progress(done, total)`` after each picture.
     engine : {"auto", "packed", "reference"}
         As for `npbsrn.upscale`.
 

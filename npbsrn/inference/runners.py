@@ -1,4 +1,4 @@
-"""What can enlarge a picture: the packed engine, the reference, bicubic interpolation."""
+"""The classes that enlarge pictures: the packed engine, the reference, bicubic interpolation."""
 
 import math
 from typing import Any, Protocol, runtime_checkable
@@ -18,14 +18,14 @@ SIDE = 256  # pixels of a reference tile's side: about 1 GiB of memory with 48 c
 
 @runtime_checkable
 class Runner(Protocol):
-    """What enlarges pictures, as `npbsrn.packed.engine.Engine` and the classes below.
+    """The interface of `npbsrn.packed.engine.Engine` and the classes below, which enlarge pictures.
 
     Attributes
     ----------
     scale : int
         Factor of enlargement.
     name : str
-        What it is, in a report.
+        Its name in a report.
     """
 
     scale: int
@@ -40,7 +40,7 @@ class Runner(Protocol):
         threads : int, optional
             By default `npbsrn.runtime.threads.thread_count()`.
         tile : int, optional
-            Side of the tiles in which a large picture passes, in pixels of `picture`.
+            Side of the tiles into which a large picture is cut, in pixels of `picture`.
 
         Returns
         -------
@@ -53,8 +53,8 @@ class Runner(Protocol):
 class Reference:
     """A model's layers, operation by operation.
 
-    Large pictures pass in tiles with so wide a margin that each pixel sees all that the network can look at; tiles
-    change a result no more than the rounding of float sums does.
+    Large pictures are cut into tiles whose margin is the network's reach; tiling changes a result no more than the
+    rounding of float sums does.
     """
 
     def __init__(self, model: Model) -> None:
@@ -89,7 +89,7 @@ class Bicubic:
     ----------
     scale : int
     by_axis : bool
-        Whether 8 bits are rounded behind each axis, as the protocol of the literature has it, or once, at the end.
+        Whether to round to 8 bits after each axis, as in the protocol of the literature, or once at the end.
     """
 
     name = "bicubic"
@@ -98,7 +98,7 @@ class Bicubic:
         self.scale, self.by_axis = scale, by_axis
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
-        """See `Runner.run`; threads and tiles do not matter."""
+        """See `Runner.run`; threads and tiles have no effect."""
         if self.by_axis and picture.dtype == np.uint8:
             return resize(picture, self.scale)
         return to_samples(resize(to_fractions(picture), self.scale), picture.dtype)

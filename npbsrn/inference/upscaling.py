@@ -1,4 +1,4 @@
-"""Enlarge one picture, whatever form it comes in, and give back the same kind."""
+"""Enlarge one picture in any form and return the same kind."""
 
 import os
 from dataclasses import replace
@@ -40,22 +40,22 @@ def upscale(
     ----------
     img : path, Pillow image or array
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
-        alpha; the colour of transparent pixels is not looked at. Grey and alpha pass as three equal channels each, and
-        come back as one. Of a file with 16 bits a channel 8 come back: see `upscale_file`.
+        alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels and come
+        back as one. A file with 16 bits per channel comes back with 8: see `upscale_file`.
     scale : {2, 3, 4}
         Factor for both axes.
     model : Model, path, "bicubic" or a `Runner`, optional
         By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
-        protocol of `evaluate` rounds it after each axis. A `Model` is packed when it is first run and is not looked
-        at again: its arrays are not to be changed then.
+        protocol of `evaluate` rounds it after each axis. A `Model` is packed when it first runs and not read again, so
+        its arrays must not change after that.
     engine : {"auto", "packed", "reference"}
-        The packed engine runs networks on bits; the reference runs the float operations that training is made of, and
-        any network. "auto" takes the packed one where it can. Less than a thousandth of their 8-bit values differ.
+        The packed engine runs networks on bits; the reference runs any network, with the float operations of training.
+        "auto" takes the packed engine where it can. Fewer than a thousandth of their 8-bit values differ.
     tile : int or "auto"
-        Side of the tiles in which a large picture passes, in its own pixels, at least 16: less memory, and more work at
-        their margins. With the packed engine the result is the same whatever the tiles.
+        Side of the tiles into which a large picture is cut, in its own pixels, at least 16. Smaller tiles take less
+        memory and more work at their margins. With the packed engine the result is the same whatever the tiles.
     threads : int, optional
-        By default ``$NPBSRN_NUM_THREADS``, or all CPUs that the process may use. The result does not depend on it.
+        By default ``$NPBSRN_NUM_THREADS``, or all CPUs that the process may use. It does not affect the result.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def upscale_file(
     threads: int | None = None,
     overwrite: bool = False,
 ) -> tuple[int, int]:
-    """Enlarge a picture file into another, with all that both formats hold: 16 bits a channel, profile, EXIF, XMP, dpi.
+    """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def upscale_file(
     scale, model, engine, tile, threads
         As for `upscale`.
     overwrite : bool
-        Whether a `target` that exists is replaced. It is never the source itself.
+        Whether an existing `target` is replaced. The source itself never is.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def upscale_file(
     Warns
     -----
     UserWarning
-        If 8 bits a channel come out of more.
+        If more than 8 bits per channel are reduced to 8.
     """
     refuse_target(Path(source), Path(target), overwrite)
     runner = choose_runner(model, scale, engine)
@@ -148,8 +148,8 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
 def enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
     """Enlarge a picture.
 
-    Grey passes as three equal channels, and so does alpha. Colour flows outwards under transparent pixels first, so
-    that theirs, which is chance, does not fringe what is seen.
+    Grey passes as three equal channels, and so does alpha. Colour first flows outwards under transparent pixels, so
+    that their own colour, which is arbitrary, leaves no fringe on visible ones.
     """
 
     def enlarged(samples: Array) -> Array:

@@ -1,1 +1,1 @@
-"""Kernels compiled by Numba. Importing a module of this folder imports Numba, so it is done when one is needed."""
+"""Kernels compiled by Numba. Importing a module of this folder imports Numba, so import one only when it is needed."""

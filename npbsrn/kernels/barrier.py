@@ -1,4 +1,4 @@
-"""Where the workers of one kernel wait for each other."""
+"""A barrier at which the workers of one kernel wait for each other."""
 
 import os
 from typing import Any

@@ -1,6 +1,6 @@
 """The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.tables`).
 
-A sample goes through in pairs of rows that stay in the caches.
+Each sample is processed in pairs of rows that stay in the caches.
 """
 
 from typing import Any, NamedTuple

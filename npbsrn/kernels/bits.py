@@ -1,4 +1,4 @@
-"""Signs as bits: a set bit is -1, sixteen channels are one word."""
+"""Signs as bits: a set bit is -1, and sixteen channels make one word."""
 
 from typing import Any
 

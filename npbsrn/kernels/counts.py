@@ -1,4 +1,7 @@
-"""Popcount convolutions of one tile of 32 pixels: the inputs stay in registers while the output channels pass by."""
+"""Popcount convolutions of a tile of 32 pixels.
+
+The inputs stay in registers while the kernel loops over the output channels.
+"""
 
 from collections.abc import Callable
 from functools import partial

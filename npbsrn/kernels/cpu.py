@@ -1,4 +1,4 @@
-"""What the CPU can do that kernels are compiled for."""
+"""The CPU's instructions for which kernels are compiled."""
 
 import os
 from typing import Any

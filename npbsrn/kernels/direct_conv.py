@@ -1,10 +1,10 @@
-"""Float convolutions by vectors of 16 pixels, without a column matrix and without BLAS, for filters of any odd size.
+"""Float convolutions on vectors of 16 pixels, without a column matrix and without BLAS, for filters of any odd size.
 
-Forward, and backward to the input, a tile of 16 pixels (in some rows) by some output channels stays in registers while
-all inputs pass by: each step is one load of pixels for each row, and for each output channel a filter value that is
-broadcast and a multiply-add for each row. Where there are three outputs at most, as behind the last convolution of a
-network, the tile has more rows instead. Backward to the filters, some filter taps by 16 output channels stay in
-registers while all pixels pass by.
+In the forward pass, and backward to the input, a tile of 16 pixels (in several rows) by some output channels stays in
+registers while the kernel loops over all inputs. Each step loads pixels once per row; for each output channel it
+broadcasts one filter value and does one multiply-add per row. With three outputs or fewer, as in the last convolution
+of a network, the tile has more rows instead. Backward to the filters, some filter taps by 16 output channels stay in
+registers while the kernel loops over all pixels.
 """
 
 from collections.abc import Callable

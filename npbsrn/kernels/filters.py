@@ -1,7 +1,7 @@
-"""Accumulated filters: sum, standardise, take signs; and back.
+"""Accumulated filters: sum, standardise, take signs; and the backward pass.
 
-Forward, signs and scales must be the same on every CPU, or a network would be another one wherever it is folded: each
-operation rounds as it is written, and sums are made in float64 in the order of `total_by_halves`.
+In the forward pass, signs and scales must be the same on every CPU, or folding would give a different network on each.
+So each operation rounds as written, and sums are made in float64 in the order of `total_by_halves`.
 """
 
 from typing import Any

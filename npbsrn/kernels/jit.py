@@ -1,4 +1,4 @@
-"""How kernels are compiled and kept."""
+"""How kernels are compiled and cached."""
 
 import warnings
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-        if kept is not None:  # Numba's own business, of which nothing here depends that a user needs
+        if kept is not None:  # a detail of Numba's, on which no feature depends
             _harden(kept)
         return dispatcher
 

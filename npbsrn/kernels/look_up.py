@@ -1,13 +1,13 @@
-"""Counting by look-up, for x86 without an instruction that counts the bits of a vector's words.
+"""Counting by table look-up, for x86 CPUs without a vector popcount.
 
-Four signs are a nibble. In how many bits the nibbles of 32 pixels differ from a nibble that a filter may have is a
-vector of 32 bytes. For all 16 nibbles of a filter they are made once, by `vpshufb`, and lie in a table; each output
-channel then takes one of them and adds it: one vector instruction for 128 products. AVX2 has no popcount, and LLVM
-makes it of several.
+Four signs are a nibble. For one nibble of a filter, the numbers of bits in which the nibbles of 32 pixels differ from
+it form a vector of 32 bytes. These vectors are computed once for all 16 possible nibbles, by `vpshufb`, and stored in a
+table; each output channel then adds one of them: one vector instruction for 128 products. AVX2 has no popcount, and
+LLVM replaces it with several instructions.
 
-The three taps of a row look at the same words, one pixel further: an entry has the bytes of 34 pixels, and a tap begins
-at the first, second or third of them. Entries lie 64 bytes apart, so that none of these loads crosses a cache line. A
-nibble n is made the byte ``8 n``: the address of an x86 processor adds eight times a register, ``64 n``.
+The three taps of a row look at the same words, shifted by one pixel: an entry has the bytes of 34 pixels, and a tap
+begins at the first, second or third of them. Entries lie 64 bytes apart, so that none of these loads crosses a cache
+line. A nibble n is stored as the byte ``8 n``: an x86 address can multiply a register by eight, which gives ``64 n``.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""Arrays as memory: what kernels load from and store to, vector by vector or number by number.
+"""Arrays as memory: load and store, vector by vector or number by number.
 
-Arrays are C-contiguous; places in them are counted in elements.
+Arrays are C-contiguous; positions in them are counted in elements.
 """
 
 from typing import Any

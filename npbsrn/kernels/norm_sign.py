@@ -1,7 +1,7 @@
-"""Batch normalisation in front of a sign, in training: statistics, signs as words, and the way back.
+"""Batch normalisation in front of a sign, in training: statistics, signs as words, and the backward pass.
 
-What belongs to one channel is done by one thread: no sum is cut, so that no result depends on the number of threads,
-and a channel of a batch stays in the second cache between its passes.
+One thread handles everything that belongs to a channel: no sum is split, so no result depends on the number of threads,
+and a channel of a batch stays in the L2 cache between its passes.
 """
 
 from typing import Any

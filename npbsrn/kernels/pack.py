@@ -1,4 +1,4 @@
-"""Signs of float32 as words of bits, and filters in the order in which the counting kernels read them."""
+"""Pack float32 signs into words of bits, and filters into the order in which the counting kernels read them."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ZERO = np.float32(0)
 def load_part(values: Array, place: int, count: int, workspace: Array) -> Any:
     """``values[place :+16]``, of which only the first `count` are there; the others are 0.
 
-    `workspace` has room for 16 numbers.
+    `workspace` holds 16 numbers.
     """
     store(workspace, 0, splat(ZERO))
     for k in range(count):

@@ -1,8 +1,8 @@
-"""Float convolutions of pixels with their channels side by side, by Winograd's minimal filtering along the rows.
+"""Float convolutions of pixels with contiguous channels, by Winograd's minimal filtering along the rows.
 
-Vectors hold 16 channels. A row of four pixels, a tile, becomes some points in which the convolution is a product of
-matrices, over the input channels and the rows of the filter. Eight tiles of a row, a chunk, and some rows of them are
-multiplied together, so that a point's filters stay in the first caches.
+Vectors hold 16 channels. A tile, four neighbouring pixels of a row, is transformed into points, at which the
+convolution is a matrix product over the input channels and the rows of the filter. A chunk, eight tiles of a row, is
+multiplied together with those of some further rows, so that the filters of a point stay in the L1 and L2 caches.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Products of the signs of pixels with floats by tables: the cotangent of a binary convolution's filters.
+"""Products of pixel signs with floats by tables: the cotangent of a binary convolution's filters.
 
-See `npbsrn.kernels.tables` for how. Output channels are taken by chunks of one to three vectors.
+See `npbsrn.kernels.tables` for the method. Output channels are processed in chunks of one to three vectors.
 """
 
 from typing import Any
@@ -127,7 +127,7 @@ def pixel_tables(
         First output channel of the chunk, and its vectors.
     left, rows, width : int
     turned : float32
-        Room (32, 16 * parts) for the same pixels with their channels last; a missing second row is zero.
+        Memory (32, 16 * parts) for the same pixels with their channels last; a missing second row is zero.
     tables : float32
         Filled: (parts, 8, 16, 16).
     """

@@ -1,6 +1,6 @@
-"""Operations without neighbourhoods on float32 pictures; see `npbsrn.ops.pointwise`.
+"""Element-wise operations on float32 pictures; see `npbsrn.ops.pointwise`.
 
-Pictures are flat (N, C, pixels). What decides a sign rounds as its readable twin does.
+Pictures are flat (N, C, pixels). Whatever decides a sign rounds as the readable reference does.
 """
 
 from typing import Any

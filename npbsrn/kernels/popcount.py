@@ -1,4 +1,7 @@
-"""Popcount convolution of one vector of pixels: all inputs stay in registers while the output channels pass by."""
+"""Popcount convolution of one vector of pixels.
+
+All inputs stay in registers while the kernel loops over the output channels.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sums with signs of four values, and sums of what is looked up among them: see `npbsrn.kernels.tables`."""
+"""Tables of signed sums of four values, and sums of table entries: see `npbsrn.kernels.tables`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ TABLE = 16 * LANES  # values of one group's table
 
 @kernel()
 def aligned(size: int) -> Array:
-    """Room for `size` float32 on a boundary of 64 bytes, zero."""
+    """Memory for `size` float32, aligned to 64 bytes and zero."""
     workspace = np.zeros(size + LANES, np.float32)
     first = (-workspace.ctypes.data // 4) % LANES
     return workspace[first : first + size]

@@ -1,10 +1,10 @@
 """Vectors of 16 lanes as Numba values, written as portable LLVM IR.
 
-Numba's own loops do not become good vector code where a loop is short or has several arrays (it checks each time
-whether they overlap). Here a kernel says what the vectors do: ``store(out, at, load(x, at) * factor + shift)``.
+Numba's own loops do not compile to good vector code if they are short or use several arrays (each time it checks
+whether they overlap). Here a kernel states what the vectors do: ``store(out, at, load(x, at) * factor + shift)``.
 
-A vector holds 16 pixels (or 16 channels): types `f32x16`, `u16x16`, `u32x16`, and `mask16`, what a comparison gives.
-`load` and `store` are in `npbsrn.kernels.memory`.
+A vector holds 16 pixels (or 16 channels). The types are `f32x16`, `u16x16`, `u32x16`, and `mask16`, the result of a
+comparison. `load` and `store` are in `npbsrn.kernels.memory`.
 """
 
 import operator

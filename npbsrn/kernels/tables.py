@@ -1,15 +1,15 @@
-"""Products of the signs of filters with floats by tables: exact in float32, and without a multiplication.
+"""Products of filter signs with floats by tables: exact in float32, and without a multiplication.
 
-Of four values d0..d3 make the 16 signed sums. Then each nibble of signs is one load and one addition for four
-multiply-accumulates of every lane of a vector. For dX the four values are four output channels at 16 pixels, and the
-nibbles are of filter bits. For dW they are four pixels at 16 output channels, and the nibbles are of pixel bits: see
-`npbsrn.kernels.pixel_tables`.
+Four values d0..d3 have 16 signed sums. With these in a table, each nibble of signs takes one load and one addition for
+four multiply-accumulates in every lane of a vector. For dX, the four values are four output channels at 16 pixels, and
+the nibbles come from filter bits. For dW, they are four pixels at 16 output channels, and the nibbles come from pixel
+bits: see `npbsrn.kernels.pixel_tables`.
 
-A nibble n is kept as the byte ``8 * n``: the entry stands 64 bytes times n behind its table's start, and a processor's
-address can hold eight times a register. Tables of one group follow each other; all loads of them are aligned.
+A nibble n is stored as the byte ``8 * n``: its entry is 64 n bytes behind the start of the table, and an address can
+multiply a register by eight. The tables of one group follow each other; all loads from them are aligned.
 
-Channels are multiples of 16. Output channels are taken by chunks, of at most `CHUNK` groups of four: their tables stay
-in the first cache.
+Channels are multiples of 16. Output channels are processed in chunks of at most `CHUNK` groups of four, so that their
+tables stay in the L1 cache.
 """
 
 from typing import Any

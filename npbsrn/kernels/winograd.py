@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering: its matrices, and filters as `npbsrn.kernels.pixel_conv` reads them.
+"""Winograd's minimal filtering: its matrices, and filters in the order in which `npbsrn.kernels.pixel_conv` reads them.
 
 Four neighbouring pixels of a row take about ``4 + k - 1`` multiplications for each row of a k x k filter, not ``4 * k``
 (S. Winograd, "Arithmetic Complexity of Computations", 1980; A. Lavin and S. Gray, "Fast Algorithms for Convolutional

@@ -1,1 +1,1 @@
-"""Layers: parameters come in, gradients go out."""
+"""Layers: they take parameters and return gradients."""

@@ -1,8 +1,8 @@
-"""Layers: frozen descriptions without state. Parameters come in, gradients go out.
+"""Layers: frozen descriptions without state, which take parameters and return gradients.
 
-``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the form of `params`
-less the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
-`train` no tape is kept, so that large pictures do not pile up in memory, and ``back`` raises an error.
+``y, back = layer.apply(params, x, train)``, then ``dx, grads = back(dy)``, where `grads` has the structure of `params`
+without the running averages. Composition is the tape: a chain calls its layers' ``back`` in reverse order. Without
+`train` no tape is kept, so the memory for large pictures does not accumulate, and ``back`` raises an error.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,18 +24,18 @@ AnyBack = TypeVar("AnyBack", bound=Callable[..., Any])
 
 
 def taped(back: AnyBack, train: bool) -> AnyBack:
-    """`back`; without `train`, for which nothing is kept, what raises an error in its place."""
+    """`back`; or, without `train`, when nothing was recorded, a function that raises an error."""
     return back if train else cast(AnyBack, untaped)
 
 
 def untaped(*cotangents: Any) -> NoReturn:
-    """A way back that was not recorded."""
+    """Raise an error: the backward pass was not recorded."""
     raise RuntimeError("there are no gradients of a forward pass without `train`; call apply(..., train=True)")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A picture's way through layers without its pixels: extents, cost and reach so far.
+    """The path of a picture through layers, without its pixels: extents, cost and reach so far.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Trace:
     macs : int
         Multiply-accumulates so far.
     reach : Fraction
-        How far an output pixel looks around itself, in pixels of the network's input.
+        The radius of the receptive field of an output pixel, in pixels of the network's input.
     step : Fraction
         The size of a pixel at this point, in pixels of the network's input.
     """
@@ -62,10 +62,10 @@ class Trace:
 
 
 class Layer:
-    """What a chain is made of: a frozen dataclass that says at least what `apply` does."""
+    """One element of a chain: a frozen dataclass that defines at least `apply`."""
 
     def init(self, rng: Rng, dtype: Any) -> Params:
-        """First parameters; by default there are none."""
+        """Initial parameters; none by default."""
         return {}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
@@ -73,16 +73,16 @@ class Layer:
         raise NotImplementedError
 
     def trace(self, at: Trace) -> Trace:
-        """Extents, cost and reach behind this layer; by default they are those before it."""
+        """Extents, cost and reach behind this layer; by default those before it."""
         return at
 
     def latent(self) -> Iterator[tuple[str, Binarizer]]:
-        """Dotted names of the latent filters that are binarized, with their scheme; by default there are none."""
+        """Dotted names of the latent filters that are binarized, with their scheme; none by default."""
         return iter(())
 
 
 def latent_below(layers: Iterable[tuple[str, Layer]]) -> Iterator[tuple[str, Binarizer]]:
-    """What `Layer.latent` says of named layers."""
+    """`Layer.latent` of named layers, with their names as prefixes."""
     for name, layer in layers:
         for inner, scheme in layer.latent():
             yield f"{name}.{inner}", scheme
@@ -96,7 +96,7 @@ def uniform_filters(rng: Rng, outputs: int, inputs: int, size: int, dtype: Any, 
 
 @dataclass(frozen=True)
 class Identity(Layer):
-    """Nothing, where an activation function could stand."""
+    """The identity, in the place of an activation function."""
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """The input itself."""

@@ -1,7 +1,7 @@
-"""Binary convolutions, and the blocks in which they share what came before.
+"""Binary convolutions, and the memory that those of a block share.
 
-A block's memory, the terms and filters of its earlier convolutions, travels as an explicit value from one convolution
-to the next, and its cotangent travels back.
+A block's memory, the terms and filters of its earlier convolutions, is an explicit value that each convolution passes
+to the next; its cotangent travels back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Memory:
-    """What the earlier convolutions of a block leave to the later ones.
+    """What the earlier convolutions of a block pass on to the later ones.
 
     Parameters
     ----------
     terms : tuple of (N, C, H, W)
-        ``E(A_k) A_k``, where the scheme remembers them.
+        ``E(A_k) A_k``, if the scheme remembers them.
     filters : tuple of (O, I, k, k)
         Latent filters of any shape, likewise.
     """
@@ -40,14 +40,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class MemoryGrad:
-    """Cotangent of a `Memory`; None where nothing came back."""
+    """Cotangent of a `Memory`; None where there is no gradient."""
 
     terms: RememberedGrad
     filters: RememberedGrad
 
 
 class NormalForm(NamedTuple):
-    """A convolution when nothing more is learned.
+    """A convolution for inference, with all parameters fixed.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ BinaryBack = Callable[[Array, MemoryGrad], tuple[Array, MemoryGrad, Params]]
 class BinaryConv:
     """Convolution of a scheme's activations with its filters, without a bias.
 
-    The products of signs are summed to whole numbers, and only then multiplied by scales: with scaled filters a sum of
-    0 would become a rounding error of either sign, and PReLU's gradient there noise.
+    The products of signs are summed to whole numbers, and only then multiplied by scales: with scaled filters, a sum of
+    0 would become a rounding error of either sign, and PReLU's gradient there would be noise.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class BinaryConv:
         Channels of input and output; extent of the filters.
     scheme : Binarizer
     inputs, filters : int
-        How many activations and filters of this shape the block has had up to here, its own included.
+        Number of activations and filters (of this shape) in the block so far, including its own.
     norm : bool
         Whether batch normalisation follows.
     gain : float
@@ -151,7 +151,7 @@ class BinaryConv:
         -------
         filters : Filters
         kept : tuple of arrays
-            The earlier ones and, where the scheme remembers them, this convolution's.
+            The earlier ones and, if the scheme remembers them, this convolution's.
         pull : (dsigns, dscales, dkept) -> (dw, dearlier, grads)
         """
         w, remembers = params["weight"], self.scheme.remembers[1]
@@ -171,10 +171,10 @@ class BinaryConv:
         return filters, (*earlier, w) if remembers else earlier, pull
 
     def normal_form(self, params: Params, earlier: Remembered) -> tuple[NormalForm, Remembered]:
-        """What is left of the convolution, and the filters that it leaves to the next; see `binarized_filters`.
+        """The convolution for inference, and the filters that it passes to the next; see `binarized_filters`.
 
-        Activations that are not around 0 give the offset ``o = base * sum_i scale_i * sum(signs_i)``. A BN behind it,
-        ``g y + b``, goes up in factor and offset.
+        Activations with a base other than 0 give the offset ``o = base * sum_i scale_i * sum(signs_i)``. A BN behind
+        it, ``g y + b``, is folded into factor and offset.
         """
         filters, kept, _ = self.binarized_filters(params, earlier)
         dtype = params["weight"].dtype

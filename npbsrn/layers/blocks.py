@@ -27,12 +27,11 @@ class BinaryBlock:
     ----------
     convs : tuple of BinaryConv
     activation : Layer
-        Stands between the convolutions, and without any skip behind the last one, too; with parameters of its own at
-        each place.
+        Between the convolutions, and, if there is no skip, also behind the last one; each place has its own parameters.
     skip : {"block", "every", "none"}
         Where identity shortcuts go: around the whole block, around every convolution, or nowhere.
     residual : float
-        Factor of what a whole block adds to its input.
+        Factor on the term that a whole block adds to its input.
     """
 
     convs: tuple[BinaryConv, ...]
@@ -42,7 +41,7 @@ class BinaryBlock:
 
     @property
     def activated(self) -> int:
-        """How many convolutions the activation follows."""
+        """The number of convolutions followed by the activation."""
         return len(self.convs) - (self.skip != "none")
 
     def init(self, rng: Rng, dtype: Any) -> Params:
@@ -117,7 +116,7 @@ PullLongRange = Callable[[RememberedGrad], RememberedGrad]
 
 
 def long_range(remembered: Remembered) -> tuple[Remembered, PullLongRange]:
-    """Of a block's filters those that accumulate in the next block, too: the ones larger than 1x1."""
+    """The filters of a block that also accumulate in the next block: those larger than 1x1."""
     kept = [w.shape[-1] > 1 for w in remembered]
 
     def pull(dkept: RememberedGrad) -> RememberedGrad:

@@ -44,7 +44,7 @@ class Conv(Layer):
 
 @dataclass(frozen=True)
 class PReLU(Layer):
-    """Parametric ReLU, a slope per channel."""
+    """Parametric ReLU with one slope per channel."""
 
     channels: int
 
@@ -65,7 +65,7 @@ class PReLU(Layer):
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """The positive part; in front of a sign it would leave +1 alone."""
+    """The positive part; after it, every sign would be +1."""
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C, H, W) to the same: PReLU with slopes of 0, which are not learned."""

@@ -19,10 +19,10 @@ Array = np.ndarray[Any, Any]
 class Tail(Layer):
     """Shuffle stages, each behind a float convolution, and a last convolution to three channels.
 
-    Nothing in it is nonlinear, so in training all of it can be one convolution on the low-resolution grid, composed
-    anew in each step: where the last convolution is 3x3 it is one of 5x5, at x4 58 K multiplications per pixel instead
-    of 435 K; where it is 9x9 (SRResNet) it is one of 7x7, 151 K instead of 986 K. Composed and plain differ on the
-    outermost ring of the picture alone, one or two pixels wide (see `npbsrn.ops.compose.compose`); outside of training
+    The tail is linear, so in training it can be one convolution on the low-resolution grid, composed again in each
+    step. If the last convolution is 3x3, the composed one is 5x5, at x4 58 K multiplications per pixel instead of 435
+    K; if it is 9x9 (SRResNet), the composed one is 7x7, 151 K instead of 986 K. Composed and plain tail differ only on
+    the outermost ring of the picture, one or two pixels wide (see `npbsrn.ops.compose.compose`); outside of training
     the plain tail is always taken.
 
     Parameters

@@ -1,7 +1,7 @@
 """The networks, one file each: short declarations made of layers.
 
-A network is a function that `npbsrn.networks.base.network` puts into the table of names; all files of this folder are
-imported here.
+A network is a function that the decorator `npbsrn.networks.base.network` adds to the table of names. All files in this
+folder are imported here.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What every network is, and the table of their names."""
+"""The class of all networks, and the table of their names."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -33,15 +33,15 @@ class Network:
     scale : int
         Factor of enlargement.
     chain : Chain
-        From (N, 3, H, W), the picture less its middle, to details (N, 3, H * scale, W * scale): a head, a body, a tail.
+        From (N, 3, H, W), the picture minus 0.5, to details (N, 3, H * scale, W * scale): a head, a body, a tail.
     base : bool
-        Whether details are added to the bicubically enlarged picture, else to its middle.
+        Whether details are added to the bicubically enlarged picture, or else to mid-grey.
     enlarged : bool
         Whether the chain works on the bicubically enlarged picture.
     gain : float
-        Factor of what the chain takes in.
+        Factor on the chain's input.
     config : dict
-        What `make_network` builds it from again.
+        The configuration from which `make_network` can rebuild the network.
     """
 
     scale: int
@@ -52,7 +52,7 @@ class Network:
     config: Config = field(default_factory=dict, hash=False)
 
     def init(self, seed: int, dtype: Any = np.float32) -> Params:
-        """First parameters, drawn from `seed`."""
+        """Initial parameters, drawn from `seed`."""
         return self.chain.init(np.random.default_rng(seed), dtype)
 
     def apply(self, params: Params, x: Array, train: bool = False) -> tuple[Array, Back]:
@@ -63,7 +63,7 @@ class Network:
         params : dict
         x : (N, 3, H, W) floating, in [0, 1]
         train : bool
-            Record the backward pass and use batch statistics; else use running averages and record nothing.
+            Record the backward pass and use batch statistics; otherwise use running averages and record nothing.
 
         Returns
         -------
@@ -89,10 +89,10 @@ class Network:
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.
 
-        Bicubic enlargement looks at small pixels whose middles are less than 2 away from that of a large pixel, which
-        lies at most ``(1 - step) / 2`` off the middle of its own small pixel. Convolutions that look d further off thus
-        look at ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to a side. Where the picture is not enlarged first, a
-        tail looks farther than that.
+        Bicubic enlargement uses small pixels whose centres are less than 2 away from that of a large pixel, which is at
+        most ``(1 - step) / 2`` off the centre of its own small pixel. Convolutions with a further reach of d thus use
+        ``ceil(2 - 1 + (1 - step) / 2 + d)`` small pixels to each side. If the picture is not enlarged first, the reach
+        of a tail is larger than that.
         """
         if not self.enlarged:
             return self.chain.trace(Trace(height, width))
@@ -110,8 +110,8 @@ class Network:
         Returns
         -------
         counts : dict
-            ``total``; ``binary``, the filters that schemes declare to be signs; ``float``, all the rest. Running
-            averages are measured, not learned, and do not count.
+            ``total``; ``binary``, the filters that schemes declare to be signs; ``float``, the rest. Running averages
+            are measured, not learned, and are not counted.
         """
         sizes = {name: array.size for name, array in leaves(params) if ".running_" not in name}
         binary = sum(sizes[name] for name in self.latent())
@@ -122,7 +122,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {}
 
 
 def network(build: Callable[..., Network]) -> Callable[..., Network]:
-    """Put a function that builds a network into the table, under its own name.
+    """Register a function that builds a network, under its own name.
 
     Its first arguments are ``scale`` and ``binarizer``, a `Binarizer`; the others, with defaults, are its options. It
     refuses values that it cannot use with a `UsageError`.
@@ -159,7 +159,7 @@ def make_network(config: Mapping[str, Any]) -> Network:
 
 
 def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
-    """Those entries of a configuration that a network has arguments for; of an unknown network all."""
+    """The entries of a configuration that are arguments of its network; all of them for an unknown network."""
     if not isinstance(name, str) or name not in NETWORKS:
         return dict(config)
     accepted = inspect.signature(NETWORKS[name]).parameters
@@ -167,9 +167,9 @@ def arguments_of(name: Any, config: Mapping[str, Any]) -> Config:
 
 
 def _of_today(config: Mapping[str, Any]) -> Config:
-    """A configuration of an earlier version as today's: what stands around the activations was the network's.
+    """Convert a configuration of an earlier version, in which the network had the padding of activations as an option.
 
-    The schemes of today alone have never had it, and a network refuses it with them.
+    Newer schemes never had that option, and a network refuses it with them.
     """
     arguments = dict(config)
     scheme = arguments.get("binarizer") or {}
@@ -184,27 +184,27 @@ def _of_today(config: Mapping[str, Any]) -> Config:
 
 
 def one_of(argument: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Refuse a value that is not among some."""
+    """Refuse a value that is not among the known ones."""
     if value not in choices or isinstance(value, bool):
         raise UsageError(f"{argument} cannot be {value!r}; choose among {', '.join(map(str, choices))}")
 
 
 def positive_whole(**values: Any) -> None:
-    """Refuse what is no whole number above 0."""
+    """Refuse anything but a whole number above 0."""
     for argument, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{argument} must be a positive whole number, not {value!r}")
 
 
 def yes_or_no(**values: Any) -> None:
-    """Refuse what is neither True nor False."""
+    """Refuse anything but True or False."""
     for argument, value in values.items():
         if not isinstance(value, bool):
             raise UsageError(f"{argument} must be True or False, not {value!r}")
 
 
 def positive(**values: Any) -> None:
-    """Refuse what is no finite number above 0."""
+    """Refuse anything but a finite number above 0."""
     for argument, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise UsageError(f"{argument} must be a number above 0, not {value!r}")

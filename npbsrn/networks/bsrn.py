@@ -24,7 +24,7 @@ def bsrn(
     tail: str = "composed",
     input_gain: float = 1.0,
 ) -> Network:
-    """A head, 20 HPBs with a trunk behind them, a global skip from the head's result, a tail.
+    """A head, 20 HPBs followed by a trunk, a global skip from the head's result, and a tail.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def bsrn(
     skip : {"block", "every"}
         Shortcuts around each LB-block (the paper), or instead around every binary convolution.
     residual : float
-        Factor of what an LB-block adds to its input with the skip "block"; the paper has none (1). With 1, forty blocks
-        drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors are due to Lim
-        et al., EDSR, CVPRW 2017, section 3.
+        Factor on the term that an LB-block adds to its input with the skip "block"; the paper has none (1). With 1,
+        forty blocks drown the picture in sums of signs, and the network hardly learns (docs/paper.md). Small factors
+        are due to Lim et al., EDSR, CVPRW 2017, section 3.
     norm : bool, optional
-        Batch normalisation behind every convolution of an LB-block: by default where the scheme has no scales.
+        Batch normalisation behind every convolution of an LB-block; by default, if the scheme has no scales.
     tail : {"composed", "plain"}
         How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
     input_gain : float
-        Factor of what the head sees, the picture less its middle. The base is added as it is.
+        Factor on the head's input, the picture minus 0.5. The base is added unchanged.
     """
     one_of("base", base, ("bicubic", "none"))
     one_of("activation", activation, ACTIVATIONS)

@@ -24,7 +24,7 @@ def srresnet(
     tail: str = "composed",
     input_gain: float = 1.0,
 ) -> Network:
-    """A 9x9 head, 16 residual blocks with a trunk behind them, a global skip from the head's result, a 9x9 tail.
+    """A 9x9 head, 16 residual blocks followed by a trunk, a global skip from the head's result, and a 9x9 tail.
 
     Each residual block, two 3x3 convolutions, is one block of the scheme: with BAM, activations and filters accumulate
     from its first to its second convolution. Head and tail are linear, where the float SRResNet has PReLUs, so that the
@@ -45,15 +45,15 @@ def srresnet(
     skip : {"block", "every"}
         Shortcuts around each block, or instead around every convolution.
     residual : float, optional
-        Factor of what a block adds to its input: by default 1 where activations are float, else 0.03, see
+        Factor on the term that a block adds to its input; by default 1 for float activations, else 0.03, see
         `npbsrn.networks.bsrn.bsrn`.
     norm : bool, optional
-        Batch normalisation behind every convolution of a block: by default where activations are float (its paper) or
-        the scheme has no scales. In front of signs schemes have their own.
+        Batch normalisation behind every convolution of a block; by default, if activations are float (as in its paper)
+        or the scheme has no scales. In front of signs, schemes have their own.
     tail : {"composed", "plain"}
         How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
     input_gain : float
-        Factor of what the head sees, the picture less its middle.
+        Factor on the head's input, the picture minus 0.5.
     """
     residual = (1.0 if binarizer.float_activations else 0.03) if residual is None else residual
     norm = (binarizer.float_activations or not binarizer.scaled) if norm is None else norm

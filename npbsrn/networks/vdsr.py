@@ -23,10 +23,10 @@ def vdsr(
     norm: bool | None = None,
     input_gain: float = 1.0,
 ) -> Network:
-    """A head, 18 convolutions and a last one on the bicubically enlarged picture, to which their result is added.
+    """A head, 18 convolutions and a last one; they read the bicubically enlarged picture and add their result to it.
 
-    The 18 convolutions are six blocks of three: with BAM, activations and filters accumulate within a block. There is
-    no skip but the global one.
+    The 18 convolutions are six blocks of three: with BAM, activations and filters accumulate within a block. The only
+    skip is the global one.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ def vdsr(
         Channels throughout.
     activation : {"prelu", "relu", "none"}, optional
         Behind each convolution of a block: by default "relu" (the paper's) where activations are float, else "prelu",
-        since in front of a sign a ReLU would leave +1 alone.
+        since after a ReLU every sign would be +1.
     norm : bool, optional
-        Batch normalisation behind every convolution of a block: by default where the scheme has no scales.
+        Batch normalisation behind every convolution of a block; by default, if the scheme has no scales.
     input_gain : float
-        Factor of what the head sees, the picture less its middle.
+        Factor on the head's input, the picture minus 0.5.
     """
     activation = ("relu" if binarizer.float_activations else "prelu") if activation is None else activation
     one_of("activation", activation, ACTIVATIONS)

@@ -18,7 +18,7 @@ BinaryConvPull = Callable[[Array], tuple[list[Array], Array, list[Array], Array]
 def filter_offset(signs: Sequence[Array], scales: Array, base: float) -> Array:
     """``base * sum_i scales[i] * sum(signs[i])`` of each output channel, in float64 and rounded once.
 
-    It is what the constant `base` gives, where it stands around the picture, too.
+    It is the contribution of the constant `base`, which also pads the picture.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def binary_conv_ref(
 ) -> tuple[Array, BinaryConvPull]:
     """The same as a composition of readable operations; see `binary_conv`.
 
-    What stands for bits and signs may be any numbers.
+    Bits and signs may be any numbers here.
     """
     factors = scales[:, None] * coefs[:, None]
     convolved = [[conv2d(plane, own, pad_value=pad) for plane in bits] for own in signs]

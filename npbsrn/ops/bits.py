@@ -15,12 +15,12 @@ WORD = 16  # channels
 
 @dataclass(frozen=True)
 class Bits:
-    """A batch of signs, a bit each, with the border that a binary convolution sees.
+    """A batch of signs, one bit each, with the border that a binary convolution reads.
 
     Parameters
     ----------
     memory : flat uint16
-        Words (N, C / 16, H + 2, W + 2), then room into which vectors look. Bit j of plane g stands for channel
+        Words (N, C / 16, H + 2, W + 2), then padding that vectors may read. Bit j of plane g stands for channel
         16 g + j, set where it is -1.
     shape : (N, C, H, W)
     pad : {1.0, -1.0}

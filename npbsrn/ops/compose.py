@@ -1,4 +1,4 @@
-"""Composition of convolutions that have only a pixel shuffle between them into one convolution."""
+"""Compose convolutions that have only a pixel shuffle between them into one convolution."""
 
 from collections.abc import Callable
 from typing import Any

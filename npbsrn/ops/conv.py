@@ -1,4 +1,4 @@
-"""Convolution, stride 1, output as large as the input."""
+"""Convolution with stride 1; the output is as large as the input."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,13 +61,13 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
 
 
 def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
-    """Two-dimensional convolution; see `conv2d_ref`, which this is but for filters of 3x3 and larger in float32.
+    """Two-dimensional convolution: `conv2d_ref`, except for float32 filters of 3x3 and larger.
 
-    These are compiled: each vector of 16 output pixels stays in registers while all inputs pass by, so that there is
-    no column matrix, which is k*k times as large as the picture. The algebra of the backward pass is the same. No
-    result depends on the number of threads.
+    These are compiled: each vector of 16 output pixels stays in registers while the kernel loops over all inputs, so no
+    column matrix is needed, which would be k*k times as large as the picture. The algebra of the backward pass is the
+    same. No result depends on the number of threads.
 
-    With few outputs the two factors of dW change their parts, so that the vectors of 16 hold inputs. As ``w[o, c, i,
+    With few outputs, the two factors of dW exchange their roles, so that the vectors of 16 hold inputs. As ``w[o, c, i,
     j]`` takes in x at ``(i - p, j - p)`` from where y is, dW is also the correlation of dy, padded with zeros, by x, at
     the turned place ``(2 p - i, 2 p - j)``. What is around x counts as zero there.
     """

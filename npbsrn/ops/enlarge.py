@@ -1,4 +1,4 @@
-"""Bicubic enlargement of a batch, the base that a network adds its details to."""
+"""Bicubic enlargement of a batch: the base to which a network adds details."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Signs of a normalised sum: what every binary activation is in training."""
+"""Signs of a normalised sum: every binary activation in training."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,8 +44,8 @@ def norm_signs(
     """``sign(BN(sum_k weights[k] terms[k]) + offsets[j])`` for each base j, by the batch's statistics.
 
     In float32, with channels a multiple of 16 and a sign around the picture, it is compiled and gives `Bits`; otherwise
-    it is `norm_signs_ref`. The signs of both are the same: statistics are summed in one order (`npbsrn.ops.sums`), and
-    every rounding is.
+    it is `norm_signs_ref`. Both give the same signs: statistics are summed in the same order (`npbsrn.ops.sums`), with
+    the same roundings.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def norm_signs(
         None: there is one term, as it is.
     gain, shift : (C,)
     running : (mean, variance), each (C,)
-        They move, see `npbsrn.ops.norm.batch_norm`.
+        Updated, see `npbsrn.ops.norm.batch_norm`.
     offsets : (J,)
     ste : {"identity", "clip", "bireal", "window", "steep"}
         Stand-in for the gradient of the sign.

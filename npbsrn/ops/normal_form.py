@@ -1,7 +1,7 @@
-"""Binary convolutions outside of training: terms to bits, and sums of products of signs to values.
+"""Binary convolutions outside of training: from terms to bits, and from sums of products of signs to values.
 
-The order of every rounding is part of the definition: on a last bit hangs the sign of what is binarized next
-(docs/architecture.md, "What decides a sign").
+The order of every rounding is part of the definition, because the last bit may decide the sign of the next binarized
+value (docs/architecture.md, "What decides a sign").
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 
 def binarize_terms(terms: Sequence[Array], weight: Array, shift: Array) -> list[Array]:
-    """``sign(shift[j] + sum_k weight[j, k] terms[k])`` for each base j, fused, term after term.
+    """``sign(shift[j] + sum_k weight[j, k] terms[k])`` for each base j, fused, term by term.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def binarize_terms(terms: Sequence[Array], weight: Array, shift: Array) -> list[
 def sum_products(products: Sequence[Sequence[Array]], factor: Array, offset: Array | None) -> Array:
     """``offset + sum_ij factor[i, j] products[i][j]``, i outer and j inner.
 
-    The first product is rounded by itself, and then the offset added; the others are fused. With activations of 0 and 1
-    a sum that is 0 is a product and an offset of one magnitude: fused, they would give a rounding error of either sign,
-    and PReLU's gradient there noise.
+    The first product is rounded by itself, and then the offset added; the others are fused. With activations of 0 and
+    1, a sum of 0 consists of a product and an offset of equal magnitude: fused, they would leave a rounding error of
+    either sign, and PReLU's gradient there would be noise.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Operations without neighbourhoods: PReLU, per-channel scales, magnitude maps, weighted sums."""
+"""Element-wise operations: PReLU, per-channel scales, magnitude maps, weighted sums."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def prelu_ref(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Ar
 
 
 def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
-    """Parametric ReLU; see `prelu_ref`, which this is to the bit but for dslope; compiled for float32."""
+    """Parametric ReLU; compiled for float32. Equal to `prelu_ref` to the bit, except for dslope."""
     if x.dtype != np.float32 or slope.dtype != np.float32:
         return prelu_ref(x, slope)
     from npbsrn.kernels.pointwise import prelu_backward, prelu_forward
@@ -81,10 +81,10 @@ def scale(x: Array, factor: float) -> Array:
 
 
 def multiply_add(x: Array, factor: Any, y: Array) -> Array:
-    """``x * factor + y``; of float32 rounded once, as a processor's fused operation does it.
+    """``x * factor + y``; in float32 rounded once, as by a processor's fused operation.
 
-    Of pictures and a scalar it is compiled. Otherwise float64 is taken, in which the product of two float32 is exact;
-    what the sum loses there can matter only where it lies as near to the middle of two float32 as one part in 2**29.
+    For pictures and a scalar it is compiled. Otherwise it uses float64, in which the product of two float32 numbers is
+    exact; the rounding of the sum matters only within one part in 2**29 of the midpoint between two float32.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[[
 
 
 def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
-    """``E(A) * A``; see `weight_by_statistic_ref`, to whose bits this is compiled for float32."""
+    """``E(A) * A``; compiled for float32. Equal to `weight_by_statistic_ref` to the bit."""
     if a.dtype != np.float32 or statistic == "none":
         return weight_by_statistic_ref(a, statistic)
     from npbsrn.kernels.pointwise import statistic_backward, statistic_forward

@@ -1,7 +1,7 @@
-"""The sign, and the stand-ins for its gradient (straight-through estimators).
+"""The sign, and the straight-through estimators (STEs) of its gradient.
 
-The derivative of the sign is zero almost everywhere, so nothing would be learned through it. An STE multiplies
-the cotangent by the derivative of a smoother function instead.
+The derivative of the sign is zero almost everywhere, so no gradient would pass through it. An STE multiplies the
+cotangent by the derivative of a smoother function instead.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Sums whose order is written down, so that no CPU and no version of NumPy changes a bit of them.
+"""Sums in a specified order, so that neither the CPU nor the version of NumPy changes a bit of them.
 
-On the last bit of a mean hangs the sign of what is compared with it, and on one sign a part of a picture.
+The last bit of a mean may decide the sign of a value compared with it, and one sign changes part of a picture.
 """
 
 from typing import Any

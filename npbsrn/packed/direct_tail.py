@@ -1,4 +1,4 @@
-"""The tail of a network that has no stages: one convolution to three colours, at the size of the result."""
+"""The tail of a network without shuffle stages: one convolution to three colours, at the size of the result."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ def suits(channels: int) -> bool:
 class DirectTail:
     """A last convolution whose result is the picture.
 
-    Vectors of 16 output channels would be empty but for three, so here they hold pixels. Strips of the feature map are
-    copied with what stands beside them, and convolved while they are in the second cache. Each pixel's sum has the same
-    order wherever it lies.
+    Vectors of 16 output channels would hold only three, so here the vectors hold pixels. Strips of the feature map are
+    copied with their margins and convolved while they are in the L2 cache. Each pixel's sum has the same order wherever
+    it lies.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class DirectTail:
         self.channels, self.size, self.filters = w.shape[1], w.shape[-1], blocked(w)
 
     def run(self, feature_map: Array, rows: tuple[int, int], width: int, base: Array) -> Array:
-        """What some rows of the feature map become: (end - begin, W + 5, 3) float32; see `FloatEnd.run`."""
+        """Compute the tail on some rows of the feature map: (end - begin, W + 5, 3) float32; see `FloatEnd.run`."""
         (begin, end), lead = rows, self.size // 2
         gathered = empty((end - begin + 2 * lead, self.channels, STRIP + 2 * lead), np.float32)
         colours = empty((end - begin, COLOURS, STRIP), np.float32)

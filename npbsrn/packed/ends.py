@@ -1,4 +1,4 @@
-"""The float ends of the engine: what stands around the convolutions of head, trunk and tail."""
+"""The float ends of the engine: the inputs and outputs of the convolutions of head, trunk and tail."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def to_feature_map(y: Array, bias: Array, x: Array, first: int) -> None:
 def from_feature_map(
     x: Array, channels: int, first: int, width: int, lead: int, image: Array, grid: int, pixels: Array
 ) -> None:
-    """Rows of the feature map, from `first` on, as pixels with channels side by side, and behind them the head's input.
+    """Rows of the feature map, from `first` on, as pixels with contiguous channels, followed by the head's input.
 
     A head of 9x9 is one of 3x3 whose inputs are, for each pixel, those that lie three pixels apart around it: each
     distance from -4 to 4 is ``3 a + b`` with a and b from -1 to 1.
@@ -120,7 +120,7 @@ def _put_grid(image: Any, plane: int, line: int, width: int, grid: int, out: Any
 
 @kernel()
 def surround(features: Array, above: int, below: int, lead: int, width: int, base: Array, first: int) -> None:
-    """What the tail sees beside the trunk's result.
+    """Write the tail's further input around and beside the trunk's result.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def surround(features: Array, above: int, below: int, lead: int, width: int, bas
     above, below : int
         Rows that lie beyond the picture.
     lead : int
-        How far the tail looks.
+        The tail's reach.
     width : int
         W.
     base : (3, H + 2 * lead, W + 2 * lead) float32

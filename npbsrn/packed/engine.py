@@ -39,11 +39,11 @@ SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channel
 class Engine:
     """A packed network, ready to run.
 
-    A picture's way: the head's float convolution begins the feature map; the blocks pass it on bits, in place; trunk
-    and tail are float convolutions again, band by band, and what they give is written as pixels.
+    The path of a picture: the head, a float convolution, produces the feature map; the blocks update it in place, on
+    bits; trunk and tail are float convolutions again, band by band, and their results are written as pixels.
 
     The same picture gives the same bytes whatever the threads, the tiles and the bands: each number is computed by
-    the same operations in the same order, and a tile's margin is as wide as the network can look.
+    the same operations in the same order, and a tile's margin is as wide as the network's reach.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class Engine:
     scale : int
         Factor of enlargement.
     kernel : str
-        How the blocks are computed: as `npbsrn.kernels.cpu.chosen_kernel` says, or "float" where the plan has float
-        activations, whose convolutions are the layers' own.
+        How the blocks are computed: as `npbsrn.kernels.cpu.chosen_kernel` says, or "float" if the plan has float
+        activations, whose convolutions are those of the layers.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -84,8 +84,8 @@ class Engine:
         threads : int, optional
             By default `npbsrn.runtime.threads.thread_count()`.
         tile : int, optional
-            Side of the tiles in which a large picture passes, in pixels of `picture`; by default the largest of `SIDES`
-            for which there is memory.
+            Side of the tiles into which a large picture is cut, in pixels of `picture`; by default the largest of
+            `SIDES` for which there is enough memory.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class Engine:
         Raises
         ------
         TooLargeError
-            If the system says that there is not enough memory for it.
+            If the system reports too little memory.
         """
         height, width, _ = picture.shape
         threads = min(threads or thread_count(), height)
@@ -107,7 +107,7 @@ class Engine:
         return out
 
     def working_bytes(self, height: int, width: int, side: int, threads: int) -> int:
-        """Memory for the work on a picture in such tiles, beyond that of the result."""
+        """Memory for enlarging a picture in such tiles, in addition to the result."""
         rows, columns = (min(extent, side + 2 * self.margin) * self.factor for extent in (height, width))
         tiles = -(-columns // TILE)
         if self.program is None:  # some arrays of the feature map's size
@@ -122,7 +122,7 @@ class Engine:
         return feature_map + inputs + min(threads, len(bands)) * ends
 
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
-        """The first of some sides of tiles for which there is memory."""
+        """The first of the given tile sides for which there is enough memory."""
         height, width, _ = picture.shape
         result, available = picture.nbytes * self.scale**2, available_bytes()
         if available is None:
@@ -146,7 +146,7 @@ class Engine:
 
 
 class _Pass:
-    """One tile's way through the network."""
+    """One tile's pass through the network."""
 
     def __init__(self, engine: Engine, x: Array, threads: int) -> None:
         self.engine, plan = engine, engine.plan
@@ -185,7 +185,7 @@ class _Pass:
         to_feature_map(self._head(band), self.engine.head[1], self.feature_map, band[0])
 
     def _blocks(self, rows: Rows) -> None:
-        """All blocks, as far as trunk and tail look from the rows that are wanted."""
+        """All blocks, on the wanted rows and those that trunk and tail also reach."""
         engine, program, looks = self.engine, self.engine.program, self.engine.end.reach
         if program is None:
             tiles = self.feature_map.reshape(self.height, -1, engine.channels, TILE)
@@ -216,7 +216,7 @@ class _Pass:
 
 
 def _bands(rows: Rows, width: int, threads: int) -> list[Rows]:
-    """Rows in equal parts, as many for each thread, of about `BAND` pixels at most."""
+    """Bands of equal height, the same number for each thread, of at most about `BAND` pixels."""
     begin, end = rows
     count = -(-(end - begin) // (max(8, BAND // width) * threads)) * threads
     cuts = [begin + (end - begin) * n // count for n in range(count + 1)]

@@ -1,13 +1,13 @@
-"""What stands between two binary convolutions, at one tile of 32 pixels.
+"""Epilogues: what happens between two binary convolutions, at one tile of 32 pixels.
 
-From counts of products that are -1 to what the step gives, and from there to the words that the next step takes in; see
-`npbsrn.packed.plan.Step` for the algebra. Arrays are handed on as `npbsrn.kernels.memory.Memory`.
+They go from the counts of products of -1 to the step's result, and from there to the words that the next step reads;
+see `npbsrn.packed.plan.Step` for the algebra. Arrays are passed as `npbsrn.kernels.memory.Memory`.
 
-Each number is made by the operations of the layers in their order, with their roundings: one sign that differs would
-change the picture around it.
+Every number is computed by the operations of the layers, in their order and with their roundings, because one sign that
+differs would change the picture around it.
 
-Without E a number's neighbours among the channels do not matter, and so one pass goes from counts to words. With E
-there are two: E(A) is a mean over the channels.
+Without E, a value does not depend on other channels, so one pass goes from counts to words. With E there are two
+passes, because E(A) is a mean over the channels.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Workspace(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How a step's result is made and kept: places in the floats and values, and what it is made of."""
+    """How a step's result is computed and stored: places in the floats and values, and its inputs."""
 
     channels: int
     single: bool  # whether it is made of the counts of one convolution, else of `Workspace.sums`
@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
 
 class Bits(NamedTuple):
-    """Which words are made: of one base of what a step takes in."""
+    """Which words to make: for one base of a step's input."""
 
     channels: int
     terms: int
@@ -62,7 +62,7 @@ class Bits(NamedTuple):
 def add_counts(
     begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
 ) -> None:
-    """One more pair of bases: ``S * factor + offset`` at the begin, then ``fma(S, factor, sums)``, S of the counts."""
+    """One more pair of bases: ``S * factor + offset`` at first, then ``fma(S, factor, sums)``, S of the counts."""
     for c in range(channels):
         for at in (c * TILE, c * TILE + LANES):
             products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, taps)
@@ -75,7 +75,7 @@ def add_counts(
 
 @kernel(forceinline=True)
 def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> Any:
-    """What a step gives, of one channel at 16 pixels."""
+    """The result of a step, for one channel at 16 pixels."""
     if own.single:
         products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, own.taps)
         y = products * scalar(floats, own.factor + c) + splat(scalar(floats, own.offset + c))
@@ -92,7 +92,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
 def result_to_bits(
     own: Result, after: Bits, sloped: Any, floats: Any, values: Any, workspace: Workspace, bits: Any
 ) -> None:
-    """A step's result, and the words that the next step takes in, where there is no E."""
+    """A step's result, and the words that the next step reads, without E."""
     channels, newest = own.channels, after.weight + (after.terms - 1) * own.channels
     first = scalar(workspace.places, 0)
     for g in range(0, channels, BITS):
@@ -127,7 +127,7 @@ def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: 
 
 @kernel(forceinline=True)
 def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
-    """A step's result, and E behind it."""
+    """A step's result, followed by its E."""
     left = right = splat(ZERO)
     for c in range(own.channels):
         at = c * TILE
@@ -142,7 +142,7 @@ def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, valu
 
 @kernel()
 def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
-    """E behind a value that is there."""
+    """Append E to an existing value."""
     left = right = splat(ZERO)
     for c in range(channels):
         a, b = load(values, place + c * TILE), load(values, place + c * TILE + LANES)
@@ -173,7 +173,7 @@ def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any
 
 @kernel()
 def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, workspace: Workspace, bits: Any) -> None:
-    """The words of one base, of terms that are there."""
+    """The words of one base, from existing terms."""
     channels, first, second = own.channels, scalar(workspace.places, 0), scalar(workspace.places, 1)
     mean = channels * TILE
     for g in range(0, channels, BITS):

@@ -21,10 +21,10 @@ Array = np.ndarray[Any, Any]
 class FloatEnd:
     """The float end of a network.
 
-    Between two convolutions a pixel's numbers lie side by side: its C channels, padded to a multiple of 16, and behind
-    them those of further inputs. To the trunk these are the head's inputs, so that the global skip is part of the
-    trunk; to the tail they are the picture's colours, so that its bicubic enlargement is part of the tail. Both are
-    computed by Winograd's filtering along the rows, in groups of `STEP` pixels.
+    Between two convolutions, a pixel's numbers are contiguous: its C channels, padded to a multiple of 16, followed by
+    those of extra inputs. For the trunk, these are the head's inputs, so that the global skip is part of the trunk; for
+    the tail, they are the picture's colours, so that the bicubic enlargement is part of the tail. Both are computed by
+    Winograd's filtering along the rows, in groups of `STEP` pixels.
 
     Without a trunk and without stages the tail is one convolution to three outputs, for which see `DirectTail`.
 
@@ -92,7 +92,7 @@ class FloatEnd:
         return pixels * (sum(depths) + outputs) + workspace_size(high, max(depths), self.tail.size)
 
     def run(self, feature_map: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
-        """What some rows of the feature map become.
+        """Compute trunk and tail on some rows of the feature map.
 
         Parameters
         ----------

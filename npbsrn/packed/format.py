@@ -23,10 +23,10 @@ MOST = 9  # extent of a head's filters
 
 
 def save_packed(path: Path | str, plan: Plan) -> None:
-    """Write a packed weight file, whole or not at all.
+    """Write a packed weight file, completely or not at all.
 
-    Signs take a bit each. Floats that half precision holds exactly, as those of the weights that come with the package
-    (see docs/models.md), take two bytes, others four: nothing is rounded.
+    A sign takes one bit. Floats that half precision represents exactly, such as those of the shipped weights (see
+    docs/models.md), take two bytes, others four: nothing is rounded.
     """
     steps = plan.steps
     signs = [w.ravel() for step in steps for w in step.signs if w.dtype == np.int8]
@@ -47,7 +47,7 @@ def load_packed(path: Path | str) -> Plan:
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, foreign, of a newer version, not a packed one, or does not fit its network.
+        If the file is missing, damaged, foreign, of a newer version or not packed, or does not fit its network.
     """
     arrays, card = load_arrays(path)
     try:
@@ -116,7 +116,7 @@ def _described_step(step: Step) -> dict[str, Any]:
 
 
 class _Reader:
-    """Takes arrays apart. Kernels look at memory without asking whether it is there, so all is checked.
+    """Takes arrays apart. Kernels access memory without bounds checks, so everything is checked here.
 
     Whatever does not fit raises a ValueError or KeyError with its name.
     """

@@ -1,4 +1,4 @@
-"""Packed files of the first version, which knew one network: LB-blocks, a 3x3 and two 1x1 convolutions each."""
+"""Packed files of the first version, which supported one network: LB-blocks of a 3x3 and two 1x1 convolutions each."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
-"""From a trained network to what is left of it when nothing more is to be learned.
+"""Lower a trained network to a plan.
 
-A network is walked through layer by layer; what each binary convolution is worth, it says itself, by
+The network is walked through layer by layer; each binary convolution describes itself by
 `npbsrn.layers.binary.BinaryConv.normal_form`.
 """
 
@@ -29,8 +29,8 @@ def lower(model: Model) -> Plan:
     Raises
     ------
     UsageError
-        If the network has layers that no plan has, or something that bits cannot stand for: zeros as a third value
-        around binary activations.
+        If the network has layers that a plan cannot hold, or values that bits cannot represent: zero padding of binary
+        activations.
     """
     network, params = model.network, model.params
     layers = dict(network.chain.layers)
@@ -70,7 +70,7 @@ def _lower_group(group: BlockGroup, params: Params) -> Iterator[Block]:
 
 
 def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tuple[Block, Remembered]:
-    """Its steps; alpha has done its work when the filters' signs are known."""
+    """The steps of a block; alpha is no longer needed once the filters' signs are known."""
     steps = []
     for n, conv in enumerate(block.convs, 1):
         form, filters = conv.normal_form(params[f"conv{n}"], filters)

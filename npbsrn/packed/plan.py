@@ -1,6 +1,6 @@
-"""What is left of a network when nothing more is learned: the steps that a picture passes.
+"""Plans: a network without anything that only training needs, as the steps that a picture passes through.
 
-A plan knows no scheme and no network. `npbsrn.packed.lower` makes it from layers, `npbsrn.packed.format` keeps it in a
+A plan knows no scheme and no network. `npbsrn.packed.lower` makes it from layers, `npbsrn.packed.format` stores it in a
 file, `npbsrn.packed.reference` runs it in plain NumPy, and `npbsrn.packed.engine` runs it fast.
 """
 
@@ -23,21 +23,21 @@ class Step:
     - ``S_ij`` is the convolution of bits_j with signs_i, a whole number;
     - ``y = offset + sum_ij factor_ij S_ij``, i outer and j inner; the first product is rounded by itself before the
       offset is added, the others are fused;
-    - ``a = PReLU(y)``, and with `skip` ``a = a + A``, A being what this step took in.
+    - ``a = PReLU(y)``, and with `skip` ``a = a + A``, where A is the step's input.
 
     Parameters
     ----------
     signs : M arrays (O, C, k, k) int8, +-1
-        Or one array of float32, where filters are not binarized either.
+        Or one array of float32, if the filters are not binarized either.
     factor : (M, N, O) float32
         Scale of the filters times coefficient of the activations.
     offset : (O,) float32, or None
     weight, shift : (N, K, C) and (N, C) float32, or None
-        None: the convolution takes in its terms' last as it is, float. A shift is never -0.0.
+        None: the convolution reads its last term unchanged, as floats. A shift is never -0.0.
     terms : K of int
-        Which terms of the block are binarized: 0 is its input, n what its n-th step gives.
+        Which terms of the block are binarized: 0 is its input, n the result of its n-th step.
     pad : float
-        What stands around the bits, +-1; around float activations 0.
+        The padding: +-1 for bits, 0 for float activations.
     slope : (O,) float32, or None
         PReLU's.
     skip : bool
@@ -75,8 +75,8 @@ class Block:
     statistic : {"abs", "mean", "none"}
         E of the terms.
     residual : float, or None
-        Factor of what the last step adds to the block's input, by one fused operation; None: the last step's result
-        takes the input's place.
+        Factor on the last step's result, which is added to the block's input by one fused operation; None: the last
+        step's result replaces the input.
     """
 
     steps: tuple[Step, ...]
@@ -97,9 +97,9 @@ class Plan:
     enlarged : bool
         Whether the network works on the bicubically enlarged picture.
     base : bool
-        Whether the bicubically enlarged picture is added to the result, else its middle.
+        Whether the bicubically enlarged picture is added to the result, or else mid-grey.
     gain : float
-        Factor of what the head takes in, the picture less its middle.
+        Factor on the head's input, the picture minus 0.5.
     head : Convolution
         From 3 colours to C channels.
     blocks : tuple of Block
@@ -107,7 +107,7 @@ class Plan:
     trunk : Convolution, or None
         Behind the blocks, with a skip from the head's result around both.
     tail : tuple of Convolution
-        Before each shuffle, and the last.
+        The convolution before each shuffle, and the last one.
     shuffles : tuple of int
         Their factors.
     card : dict

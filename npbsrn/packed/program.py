@@ -1,11 +1,12 @@
-"""A plan's blocks as the arrays that the kernel walks by.
+"""A plan's blocks as the arrays that the kernel walks through.
 
-Steps are put together to stages: one step of any size, and the 1x1 steps behind it, which look at no other pixel. So a
-stage is done tile by tile, and only its first step's bits lie in rows.
+Steps are grouped into stages: one step of any size, and the 1x1 steps behind it, which look at no other pixel. So a
+stage is computed tile by tile, and only the bits of its first step are stored in rows.
 
-What a step gives is a value: A_0 of the first block is value 0, the result of step s is value s + 1. Most values are
-gone when the next step's bits are known. What a later stage needs of one, as a term or for a skip, lies in a map as
-large as the picture, of which there are as few as can be; what only the same stage needs, in a worker's workspace.
+The result of a step is a value: A_0 of the first block is value 0, and the result of step s is value s + 1. Most values
+are no longer needed once the next step's bits are known. A value that a later stage needs, as a term or for a skip, is
+stored in a map as large as the picture; the number of maps is kept as small as possible. A value that only its own
+stage needs is stored in a worker's workspace.
 """
 
 from collections.abc import Sequence
@@ -31,14 +32,14 @@ NOTHING = -1  # where no value is added
 
 @dataclass(frozen=True)
 class Program:
-    """What a kernel is told of all blocks.
+    """The description of all blocks that a kernel reads.
 
     Parameters
     ----------
     table : (n,) int64
         `FIELDS` numbers for each step, then the terms' homes.
     stages : (G + 1, 2) int64
-        Each stage's first step, and how far the steps behind the stage look; of the last row the number of steps.
+        Each stage's first step, and the reach of the steps behind the stage; the last row has the number of steps.
     floats : (n,) float32
     words : (n,) uint16
         Filters, as `npbsrn.kernels.bits.pack_filters` gives them.
@@ -47,15 +48,15 @@ class Program:
     channels : int
         C.
     maps, homes : int
-        How many values have maps at once, and how many places there are for a tile's values: maps, then a workspace's.
+        The number of maps, and the number of places for a tile's values: maps, then those in a workspace.
     bases : int
-        N of the step that has most.
+        The largest N of all steps.
     result : int
-        The map in which the last value is.
+        The map that holds the last value.
     statistic : {ABS, MEAN, NONE}
-        E of the feature map, as the first block takes it.
+        E of the feature map, as the first block uses it.
     weighted, sloped : bool
-        Whether there is any E, and any PReLU.
+        Whether any block has an E, and any step a PReLU.
     """
 
     table: Array

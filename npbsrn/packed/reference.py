@@ -1,4 +1,4 @@
-"""A plan's blocks in plain NumPy: what `npbsrn.packed.wavefront` does in tiles, one operation after another."""
+"""A plan's blocks in plain NumPy: `npbsrn.packed.wavefront` without tiles, one operation after another."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +17,8 @@ Array = np.ndarray[Any, Any]
 def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:
     """Pass the feature map through all blocks.
 
-    Steps on bits give the numbers of the layers to the bit. So do steps on float activations, whose convolutions are
-    the layers' own.
+    Steps on bits equal the layers to the bit. So do steps on float activations, whose convolutions are those of the
+    layers.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def _products(step: Step, terms: list[Array]) -> list[list[Array]]:
 
 
 def _count(negative: Array, signs: Array, pad: float) -> Array:
-    """Sums of products of signs, from the counts of those that are -1."""
+    """Sums of products of signs, from the counts of products that are -1."""
     channels, height, width = negative.shape
     size = signs.shape[-1]
     rows = pack_picture(negative, width + 2, pad < 0)
@@ -62,7 +62,7 @@ def _count(negative: Array, signs: Array, pad: float) -> Array:
 def _convolve(x: Array, w: Array, pad: float) -> Array:
     """Float convolution, (N, C, H, W) to (N, O, H, W): one of 1x1 as the middle tap of 3x3.
 
-    The layers leave it to BLAS, whose sums depend on the picture's size, and so on tiles.
+    The layers use BLAS for it, whose sums depend on the picture's size and therefore on tiles.
     """
     if w.shape[-1] == 1:
         w = np.pad(w, ((0, 0), (0, 0), (1, 1), (1, 1)))

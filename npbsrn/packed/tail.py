@@ -1,4 +1,4 @@
-"""The tail as one convolution on the low-resolution grid, borders included, and the bicubic base with it."""
+"""The tail as one convolution on the low-resolution grid, including its borders and the bicubic base."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ Place = tuple[int, int]
 class Tail:
     """Filters of the whole tail.
 
-    Each convolution of the tail pads with zeros, on its own grid. Composed without regard to that, the filters would
-    take in what the inner convolution gives beyond the border. So there are filters of their own for the pixels near a
-    border, in which the taps that would look there are left out (`npbsrn.ops.compose.compose`).
+    Each convolution of the tail pads with zeros, on its own grid. If that were ignored, the composed filters would
+    include values of the inner convolution beyond the border. So pixels near a border have separate filters, without
+    the taps that would reach there (`npbsrn.ops.compose.compose`).
 
     Which pixels are near one follows stage by stage, from the last one backward. The last convolution has no stage
     behind it: what lies beyond the picture is 0, and its filters are the same everywhere. Before a shuffle by r,

@@ -1,8 +1,8 @@
 """A plan's blocks on bits, 32 pixels at a time.
 
-Values pass through all steps as float32, in tiles of 32 pixels: the channels of a tile follow each other. Of a stage
-(see `npbsrn.packed.program`) only the first convolution looks at other pixels, and of those it needs nothing but bits:
-so all that happens to a tile within a stage is done while it is in the first cache.
+Values pass through all steps as float32, in tiles of 32 pixels, one channel after another. Within a stage (see
+`npbsrn.packed.program`) only the first convolution looks at other pixels, and it needs only their bits. So everything
+that a stage does to a tile is done while the tile is in the L1 cache.
 """
 
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Walk(NamedTuple):
-    """What the steps walk over, and what they take from it: memory."""
+    """The memory that the steps read and write."""
 
     values: Any  # float32: the maps (M, H, tiles, tile), then the workers' workspaces
     bits: Any  # (slots, H + 2, N * planes, line) uint16
@@ -84,7 +84,7 @@ def _field(walk: Walk, step: int, name: int) -> int:
 
 @kernel(forceinline=True)
 def _place(walk: Walk, home: int, y: int, t: int) -> int:
-    """Of a value's tile."""
+    """The place of a value's tile."""
     if home == NOTHING:
         return NOTHING
     if home >= walk.maps:
@@ -94,13 +94,13 @@ def _place(walk: Walk, home: int, y: int, t: int) -> int:
 
 @kernel(forceinline=True)
 def _place_of_bits(walk: Walk, stage: int, y: int) -> int:
-    """Of the words above and to the left of row y's first pixel, as a stage takes them in."""
+    """The place of the words above and to the left of row y's first pixel, as a stage reads them."""
     return (stage % walk.slots * (walk.height + 2) + y) * walk.bases * walk.planes * walk.line
 
 
 @kernel(forceinline=True)
 def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
-    """What stands around the picture, in some columns of a row of words, for all bases."""
+    """Write the padding into some columns of a row of words, for all bases."""
     around = _field(walk, step, PAD) * walk.planes
     for plane in range(_field(walk, step, BASES) * walk.planes):
         for v in range(begin, end):
@@ -109,7 +109,7 @@ def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
 
 @kernel()
 def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
-    """Around a row of words; also where the last tile has left something."""
+    """Write the padding around a row of words, and over what the last tile left there."""
     step = scalar(walk.stages, 2 * stage)
     if begin:
         _pad(walk, step, _place_of_bits(walk, stage, y + 1), 0, 1)
@@ -156,7 +156,7 @@ def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Work
 
 @kernel(forceinline=True)
 def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, workspace: Workspace) -> None:
-    """One convolution of step s: of words in rows, or `inner` ones, that a 1x1 step finds in the workspace."""
+    """One convolution of step s, on words in rows or, with `inner`, on those of a 1x1 step in the workspace."""
     planes, channels, first = walk.planes, walk.channels, _field(walk, s, FIRST_WORD) + filters * _field(walk, s, WORDS)
     place += base * planes * walk.line
     row = walk.bases * planes * walk.line
@@ -214,7 +214,7 @@ def _step(
 def _stage_row(
     stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, workspace: Workspace
 ) -> None:
-    """A stage at some tiles of a row, and the words that the next stage takes in there."""
+    """A stage at some tiles of a row, and the words that the next stage reads there."""
     first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
     before, after = _place_of_bits(walk, stage, y), _place_of_bits(walk, stage + 1, y + 1) + 1
     for t in range(begin, end):
@@ -229,11 +229,11 @@ def _stage_row(
 def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
     """One worker's rows of all blocks.
 
-    Some stages pass over the rows together, each one row behind the one before it, and in a wide picture over one strip
-    of tiles after the other, each one tile to the left of the one before it: so the maps' rows stay in the second
-    cache from stage to stage, and a stage finds the words that it looks at. Where a worker's rows end, a stage can go
-    one row less far than the one before it: what is left there, a triangle of rows and stages, is done when both sides
-    have come so far.
+    Several stages sweep over the rows together, each one row behind the one before it. A wide picture is processed in
+    one strip of tiles after another, each stage one tile to the left of the one before it. So the rows of the maps stay
+    in the L2 cache from stage to stage, and the words that a stage reads are ready. At the end of a worker's rows, each
+    stage must stop one row before the previous one; the remaining triangle of rows and stages is computed when the
+    workers on both sides have reached it.
 
     Parameters
     ----------

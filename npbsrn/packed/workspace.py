@@ -1,4 +1,4 @@
-"""The memory that a plan's blocks work in: maps of values, words in rows, and what all workers are given."""
+"""The memory that a plan's blocks work in: maps of values, rows of words, and the arrays that all workers share."""
 
 from typing import Any, NamedTuple
 
@@ -21,12 +21,12 @@ class Workspaces(NamedTuple):
 
 
 def values_size(program: Program, workers: int, height: int, width: int) -> int:
-    """Numbers that values take: maps, and the tiles of each worker."""
+    """The number of floats that values take: maps, and the tiles of each worker."""
     return (program.maps * height * -(-width // TILE) + workers * (program.homes - program.maps)) * program.tile
 
 
 def make_values(program: Program, workers: int, height: int, width: int) -> Array:
-    """Room for the maps, and behind them for the tiles of each worker, one behind the other."""
+    """Memory for the maps, followed by the tiles of each worker."""
     return empty((values_size(program, workers, height, width),), np.float32)
 
 
@@ -38,7 +38,7 @@ def map_of(program: Program, values: Array, home: int, height: int, width: int) 
 
 
 def make_workspaces(program: Program, workers: int) -> Workspaces:
-    """Workspaces, on boundaries of 64 bytes: a vector that lies across one takes twice the time."""
+    """Workspaces, aligned to 64 bytes: a vector that crosses such a boundary takes twice the time."""
     size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
     places = max(8, len(program.table))
     return Workspaces(
@@ -50,12 +50,12 @@ def make_workspaces(program: Program, workers: int) -> Workspaces:
 
 
 class Job(NamedTuple):
-    """What all workers are given.
+    """The arguments that all workers share.
 
     Parameters
     ----------
     values : float32
-        See `make_values`; the first map is the feature map, that is what the first step takes in.
+        See `make_values`; the first map is the feature map, the input of the first step.
     bits : (depth + 1, H + 2, N * P, 32 * T + 2) uint16
         Room for the words that stages take in; `depth` is how many stages go together.
     workspaces : Workspaces
@@ -83,7 +83,7 @@ class Job(NamedTuple):
 def make_job(
     program: Program, values: Array, workers: int, size: tuple[int, int], depth: int, strip: int, rows: tuple[int, int]
 ) -> Job:
-    """All that `blocks_rows` needs beside the workers.
+    """All that `blocks_rows` needs besides the workers.
 
     Parameters
     ----------
@@ -92,11 +92,12 @@ def make_job(
     workers : int
     size : (H, W)
     depth : int
-        Stages that go over the rows together; with it each worker has at least 2 (depth - 1) rows.
+        Stages that sweep over the rows together; each worker must have at least 2 (depth - 1) rows.
     strip : int
         Tiles.
     rows : (top, bottom)
-        That are wanted of the result; each stage before does as many more above and below as those behind it look.
+        The wanted rows of the result; each earlier stage computes as many more, above and below, as the stages behind
+        it reach.
     """
     height, width = size
     line = -(-width // TILE) * TILE + 2

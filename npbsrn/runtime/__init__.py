@@ -1,1 +1,1 @@
-"""Threads, buffers that are kept, available memory, interrupts."""
+"""Threads, reused buffers, available memory, interrupts."""

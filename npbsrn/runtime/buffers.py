@@ -1,4 +1,4 @@
-"""Large arrays that are needed again in every step."""
+"""Large arrays whose memory is reused in every step."""
 
 import math
 import os

@@ -1,12 +1,12 @@
 """Interrupts: Ctrl-C, SIGTERM and SIGHUP, answered within a second whatever the main thread does.
 
-Python runs a signal's handler in the main thread, between two of its own instructions: not before a kernel returns, nor
-before LLVM has compiled one. What an exception would do there is not sure either: libraries print it, or take it for
-a fault of their own. So the command line has a thread that hears of a signal at once, by the descriptor that Python
-writes to where the signal arrives. It removes what is half-written, says so, and ends the process. Only training asks
-it to wait (`deferred`).
+Python runs a signal handler in the main thread, between two bytecode instructions: not before a kernel returns, nor
+before LLVM has compiled one. The effect of an exception raised there is uncertain, too: libraries print it, or treat it
+as a failure of their own. So the command line has a thread that learns of a signal at once, through the descriptor that
+Python writes to when the signal arrives. It removes half-written files, prints a message, and ends the process. Only
+training asks it to wait (`deferred`).
 
-In a process that is not the command line's, nothing is changed but while a training runs.
+In any other process, nothing is changed except while a training runs.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Threads: how many, and how work is given to them."""
+"""Threads: how many there are, and how they get their work."""
 
 import os
 import queue
@@ -25,7 +25,7 @@ def thread_count() -> int:
     Raises
     ------
     UsageError
-        If the variable is no whole number above 0.
+        If the variable is not a whole number above 0.
     """
     if text := os.environ.get("NPBSRN_NUM_THREADS"):
         if not text.isdecimal() or int(text) == 0:
@@ -42,7 +42,7 @@ def parts_of(count: int, parts: int) -> list[tuple[int, int]]:
 def quiet_blas() -> Any:
     """Context with one thread for BLAS.
 
-    Its helpers wait in a busy loop behind each call, and would starve the threads of this module.
+    BLAS's worker threads wait in a busy loop after each call, and would starve the threads of this module.
     """
     return threadpool_limits(1, "blas")
 

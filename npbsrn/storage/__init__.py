@@ -1,1 +1,1 @@
-"""Files that are written whole, nested parameters, weight files and models."""
+"""Atomic file writes, nested parameters, and the file names of a run's folder."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and locks."""
+"""Files written completely or not at all, and locks."""
 
 import errno
 import os

@@ -1,7 +1,7 @@
-"""Nested dictionaries of arrays: map over them, name their leaves, keep them in files.
+"""Nested dictionaries of arrays: map over them, name their leaves, store them in files.
 
 A network's parameters are a nested dict whose leaves are arrays; a leaf's dotted name is its path, as in
-``body.3.1.conv2.weight``. Gradients have the same form.
+``body.3.1.conv2.weight``. Gradients have the same structure.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str, Any], compress: bool) -> None:
-    """Write arrays and a card to one ``.npz``, whole or not at all; equal content gives equal bytes.
+    """Write arrays and a card to one ``.npz``, completely or not at all; equal content gives equal bytes.
 
     Parameters
     ----------

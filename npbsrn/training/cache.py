@@ -1,4 +1,4 @@
-"""Decoded pictures on the disk, of which rows are read when they are needed."""
+"""Decoded pictures on disk, whose rows are read when they are needed."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The whole state of a run in one file, so that it goes on as if it had never stopped."""
+"""The whole state of a run in one file, from which it continues as if it had never stopped."""
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path

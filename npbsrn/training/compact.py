@@ -1,4 +1,4 @@
-"""A run's state in half of its bytes, to carry it to another machine."""
+"""A run's state in half its bytes, for moving it to another machine."""
 
 import dataclasses
 from os import PathLike

@@ -1,4 +1,4 @@
-"""What a training run is made of; presets; learning-rate schedules."""
+"""The configuration of a training run; presets; learning-rate schedules."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ SCHEDULES = ("cosine", "step", "multistep")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run's result, besides the pictures.
+    """Everything that determines a run's result, apart from the pictures.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class TrainConfig:
     steps : int
         Length of the run.
     batch, patch : int
-        Patches a step; their side in LR pixels.
+        Patches per step; their side in LR pixels.
     late_patch : int
         Side of the patches in the last part of the run; 0 for the same throughout.
     late_from : float
         Where that part begins, as a fraction of the steps.
     rate : float
-        Learning rate at its highest.
+        The highest learning rate.
     binary_rate : float
         Factor on the rate of the latent filters of binary convolutions; everything else keeps `rate`.
     schedule : {"cosine", "step", "multistep"}
@@ -50,9 +50,9 @@ class TrainConfig:
     clip : float
         Largest norm of the whole gradient; a larger one is scaled down to it. 0 for none.
     distill : float
-        Share of the teacher in the loss, at most 1: ``(1 - distill) * L1(out, y) + distill * L1(out, teacher(x))``.
+        Weight of the teacher in the loss, at most 1: ``(1 - distill) * L1(out, y) + distill * L1(out, teacher(x))``.
     ema : float
-        Decay of the moving average of the weights, which is what is validated and kept; 0 for none.
+        Decay of the moving average of the weights, which is validated and saved; 0 for none.
     seed : int
         Of the first weights and of the patches.
     validate_every, checkpoint_every : int
@@ -155,7 +155,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """A network's configuration with one option changed; of a binarizer what is named, unless it is another one."""
+    """A network's configuration with one option changed; a binarizer's options are merged unless its name changes."""
     if name == "network":  # whose name it is
         return {**network, "name": value}
     own = network.get(name)
@@ -178,8 +178,8 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
         A key of `PRESETS`.
     options : dict
         Fields of `TrainConfig`, the name of the ``network``, its ``binarizer`` (a name, or a dict with options), and
-        its arguments (``blocks``, ``width``, ``base``, ...). What a preset says of arguments that this network does not
-        have is left out.
+        its arguments (``blocks``, ``width``, ``base``, ...). Arguments in a preset that this network does not have are
+        ignored.
 
     Raises
     ------

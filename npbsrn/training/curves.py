@@ -1,4 +1,4 @@
-"""Curves of a run as a picture, where matplotlib is installed (``pip install npbsrn[plot]``)."""
+"""A run's curves as a picture, where matplotlib is installed (``pip install npbsrn[plot]``)."""
 
 import csv
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""The folder of a run: whether one is there, and that only one training writes to it."""
+"""The folder of a run: whether it holds a run already, and a lock so that only one training writes to it."""
 
 import os
 from collections.abc import Iterable, Iterator

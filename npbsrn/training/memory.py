@@ -1,4 +1,7 @@
-"""Whether a step fits into memory: said before the run begins, where the system would end it without a word."""
+"""Check that a step fits into memory before a run begins.
+
+Otherwise the system would kill the process without a message.
+"""
 
 from npbsrn.errors import UsageError
 from npbsrn.networks.base import Network

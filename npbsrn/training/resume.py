@@ -1,4 +1,4 @@
-"""What is left of a run, and how it goes on."""
+"""Find the state of an earlier run, and continue from it."""
 
 import dataclasses
 import warnings

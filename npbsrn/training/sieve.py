@@ -1,4 +1,4 @@
-"""Pictures that cannot be used: a run does without them, and says so once."""
+"""Unusable pictures: a run leaves them out and says so once."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

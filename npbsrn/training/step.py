@@ -1,4 +1,4 @@
-"""One training step: network, loss, back, Adam, average."""
+"""One training step: forward, loss, backward, Adam, average."""
 
 import dataclasses
 from typing import Any

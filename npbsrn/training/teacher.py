@@ -26,7 +26,7 @@ def load_teacher(origin: Origin, config: TrainConfig) -> tuple[Model | None, Ori
     Raises
     ------
     UsageError
-        If there is a teacher without a share of the loss, a share without a teacher, or the scales differ.
+        If there is a teacher without a weight in the loss, a weight without a teacher, or the scales differ.
     WeightsError
         If the file cannot be used, or its weights are not those that the run began with.
     """

@@ -57,9 +57,9 @@ def train(
     Parameters
     ----------
     folder : path
-        Pictures in any layout of `npbsrn.datasets.pairs.find_pairs`. To resume, it may be left out. What is damaged,
-        cannot be read, is smaller than a patch or has a partner of the wrong size is left out, with one warning and a
-        line in the log, and stays out when the run is resumed.
+        Pictures in any layout of `npbsrn.datasets.pairs.find_pairs`. It may be omitted when resuming. Pictures that are
+        damaged, cannot be read, are smaller than a patch or have a partner of the wrong size are left out, with one
+        warning and a line in the log, and stay out when the run is resumed.
     scale : {2, 3, 4}
         By default 4.
     output : path, optional
@@ -67,20 +67,20 @@ def train(
         ``weights.npz``. By default ``runs/NETWORK-xSCALE``, such as ``runs/bsrn-x4``.
     preset : {"default", "quick", "best", "paper"}, optional
     resume : bool
-        Continue the run in `output` with its own configuration; the end is the same, bit for bit, as without the
-        interruption. With another number of ``steps`` it becomes longer or shorter: from here on schedule and
+        Continue the run in `output` with its own configuration; the result is the same, bit for bit, as without the
+        interruption. Another number of ``steps`` makes the run longer or shorter: from here on, schedule and
         ``late_from`` are those of a run of that length.
     validation : path or several, optional
-        Folders to judge the weights on while training; the first decides which weights are best. By default the first
-        pictures of DIV2K's valid half if `folder` is the one that holds DIV2K, else some pictures of `folder` that are
-        then not trained on.
+        Folders on which the weights are validated during training; the first decides which weights are best. By default
+        the first pictures of DIV2K's validation half if `folder` is the one that holds DIV2K, else some pictures of
+        `folder`, which are then left out of training.
     init : path, optional
-        A weight file or run, from whose weights the run begins: of the same network, of another scale (its body is
-        carried over, the tail is new), or of a shallower one (the further blocks are new).
+        A weight file or run with the initial weights: of the same network, of another scale (the body is carried over,
+        the tail is new), or of a shallower network (the additional blocks are new).
     teacher : path, optional
-        A weight file or run of the same scale, whose results are a second target; the option ``distill`` is its share
-        of the loss (`npbsrn.training.step.loss_and_grads`). Any network will do. It runs as `npbsrn.upscale` would run
-        it, with running averages, and learns nothing.
+        A weight file or run of the same scale, whose results are a second target; the option ``distill`` is its weight
+        in the loss (`npbsrn.training.step.loss_and_grads`). Any network will do. It runs as in inference, with running
+        averages, and is not trained.
     minutes : float, optional
         A time budget: the number of steps is fitted to it when the run begins.
     cache : path, optional
@@ -88,7 +88,7 @@ def train(
     progress : bool
         Show loss, learning rate, patches per second and time left.
     **options
-        What differs from the preset: ``network`` ("bsrn", "srresnet" or "vdsr"), ``binarizer`` ("bam", "bnn", "dorefa",
+        Differences from the preset: ``network`` ("bsrn", "srresnet" or "vdsr"), ``binarizer`` ("bam", "bnn", "dorefa",
         "abc", "bw", "none", or a dict of its name and options), fields of `npbsrn.training.config.TrainConfig`, and
         arguments of the network.
 
@@ -100,11 +100,11 @@ def train(
     Raises
     ------
     UsageError, DataError, WeightsError
-        If an option, the folder, all its pictures, or the checkpoint cannot be used.
+        If an option, the folder, all of its pictures, or the checkpoint cannot be used.
     TrainingDivergedError
         If the loss is not finite.
     KeyboardInterrupt
-        On Ctrl-C. What would be lost has been saved before.
+        On Ctrl-C. The state has been saved before.
     """
     if scale is not None:
         check_scale(scale)
@@ -148,7 +148,7 @@ def _pictures(
     cache: str | PathLike[str] | None,
     progress: bool,
 ) -> tuple[PatchSource, list[ValidationSet], Origin]:
-    """Decode what is trained on and what is judged on; the origin gets the digest, and what is left out."""
+    """Decode the training and validation pictures; add their digest and the pictures left out to the origin."""
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
     pairs, sets = find_pairs(origin.folder, config.scale), find_sets(origin, config)
@@ -164,7 +164,7 @@ def _pictures(
 
 
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
-    """The weights of `init` where they fit; a tail of another scale, and blocks that it lacks, are new."""
+    """The weights of `init` where they fit; a tail for another scale and missing blocks are new."""
     if init is None:
         return None
     given, fresh = dict(leaves(load(init).params)), dict(leaves(network.init(seed)))
@@ -197,7 +197,7 @@ def _absolute(folder: Any) -> str:
 def _fit_to_time(
     minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None
 ) -> TrainConfig:
-    """A configuration whose steps take about so long: some steps are timed, and thrown away."""
+    """A configuration whose steps fit the time: some steps are timed and discarded."""
     seconds = {}
     with quiet_blas():
         for patch in {config.patch, config.late_patch or config.patch}:

@@ -1,4 +1,4 @@
-"""The pictures that the weights are judged on while they are trained."""
+"""The pictures on which the weights are validated during training."""
 
 import os
 from collections.abc import Sequence

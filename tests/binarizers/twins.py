@@ -1,4 +1,4 @@
-"""What naive twins of schemes are made of: plain loops, none of the package's operations."""
+"""Building blocks of naive references for schemes: plain loops, with none of the package's operations."""
 
 import numpy as np
 

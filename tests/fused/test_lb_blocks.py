@@ -1,4 +1,4 @@
-"""The fused LB-block against its readable twin."""
+"""The fused LB-block against its readable reference."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The binary convolution against its readable twin, and that against its own derivative."""
+"""The binary convolution against its readable reference, and that against its own derivative."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Signs of a normalised sum against their readable twin."""
+"""Signs of a normalised sum against their readable reference."""
 
 import numpy as np
 import pytest

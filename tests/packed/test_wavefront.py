@@ -1,4 +1,4 @@
-"""Blocks on bits against their twin in NumPy, value for value; test_lower.py holds that to the layers."""
+"""Blocks on bits against their reference in NumPy, value for value; test_lower.py holds that to the layers."""
 
 from dataclasses import dataclass, replace
 

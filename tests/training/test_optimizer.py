@@ -24,7 +24,7 @@ def test_a_vector_is_its_arrays(arrays):
 
 
 def test_adam_follows_algorithm_1(rng):
-    """The readable twin, scalar by scalar, five steps, with decay."""
+    """The readable reference, scalar by scalar, five steps, with decay."""
     param, m, v = rng.standard_normal(3), np.zeros(3), np.zeros(3)
     expected, first, second = param.copy(), np.zeros(3), np.zeros(3)
     for step in range(5):
