@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from npbsrn.binarizers import bam
+from npbsrn.binarizers import bam, normalized
 from npbsrn.fused import lb_blocks as lb_block
 from npbsrn.networks.base import make_network
+from npbsrn.ops.bits import Bits
 from npbsrn.storage.params import leaves
 from tests.other_cpus import CPUS, run_held
 
@@ -21,6 +22,19 @@ CASES = {
     "layer by layer": ({}, 13),
     "layer by layer, another width": ({"width": 20, "binarizer": {"statistic": "mean"}}, 16),
 }  # fmt: skip
+
+
+def watched_signs(digest):
+    """`norm_signs`, whose signs go into a digest."""
+    inner = normalized.norm_signs
+
+    def watched(*args):
+        signs, pull = inner(*args)
+        for own in signs:
+            digest.update((own.words if isinstance(own, Bits) else own).tobytes())
+        return signs, pull
+
+    return watched
 
 
 def seen_in(options, side):
@@ -42,9 +56,9 @@ def seen_in(options, side):
     kept = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bam, "binary_filters", watch(bam.binary_filters, ("filters", "scales")))
-        patch.setattr(bam, "binarize", watch(bam.binarize, ("layers",)))
-        workspace = lb_block._allocate_saved
-        patch.setattr(lb_block, "_room_for_saved", lambda *args: kept.append(workspace(*args)) or kept[-1])
+        patch.setattr(normalized, "norm_signs", watched_signs(digests["layers"]))
+        allocate = lb_block._allocate_saved
+        patch.setattr(lb_block, "_allocate_saved", lambda *args: kept.append(allocate(*args)) or kept[-1])
         network.apply(params, x, train=True)
     for saved in kept:
         for value in (saved.bits, saved.inputs, saved.totals, saved.mean, saved.variance):
