@@ -66,7 +66,9 @@ def test_equals_its_twin(case, ste, pad):
     dbits = [rng.standard_normal(own.shape).astype(np.float32) for own in bits]
     for own, other in zip(flat(pull(dbits)), flat(pull_expected(dbits)), strict=True):
         assert own.dtype == other.dtype == np.float32
-        np.testing.assert_allclose(own, other, rtol=2e-3, atol=2e-4 * np.abs(other).max() + 1e-4)
+        # A weight's cotangent is a sum over all values that BN makes nearly 0: each rounding may be left of it.
+        rounding = np.finfo(np.float32).eps * args[0][0].size
+        np.testing.assert_allclose(own, other, rtol=2e-3, atol=2e-4 * np.abs(other).max() + 1e-4 + rounding)
 
 
 def test_threads_change_no_byte(monkeypatch):
