@@ -186,6 +186,16 @@ class Binarizer:
         raise NotImplementedError
 
 
+def as_they_are(terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
+    """The newest of some terms, float: what schemes with float activations take in."""
+    x = terms[-1]
+
+    def pull(dx: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
+        return list(dx), {}
+
+    return Activations((x,), np.ones(1, x.dtype)), pull
+
+
 def add_at(grads: RememberedGrad, places: Iterable[int], terms: Iterable[Array]) -> list[Any]:
     """Cotangents of a memory with `terms` added at `places`; missing ones count as zero."""
     total = list(grads)

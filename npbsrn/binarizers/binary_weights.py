@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters
+from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, as_they_are
 from npbsrn.binarizers.options import check_options
 from npbsrn.ops.filters import binary_filters
 from npbsrn.ops.sign import STES, binarize
@@ -55,12 +55,7 @@ class BinaryWeights(Binarizer, name="bw"):
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """The input itself; see `npbsrn.binarizers.base.Binarizer`."""
-        x = terms[-1]
-
-        def pull(dx: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            return list(dx), {}
-
-        return Activations((x,), np.ones(1, x.dtype)), pull
+        return as_they_are(terms)
 
     def filters(self, params: Params, terms: Sequence[Array]) -> tuple[Filters, PullFilters]:
         """Signs, and E|W| or the gains."""

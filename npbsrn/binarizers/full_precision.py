@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters
+from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivations, PullFilters, as_they_are
 from npbsrn.binarizers.options import check_options
 from npbsrn.storage.params import Params
 
@@ -42,12 +42,7 @@ class FullPrecision(Binarizer, name="none"):
 
     def activations(self, params: Params, terms: Sequence[Array]) -> tuple[Activations, PullActivations]:
         """The input itself; see `npbsrn.binarizers.base.Binarizer`."""
-        x = terms[-1]
-
-        def pull(dx: Sequence[Array], dcoefs: Array) -> tuple[list[Array], Params]:
-            return list(dx), {}
-
-        return Activations((x,), np.ones(1, x.dtype)), pull
+        return as_they_are(terms)
 
     def filters(self, params: Params, terms: Sequence[Array]) -> tuple[Filters, PullFilters]:
         """The filters themselves, with a scale of 1."""
