@@ -18,6 +18,7 @@ from npbsrn.kernels.bits import TILE, pack_filters, planes_of
 from npbsrn.kernels.counts import AT_ONCE, arranged, count1, count3, filter_size
 from npbsrn.kernels.direct_conv import FEW_ROWS
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
+from npbsrn.kernels.winograd import Filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import direct_tail as direct_tail_module
 from npbsrn.packed import engine as engine_module
@@ -68,9 +69,9 @@ Parts = dict[str, Part]
 BLOCKS, HEAD, TRUNK, TAIL = "blocks", "head", "trunk", "tail, composed"
 
 
-def _convolved(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, *_: Array) -> int:
+def _convolved(x: Array, w: Filters, bias: Array, size: int, y: Array, first: int, *_: Array) -> int:
     """Multiply-accumulates of `npbsrn.kernels.pixel_conv.convolve`: of the products, whose filters are `w`."""
-    return w.size * len(y) * ((y.shape[1] - first) // CHUNK * TILES)
+    return w.used * len(y) * ((y.shape[1] - first) // CHUNK * TILES)
 
 
 # Of the engine's modules: a function, which part its call belongs to, and how much is multiplied there.
