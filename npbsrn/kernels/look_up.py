@@ -8,9 +8,8 @@ instructions for the bytes of one output channel.
 
 Two halves of a byte hold the sums of three look-ups, 12 at most. These are added to two sums of bytes: as they are,
 modulo 256, which is ``lower + 16 upper``; and shifted down and masked, which is ``upper``. The first one minus 16 times
-the second is ``lower``. Bytes hold the counts of 63 nibbles; then they are widened.
-
-Nothing but the order of whole numbers' sums depends on how many tiles are counted together.
+the second is ``lower``. Bytes hold the counts of 63 nibbles; then they are widened. Sums of whole numbers are exact, so
+it does not matter which tiles are counted together.
 """
 
 from functools import reduce
@@ -153,7 +152,7 @@ def _split(builder: Any, call: Call, tiles: int) -> None:
                 words = [builder.load(at(builder, call.bits, own, WORDS), align=2) for own in both]
                 a, b = (builder.bitcast(word, BYTES) for word in words)
                 for byte in (0, 1):
-                    pair = _shuffled(builder, a, b, [place + byte for place in PACKED])
+                    pair = _shuffled(builder, a, b, [p + byte for p in PACKED])
                     for odd, own in enumerate(
                         (builder.and_(pair, _all(BYTES, 15)), _shifted(builder, pair, False, 15))
                     ):
