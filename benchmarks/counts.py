@@ -11,9 +11,9 @@ from numba.extending import intrinsic
 
 from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
 from npbsrn.kernels.bits import GROUP, TILE, pack_filters, pack_picture, planes_of
-from npbsrn.kernels.counts import CHOSEN, make_count, ones, vectors_of
+from npbsrn.kernels.counts import AT_ONCE, CHOSEN, arranged, make_count, ones, vectors_of
 from npbsrn.kernels.cpu import NEEDED, features
-from npbsrn.kernels.look_up import BYTES
+from npbsrn.kernels.look_up import ADDED, BYTES, add_look_ups, look_up
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64
 
@@ -30,16 +30,17 @@ NAMES = {POPCOUNT: "popcount, 512 bits" if BY_WORD else "popcount by bytes, 256 
 
 COUNTED = BYTES if OWN == LOOK_UP else vectors_of(CHOSEN).counted
 ELEMENT = np.uint16 if OWN == POPCOUNT and BY_WORD else np.uint8
-INPUTS, SUMS = (12, 12) if BY_WORD else (24, 4)  # vectors: of those that were tried, what gives most
-ROWS = 64  # vectors, a power of 2: from one of them on a turn's are looked up
-SIGNS = COUNTED.count * (4 if OWN == LOOK_UP else COUNTED.element.width)  # that one vector counts
+# vectors: of those that were tried, what gives most
+INPUTS, SUMS = (12, 12) if BY_WORD else (12, 4) if OWN == LOOK_UP else (24, 4)
+ROWS = 64  # vectors, a power of 2: one of them is the table of a turn
+SIGNS = COUNTED.count * (2 * 4 if OWN == LOOK_UP else COUNTED.element.width)  # that one vector counts
 
 
 @intrinsic
 def _count_vectors(typing: Any, values: Any, turns: Any) -> Any:
     """In each turn ``sums[k % SUMS] += popcount(values[k] ^ other)`` for all k, with another `other`; or look-ups.
 
-    What is looked up lies in tables, from which it is loaded: from another place in each turn.
+    These are of ``values[k]`` in `other`, which a turn takes from memory, and are added as the engine's kernel does.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -49,15 +50,18 @@ def _count_vectors(typing: Any, values: Any, turns: Any) -> Any:
         sums = [cgutils.alloca_once_value(builder, value) for value in inputs[:SUMS]]
         other, step = cgutils.alloca_once_value(builder, inputs[0]), ir.Constant(COUNTED, [1] * COUNTED.count)
         with cgutils.for_range(builder, args[1]) as loop:
-            first = builder.mul(builder.and_(loop.index, ir.Constant(I64, ROWS - 1)), ir.Constant(I64, COUNTED.count))
-            builder.store(builder.add(builder.load(other), step), other)
-            for k, value in enumerate(inputs):
-                if OWN == LOOK_UP:
-                    place = builder.add(first, ir.Constant(I64, k * COUNTED.count))
-                    found = builder.load(at(builder, base, place, COUNTED), align=32)
-                else:
-                    found = ones(builder, builder.xor(value, builder.load(other)), COUNTED)
-                builder.store(builder.add(builder.load(sums[k % SUMS]), found), sums[k % SUMS])
+            if OWN == LOOK_UP:
+                row = builder.mul(builder.and_(loop.index, ir.Constant(I64, ROWS - 1)), ir.Constant(I64, COUNTED.count))
+                table = builder.load(at(builder, base, row, COUNTED), align=32)
+                found = [look_up(builder, table, value) for value in inputs]
+                for n, first in enumerate(range(0, INPUTS, ADDED)):
+                    pair = n % (SUMS // 2) * 2
+                    add_look_ups(builder, found[first : first + ADDED], *sums[pair : pair + 2])
+            else:
+                builder.store(builder.add(builder.load(other), step), other)
+                for k, value in enumerate(inputs):
+                    counted = ones(builder, builder.xor(value, builder.load(other)), COUNTED)
+                    builder.store(builder.add(builder.load(sums[k % SUMS]), counted), sums[k % SUMS])
         for place, slot in zip(places, sums, strict=False):  # what nobody reads LLVM would leave out
             builder.store(builder.load(slot), place, align=32)
         return context.get_dummy_value()
@@ -71,7 +75,7 @@ def _turns(values: Array, turns: int) -> None:
 
 
 def count_ceiling() -> float:
-    """Multiply-accumulates a second: xor, popcount and add in registers, or loads from the first cache and adds."""
+    """Multiply-accumulates a second: xor, popcount and add, or look-ups and what adds them, without any loads."""
     values = aligned_zeros((INPUTS + ROWS) * COUNTED.count, ELEMENT)
     values[:] = np.random.default_rng(0).integers(0, 16, values.size)
     return TURNS * INPUTS * SIGNS / float(seconds_together(_turns, [(values, TURNS)]).min())
@@ -96,7 +100,6 @@ class BinaryConvolution:
         self.channels, self.negative = channels, rng.random((channels, height, width)) < 0.5
         self.signs = rng.choice([-1, 1], (channels, channels, 3, 3))
         self.bits = pack_picture(self.negative, width + 2)
-        self.words = pack_filters(self.signs)
         self.counts = aligned_zeros(height * width * channels, np.uint16).reshape(height, width // TILE, -1)
 
     def ways(self) -> dict[str, Callable[[], None]]:
@@ -113,23 +116,25 @@ class BinaryConvolution:
 
     def _way(self, kernel: str) -> Callable[[], None]:
         function = _counter(kernel, planes_of(self.channels), self.channels)
-        return lambda: function(self.bits, self.words, self.counts)
+        filters = arranged(pack_filters(self.signs), self.channels, 3, kernel)
+        return lambda: function(self.bits, filters, self.counts)
 
 
 def _counter(kernel: str, planes: int, channels: int) -> Callable[[Array, Array, Array], None]:
     """As `npbsrn.kernels.counts.count3`: a first group of planes, and what is left."""
-    together, left, words_of_group = min(planes, GROUP), planes - GROUP, channels * 9 * GROUP
+    together, left = min(planes, GROUP), planes - GROUP
     count, add = make_count(3, together, kernel), make_count(3, max(left, 1), kernel)
 
     @njit(nogil=True)
-    def counts3(bits: Array, words: Array, counts: Array) -> None:
+    def counts3(bits: Array, filters: Array, counts: Array) -> None:
         plane, row, flat = bits.shape[2], planes * bits.shape[2], bits.ravel()
         height, tiles = counts.shape[:2]
+        behind = len(filters) // planes * GROUP
         for y in range(height):
-            for t in range(tiles):
-                at = y * row + t * TILE
-                count(flat, at, row, plane, words, 0, channels, counts[y, t], False)
+            for t in range(0, tiles, AT_ONCE):
+                at, n, out = y * row + t * TILE, min(AT_ONCE, tiles - t), counts[y, t:]
+                count(flat, at, row, plane, n, filters, 0, channels, out, False)
                 if left > 0:
-                    add(flat, at + GROUP * plane, row, plane, words, words_of_group, channels, counts[y, t], True)
+                    add(flat, at + GROUP * plane, row, plane, n, filters, behind, channels, out, True)
 
     return counts3  # type: ignore[no-any-return]

@@ -15,9 +15,10 @@ from benchmarks.counts import NAMES, OWN
 from benchmarks.parts import Part
 from benchmarks.step_table import ALONE, IN_PLACE, LEFT, Row
 from npbsrn.kernels.bits import TILE, pack_filters, planes_of
-from npbsrn.kernels.counts import count1, count3
+from npbsrn.kernels.counts import AT_ONCE, arranged, count1, count3, filter_size
 from npbsrn.kernels.direct_conv import FEW_ROWS
 from npbsrn.kernels.pixel_conv import CHUNK, TILES
+from npbsrn.kernels.winograd import Filters
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import direct_tail as direct_tail_module
 from npbsrn.packed import engine as engine_module
@@ -29,20 +30,20 @@ Array = np.ndarray[Any, Any]
 
 
 @njit(nogil=True)
-def _count_all(bits: Array, words: Array, sizes: Array, channels: int, counts: Array) -> None:
+def _count_all(bits: Array, filters: Array, words: int, sizes: Array, channels: int, counts: Array) -> None:
     """The binary convolutions of all blocks; the counts stay in the first cache, as in the engine."""
     rows, planes, plane = bits.shape
-    row, flat = planes * plane, bits.ravel()
+    row, tiles, flat = planes * plane, (plane - 2) // TILE, bits.ravel()
     first = 0
     for size in sizes:
         for y in range(rows - 2):
-            for t in range((plane - 2) // TILE):
-                place = y * row + t * TILE
+            for t in range(0, tiles, AT_ONCE):
+                place, n = y * row + t * TILE, min(AT_ONCE, tiles - t)
                 if size == 3:
-                    count3(flat, place, row, plane, planes, words, first, channels, counts)
+                    count3(flat, place, row, plane, planes, n, filters, first, channels, counts)
                 else:
-                    count1(flat, place + row + 1, plane, planes, words, first, channels, counts)
-        first += channels * planes * size * size
+                    count1(flat, place + row + 1, plane, planes, n, filters, first, channels, counts)
+        first += words * size * size
 
 
 def convolutions_of(plan: Plan) -> list[Array]:
@@ -57,9 +58,10 @@ def seconds_of_counts(plan: Plan, height: int, width: int, repeats: int) -> floa
     filters, channels = convolutions_of(plan), plan.channels
     shape = height + 2, planes_of(channels), width + 2
     bits = np.random.default_rng(0).integers(0, 1 << 16, shape, np.uint16)
-    words = np.concatenate([pack_filters(w) for w in filters])
+    words = np.concatenate([arranged(pack_filters(w), channels, w.shape[-1]) for w in filters])
     sizes = np.array([w.shape[-1] for w in filters])
-    job = bits, words, sizes, channels, aligned_zeros(channels * TILE, np.uint16)
+    size = filter_size(channels, planes_of(channels))
+    job = bits, words, size, sizes, channels, aligned_zeros(AT_ONCE * channels * TILE, np.uint16)
     return float(np.median(seconds_together(_count_all, [job], repeats)))
 
 
@@ -67,9 +69,9 @@ Parts = dict[str, Part]
 BLOCKS, HEAD, TRUNK, TAIL = "blocks", "head", "trunk", "tail, composed"
 
 
-def _convolved(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, *_: Array) -> int:
+def _convolved(x: Array, w: Filters, bias: Array, size: int, y: Array, first: int, *_: Array) -> int:
     """Multiply-accumulates of `npbsrn.kernels.pixel_conv.convolve`: of the products, whose filters are `w`."""
-    return w.size * len(y) * ((y.shape[1] - first) // CHUNK * TILES)
+    return w.used * len(y) * ((y.shape[1] - first) // CHUNK * TILES)
 
 
 # Of the engine's modules: a function, which part its call belongs to, and how much is multiplied there.

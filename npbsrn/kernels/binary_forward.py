@@ -87,8 +87,8 @@ def forward_samples(
     ----------
     bits : uint16
         Flat (bases, N, planes, H + 2, W + 2); vectors look up to `npbsrn.kernels.pack.SLACK` beyond.
-    words : (M, O * planes * k * k) uint16
-        Of the filters, see `npbsrn.kernels.bits.pack_filters`.
+    words : (M, n) uint16
+        Of the filters, see `npbsrn.kernels.counts.arranged`.
     factors : (M * bases * O,) float32
     offset : (O,) float32
         Or empty.
@@ -108,15 +108,15 @@ def forward_samples(
     for s in range(low, high):
         for first in range(0, height * line, BAND * TILE):
             end = min(first + BAND * TILE, height * line)
+            tiles = -(-(end - first) // TILE)
             for i in range(len(words)):
                 for j in range(bases):
                     source = (j * n + s) * planes * plane
-                    for at in range(first, end, TILE):
-                        out = counts[i * bases + j, (at - first) // TILE]
-                        if size == 3:
-                            count3(bits, source + at, line, plane, planes, words[i], 0, outputs, out)
-                        else:
-                            count1(bits, source + at + line + 1, plane, planes, words[i], 0, outputs, out)
+                    out = counts[i * bases + j]
+                    if size == 3:
+                        count3(bits, source + first, line, plane, planes, tiles, words[i], 0, outputs, out)
+                    else:
+                        count1(bits, source + first + line + 1, plane, planes, tiles, words[i], 0, outputs, out)
             number = _cut(first, end, outputs, line, width, pieces)
             start = s * outputs * height * width
             _write(

@@ -1,4 +1,4 @@
-"""Popcount convolutions of a tile of 32 pixels.
+"""Popcount convolutions of tiles of 32 pixels.
 
 The inputs stay in registers while the kernel loops over the output channels.
 """
@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from npbsrn.kernels.bits import GROUP, TILE
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.look_up import emit_look_up
+from npbsrn.kernels.look_up import TOGETHER, arrange_for_look_up, emit_look_up
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I32, I64
 
@@ -48,6 +48,8 @@ class Vectors(NamedTuple):
 
 VECTORS = {"avx512": Vectors(32, True), "portable": Vectors(16, False)}
 CHOSEN = chosen_kernel()
+LOOKS_UP = CHOSEN == "avx2"
+AT_ONCE = TOGETHER if LOOKS_UP else 1  # tiles that gain from being counted together
 
 
 def _constant(kind: Any, value: int) -> Any:
@@ -77,10 +79,10 @@ def _by_word(builder: Any, total: Any, vectors: Vectors) -> Any:
 
 
 def emit_count(
-    builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any,
+    builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], tiles: Any, outputs: Any,
     shape: tuple[int, int], more: Any, vectors: Vectors,
 ) -> None:  # fmt: skip
-    """Write ``out[32 o :+32] (+)= popcount(bits ^ words[o])``, over planes and taps, for all o.
+    """Write ``out[t, o] (+)= popcount(bits ^ words[o])`` at 32 pixels, over planes and taps, for all tiles t and all o.
 
     The inputs of some pixels stay in registers while the output channels pass by.
 
@@ -90,36 +92,46 @@ def emit_count(
     bits, words, out : pointers to words of 16 bits
     steps : two 64-bit numbers
         From row to row of `bits`, and from plane to plane.
-    outputs : 64-bit number
+    tiles, outputs : 64-bit numbers
     shape : (k, planes)
     more : bit
         Whether to add to what stands in `out`.
     vectors : Vectors
     """
+    with cgutils.for_range(builder, tiles) as tile:
+        source = builder.gep(bits, [builder.mul(tile.index, ir.Constant(I64, TILE))])
+        target = builder.gep(out, [builder.mul(builder.mul(tile.index, outputs), ir.Constant(I64, TILE))])
+        for part in range(0, TILE, vectors.lanes):
+            _count_part(builder, source, words, target, steps, outputs, shape, more, part, vectors)
+
+
+def _count_part(
+    builder: Any, bits: Any, words: Any, out: Any, steps: tuple[Any, Any], outputs: Any, shape: tuple[int, int],
+    more: Any, part: int, vectors: Vectors,
+) -> None:  # fmt: skip
+    """One vector of pixels."""
     size, planes = shape
     row, plane = steps
-    lanes, kind = vectors.lanes, vectors.words
+    kind, inputs = vectors.words, []
     kept = _splat(builder, builder.sext(more, WORD), kind)
-    for part in range(0, TILE, lanes):
-        inputs = []
-        for p in range(planes):
-            for ky in range(size):
-                line = builder.add(builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky)))
-                for kx in range(size):
-                    source = at(builder, bits, builder.add(line, ir.Constant(I64, part + kx)), kind)
-                    inputs.append(builder.load(source, align=2))
-        with cgutils.for_range(builder, outputs) as loop:
-            start = builder.mul(loop.index, ir.Constant(I64, len(inputs)))
-            total = None
-            for k, x in enumerate(inputs):
-                word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
-                counted = ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
-                total = counted if total is None else builder.add(total, counted)
-            total = _by_word(builder, total, vectors)
-            where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
-            target = at(builder, out, where, kind)
-            before = builder.and_(builder.load(target, align=2), kept)
-            builder.store(builder.add(total, before), target, align=2)
+    for p in range(planes):
+        for ky in range(size):
+            line = builder.add(builder.mul(plane, ir.Constant(I64, p)), builder.mul(row, ir.Constant(I64, ky)))
+            for kx in range(size):
+                source = at(builder, bits, builder.add(line, ir.Constant(I64, part + kx)), kind)
+                inputs.append(builder.load(source, align=2))
+    with cgutils.for_range(builder, outputs) as loop:
+        start = builder.mul(loop.index, ir.Constant(I64, len(inputs)))
+        total = None
+        for k, x in enumerate(inputs):
+            word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
+            counted = ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
+            total = counted if total is None else builder.add(total, counted)
+        total = _by_word(builder, total, vectors)
+        where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
+        target = at(builder, out, where, kind)
+        before = builder.and_(builder.load(target, align=2), kept)
+        builder.store(builder.add(total, before), target, align=2)
 
 
 def vectors_of(name: str) -> Vectors:
@@ -134,6 +146,33 @@ def emitter(name: str) -> Callable[..., None]:
     return partial(emit_count, vectors=vectors_of(name))
 
 
+def arranged(words: Array, outputs: int, size: int, name: str = CHOSEN) -> Array:
+    """Filters as a kernel reads them.
+
+    Parameters
+    ----------
+    words : (O * P * k * k,) uint16
+        See `npbsrn.kernels.bits.pack_filters`.
+    outputs, size : int
+        O, k.
+    name : str
+        The kernel's.
+
+    Returns
+    -------
+    filters : (`filter_size` (O, P * k * k),) uint16
+    """
+    return arrange_for_look_up(words, outputs, size) if name == "avx2" else words
+
+
+def filter_size(outputs: int, words: int) -> int:
+    """Numbers in the filters of so many output channels, of so many words each, as the chosen kernel reads them."""
+    return (outputs + outputs % 2) * 2 * words if LOOKS_UP else outputs * words
+
+
+_filter_size = kernel(forceinline=True)(filter_size)
+
+
 def make_count(size: int, planes: int, name: str = CHOSEN) -> Callable[..., Any]:
     """An intrinsic that counts: k, planes, and the kernel's name."""
     emit = emitter(name)
@@ -145,6 +184,7 @@ def make_count(size: int, planes: int, name: str = CHOSEN) -> Callable[..., Any]
         place: Any,
         row: Any,
         plane: Any,
+        tiles: Any,
         words: Any,
         first: Any,
         outputs: Any,
@@ -153,12 +193,12 @@ def make_count(size: int, planes: int, name: str = CHOSEN) -> Callable[..., Any]
     ) -> Any:
         """See `emit_count`; bits from `place` on, words from `first` on."""
         i = types.intp
-        signature = types.void(bits, i, i, i, words, i, i, out, types.boolean)
+        signature = types.void(bits, i, i, i, i, words, i, i, out, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            b, w, r = (data(context, builder, signature, args, k) for k in (0, 4, 7))
-            b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[5]])
-            emit(builder, b, w, r, (args[2], args[3]), args[6], (size, planes), args[8])
+            b, w, r = (data(context, builder, signature, args, k) for k in (0, 5, 8))
+            b, w = builder.gep(b, [args[1]]), builder.gep(w, [args[6]])
+            emit(builder, b, w, r, (args[2], args[3]), args[4], args[7], (size, planes), args[9])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -174,9 +214,9 @@ _count11, _count12, _count13 = (make_count(1, planes) for planes in (1, 2, 3))
 
 @kernel()  # not inlined: long code, which each kernel that calls it would be compiled with again
 def count3(
-    bits: Any, place: int, row: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any
+    bits: Any, place: int, row: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
-    """Counts of a 3x3 convolution at 32 pixels.
+    """Counts of a 3x3 convolution at some tiles of 32 pixels, side by side in a row.
 
     Parameters
     ----------
@@ -184,31 +224,33 @@ def count3(
         Words of 16 channels, set where an activation is negative; three rows of them, each of `planes`.
     place, row, plane : int
         Of the word above and to the left of the first pixel; from there to the next row and to the next plane.
-    planes : int
+    planes, tiles : int
     words : array of uint16
-        Of the filters, see `npbsrn.kernels.bits.pack_filters`, from `first` on.
+        Of the filters, see `arranged`, from `first` on.
     first, outputs : int
-    out : (outputs * 32,) uint16
-        Products of -1, by output channel and pixel.
+    out : (tiles * outputs * 32,) uint16
+        Products of -1, by tile, output channel and pixel.
     """
     for p in range(0, planes, GROUP):
-        at_bits, at_words, more = place + p * plane, first + outputs * 9 * p, p > 0
+        at_bits, at_words, more = place + p * plane, first + _filter_size(outputs, 9 * p), p > 0
         if planes - p == 1:
-            _count31(bits, at_bits, row, plane, words, at_words, outputs, out, more)
+            _count31(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
         elif planes - p == 2:
-            _count32(bits, at_bits, row, plane, words, at_words, outputs, out, more)
+            _count32(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
         else:
-            _count33(bits, at_bits, row, plane, words, at_words, outputs, out, more)
+            _count33(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
 
 
 @kernel()
-def count1(bits: Any, place: int, plane: int, planes: int, words: Any, first: int, outputs: int, out: Any) -> None:
-    """Counts of a 1x1 convolution at 32 pixels; see `count3`."""
+def count1(
+    bits: Any, place: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
+) -> None:
+    """Counts of a 1x1 convolution at some tiles of 32 pixels; see `count3`."""
     for p in range(0, planes, GROUP):
-        at_bits, at_words, more = place + p * plane, first + outputs * p, p > 0
+        at_bits, at_words, more = place + p * plane, first + _filter_size(outputs, p), p > 0
         if planes - p == 1:
-            _count11(bits, at_bits, 0, plane, words, at_words, outputs, out, more)
+            _count11(bits, at_bits, 0, plane, tiles, words, at_words, outputs, out, more)
         elif planes - p == 2:
-            _count12(bits, at_bits, 0, plane, words, at_words, outputs, out, more)
+            _count12(bits, at_bits, 0, plane, tiles, words, at_words, outputs, out, more)
         else:
-            _count13(bits, at_bits, 0, plane, words, at_words, outputs, out, more)
+            _count13(bits, at_bits, 0, plane, tiles, words, at_words, outputs, out, more)

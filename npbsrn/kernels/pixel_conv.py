@@ -16,9 +16,9 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data, memory
+from npbsrn.kernels.memory import at, data, memory, scalar
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
-from npbsrn.kernels.winograd import MOST, SIZES, STEP, multiplications, transforms
+from npbsrn.kernels.winograd import MOST, SIZES, STEP, Filters, multiplications, transforms
 from npbsrn.runtime.buffers import empty
 
 Array = np.ndarray[Any, Any]
@@ -208,14 +208,14 @@ def workspace_for(rows: int, channels: int, size: int) -> Array:
 
 
 @kernel()
-def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, workspace: Array) -> None:
+def convolve(x: Array, w: Filters, bias: Array, size: int, y: Array, first: int, workspace: Array) -> None:
     """Valid correlation of rows of pixels.
 
     Parameters
     ----------
     x : (R + k - 1, L, C) float32
         Behind the last pixel that a chunk looks at there are 15 more numbers in memory at least: vectors reach so far.
-    w : array of float32
+    w : Filters
         See `transformed`.
     bias : (O,) float32
         O is a multiple of 16.
@@ -227,21 +227,22 @@ def convolve(x: Array, w: Array, bias: Array, size: int, y: Array, first: int, w
     workspace : array of float32
         See `workspace_for`.
     """
-    (rows, width, pixel), (high, _, channels) = y.shape, x.shape
-    points, outputs, length, values = _points(size), len(bias), size * channels, high * TILES * channels + SLACK
-    pixels, filters, biases, out = memory(x), memory(w), memory(bias), memory(y)
+    (rows, width, pixel), (lines, _, channels) = y.shape, x.shape
+    points, outputs, length, values = _points(size), len(bias), size * channels, lines * TILES * channels + SLACK
+    pixels, filters, biases, out, wanted = memory(x), memory(w.values), memory(bias), memory(y), memory(w.rows)
     spread, sums, line = memory(workspace), memory(workspace[points * values :]), TILES * channels
     for left in range(0, (width - first) // CHUNK * CHUNK, CHUNK):
         _spread(pixels, x.shape, left, size, spread)
         for top in range(0, rows, STRIP):
             count = min(STRIP, rows - top)
             for o in range(0, outputs, MOST * LANES):
-                vectors = min(outputs - o, MOST * LANES) // LANES
-                wide = vectors * LANES
+                vectors, group = min(outputs - o, MOST * LANES) // LANES, o // (MOST * LANES)
+                wide, low, high = vectors * LANES, scalar(wanted, 2 * group), scalar(wanted, 2 * group + 1)
                 for p in range(points):
                     _multiply(
-                        spread, p * values + top * line, channels, line, size, channels, filters,
-                        (o * points + p * wide) * length, vectors, sums, p * STRIP * TILES * wide, wide, count * TILES,
+                        spread, p * values + (top + low) * line, channels, line, high - low, channels, filters,
+                        (o * points + p * wide) * length + low * channels * wide, vectors, sums,
+                        p * STRIP * TILES * wide, wide, count * TILES,
                     )  # fmt: skip
                 where = (top * width + first + left) * pixel + o
                 _gather(sums, vectors, size, biases, o, out, where, width * pixel, pixel, count)

@@ -7,7 +7,7 @@ Neural Networks", CVPR 2016).
 
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,14 +119,39 @@ def _with_roots(roots: list[Fraction]) -> Polynomial:
     return total
 
 
-def transformed(w: Array) -> Array:
-    """Filters (O, C, k, k) as `convolve` reads them: flat float32, made in float64.
+class Filters(NamedTuple):
+    """Filters as `convolve` reads them.
 
-    By groups of output channels; then point, row of the filter, input channel, output channel.
+    Parameters
+    ----------
+    values : (n,) float32
+        By groups of output channels; then point, row of the filter, input channel, output channel.
+    rows : (G, 2) int64
+        By group: from which row to which there is something but zeros. Some phases of a composed tail look less far up
+        or down than others.
+    used : int
+        How many of the values these rows have.
     """
+
+    values: Array
+    rows: Array
+    used: int
+
+
+def transformed(w: Array) -> Filters:
+    """Filters (O, C, k, k) at their points, made in float64."""
     _, c, size, _ = w.shape
     points = np.einsum("pk,ocyk->pyco", transforms(size)[1], w)
-    return _by_groups(points.reshape(len(points), size * c, -1))
+    values = _by_groups(points.reshape(len(points), size * c, -1))
+    rows = np.zeros((-(-len(w) // (MOST * LANES)), 2), np.int64)
+    used = 0
+    for g, own in enumerate(rows):
+        group = w[g * MOST * LANES : (g + 1) * MOST * LANES]
+        there = np.flatnonzero(np.any(group, axis=(0, 1, 3)))
+        if len(there):
+            own[:] = there[0], there[-1] + 1
+        used += len(points) * int(own[1] - own[0]) * c * vectors_of(len(group)) * LANES
+    return Filters(values, rows, used)
 
 
 def plain(w: Array) -> Array:

@@ -115,6 +115,7 @@ def binary_conv(
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
         return binary_conv_ref(plain, coefs, signs, scales, base, pad)
     from npbsrn.kernels.binary_forward import forward_samples
+    from npbsrn.kernels.counts import arranged
     from npbsrn.kernels.pack import filter_words
 
     n, _, height, width = bits[0].shape
@@ -122,6 +123,7 @@ def binary_conv(
     words = np.empty((len(signs), outputs * inputs // WORD * size**2), np.uint16)
     for own, target in zip(signs, words, strict=True):
         filter_words(np.ascontiguousarray(own), target)
+    words = np.stack([arranged(own, outputs, size) for own in words])
     factors = (scales[:, None] * coefs[:, None]).astype(np.float32).ravel()
     offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
     y = empty((n, outputs, height, width), np.float32)

@@ -9,6 +9,7 @@ from npbsrn.errors import TooLargeError
 from npbsrn.images.samples import to_fractions
 from npbsrn.images.tiles import Tile, cut
 from npbsrn.kernels.bits import TILE
+from npbsrn.kernels.counts import AT_ONCE
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.kernels.direct_conv import blocked, computed, correlate
 from npbsrn.kernels.simd import LANES
@@ -196,7 +197,7 @@ class _Pass:
         stages = len(program.stages) - 1
         together = -(-stages // -(-stages // DEPTH))  # so that no part has much less than the others
         depth = max(1, min(together, self.height // self.workers // 2))
-        strip = max(1, CACHE // (depth * program.maps * program.tile * 4))
+        strip = max(1, CACHE // (depth * program.maps * program.tile * 4) // AT_ONCE) * AT_ONCE
         wanted = rows[0] - looks, rows[1] + looks
         job = make_job(program, self.values, self.workers, (self.height, self.width), depth, strip, wanted)
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.

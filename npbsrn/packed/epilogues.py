@@ -24,11 +24,11 @@ ZERO, ONE, MINUS_TWO = np.float32(0), np.float32(1), np.float32(-2)
 
 
 class Workspace(NamedTuple):
-    """One worker's workspace, for one tile: memory."""
+    """One worker's workspace, for the n tiles that are counted at once: memory."""
 
-    counts: Any  # (C * 32,) uint16: of the newest convolution
-    sums: Any  # (C * 32,) float32: of several convolutions
-    bits: Any  # (N * P * 32,) uint16: what a 1x1 convolution takes in
+    counts: Any  # (n * C * 32,) uint16: of the newest convolution
+    sums: Any  # (n * C * 32,) float32: of several convolutions
+    bits: Any  # (N * P * n * 32,) uint16: what a 1x1 convolution takes in
     places: Any  # (K,) int64: of the terms in `values`
 
 
@@ -36,6 +36,7 @@ class Result(NamedTuple):
     """How a step's result is computed and stored: places in the floats and values, and its inputs."""
 
     channels: int
+    own: int  # where the tile's counts or sums begin
     single: bool  # whether it is made of the counts of one convolution, else of `Workspace.sums`
     taps: np.float32  # products in a sum
     factor: int
@@ -60,11 +61,11 @@ class Bits(NamedTuple):
 
 @kernel()
 def add_counts(
-    begin: bool, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
+    begin: bool, first: int, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
 ) -> None:
     """One more pair of bases: ``S * factor + offset`` at first, then ``fma(S, factor, sums)``, S of the counts."""
     for c in range(channels):
-        for at in (c * TILE, c * TILE + LANES):
+        for at in (first + c * TILE, first + c * TILE + LANES):
             products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, taps)
             own = scalar(floats, factor + c)
             if begin:
@@ -77,10 +78,10 @@ def add_counts(
 def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> Any:
     """The result of a step, for one channel at 16 pixels."""
     if own.single:
-        products = fused(to_float(load(workspace.counts, at)), MINUS_TWO, own.taps)
+        products = fused(to_float(load(workspace.counts, own.own + at)), MINUS_TWO, own.taps)
         y = products * scalar(floats, own.factor + c) + splat(scalar(floats, own.offset + c))
     else:
-        y = load(workspace.sums, at)
+        y = load(workspace.sums, own.own + at)
     if sloped is not None:
         y = select(y > ZERO, y, y * scalar(floats, own.slope + c))
     if own.added != NOTHING:

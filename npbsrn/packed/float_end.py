@@ -7,7 +7,7 @@ import numpy as np
 
 from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, workspace_for, workspace_size
 from npbsrn.kernels.simd import LANES
-from npbsrn.kernels.winograd import STEP, plain, transformed, vectors_of
+from npbsrn.kernels.winograd import STEP, Filters, plain, transformed, vectors_of
 from npbsrn.networks.base import MIDDLE
 from npbsrn.packed.direct_tail import DirectTail, suits
 from npbsrn.packed.ends import COLOURS, from_feature_map, surround
@@ -71,7 +71,7 @@ class FloatEnd:
                 self.grid = 1 if skip[0].shape[-1] == 3 else 3
                 w, bias = np.concatenate([w, _on_grid(skip[0], self.grid)], axis=1), bias + skip[1]
             self.trunk = transformed(self._inputs(w)), self._outputs(bias)
-        self._filters: dict[tuple[Place, Place], Convolution] = {}
+        self._filters: dict[tuple[Place, Place], tuple[Any, Array]] = {}
         self._lock = threading.Lock()
         lead, groups = self.tail.size // 2, STEP - 1
         self.base_margin = lead if self.tail.base else 0
@@ -146,15 +146,14 @@ class FloatEnd:
                 convolve_column(features[r : r + size], *filters, size, y[r : r + 1], v)
         return y
 
-    def _filters_of(self, row: Place, column: Place) -> Convolution:
+    def _filters_of(self, row: Place, column: Place) -> tuple[Any, Array]:
         """Of the pixels at such places: transformed, or for a column near the border as they are; made when needed."""
         with self._lock:
             if (row, column) not in self._filters:
                 with quiet_blas():  # which may sum in another order by more threads
                     w, bias = (_by_phase(own) for own in self.tail.filters(row, column))
-                w = self._inputs(w)
-                w = transformed(w) if column == self.tail.inside else plain(w)
-                self._filters[row, column] = w, self._outputs(bias)
+                make = transformed if column == self.tail.inside else plain
+                self._filters[row, column] = make(self._inputs(w)), self._outputs(bias)
             return self._filters[row, column]
 
     def _inputs(self, w: Array) -> Array:
@@ -169,7 +168,7 @@ class FloatEnd:
         return whole
 
 
-def _convolve(x: Array, filters: Convolution, size: int, y: Array, first: int) -> None:
+def _convolve(x: Array, filters: tuple[Filters, Array], size: int, y: Array, first: int) -> None:
     convolve(x, *filters, size, y, first, workspace_for(len(x), x.shape[2], size))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import TILE, pack_filters, pad_words
+from npbsrn.kernels.counts import arranged
 from npbsrn.packed.plan import Block, Step
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +43,7 @@ class Program:
         Each stage's first step, and the reach of the steps behind the stage; the last row has the number of steps.
     floats : (n,) float32
     words : (n,) uint16
-        Filters, as `npbsrn.kernels.bits.pack_filters` gives them.
+        Filters, as `npbsrn.kernels.counts.arranged` gives them.
     pads : (2, P) uint16
         Words around the picture, for +1 and for -1.
     channels : int
@@ -171,7 +172,7 @@ def compile_blocks(blocks: Sequence[Block], channels: int) -> Program:
     uses = line.last_uses()
     for s, step in enumerate(line.steps):
         own = table[s]
-        filters = [pack_filters(signs) for signs in step.signs]
+        filters = [arranged(pack_filters(signs), channels, step.size) for signs in step.signs]
         own[SIZE], own[FIRST_WORD], own[WORDS] = step.size, words.place(np.concatenate(filters)), len(filters[0])
         own[FILTERS], own[BASES] = step.factor.shape[:2]
         own[FACTOR] = floats.place(step.factor)

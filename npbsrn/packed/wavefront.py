@@ -11,7 +11,7 @@ import numpy as np
 
 from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.bits import TILE
-from npbsrn.kernels.counts import count1, count3
+from npbsrn.kernels.counts import AT_ONCE, count1, count3
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import memory, put, scalar
 from npbsrn.packed.epilogues import (
@@ -84,11 +84,11 @@ def _field(walk: Walk, step: int, name: int) -> int:
 
 @kernel(forceinline=True)
 def _place(walk: Walk, home: int, y: int, t: int) -> int:
-    """The place of a value's tile."""
+    """The place of a value's tile; in a worker's workspace there are as many tiles as are counted at once."""
     if home == NOTHING:
         return NOTHING
     if home >= walk.maps:
-        return walk.workspace + (home - walk.maps) * walk.tile
+        return walk.workspace + ((home - walk.maps) * AT_ONCE + t % AT_ONCE) * walk.tile
     return ((home * walk.height + y) * walk.tiles + t) * walk.tile
 
 
@@ -155,45 +155,62 @@ def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Work
 
 
 @kernel(forceinline=True)
-def _count(walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, workspace: Workspace) -> None:
+def _count(
+    walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, tiles: int, workspace: Workspace
+) -> None:  # fmt: skip
     """One convolution of step s, on words in rows or, with `inner`, on those of a 1x1 step in the workspace."""
     planes, channels, first = walk.planes, walk.channels, _field(walk, s, FIRST_WORD) + filters * _field(walk, s, WORDS)
     place += base * planes * walk.line
     row = walk.bases * planes * walk.line
     if _field(walk, s, SIZE) == 3:
-        count3(walk.bits, place, row, walk.line, planes, walk.words, first, channels, workspace.counts)
+        count3(walk.bits, place, row, walk.line, planes, tiles, walk.words, first, channels, workspace.counts)
     else:
         bits, plane, at = walk.bits, walk.line, place + row + 1
         if inner:
-            bits, plane, at = workspace.bits, TILE, base * planes * TILE
-        count1(bits, at, plane, planes, walk.words, first, channels, workspace.counts)
+            bits, plane, at = workspace.bits, AT_ONCE * TILE, base * planes * AT_ONCE * TILE
+        count1(bits, at, plane, planes, tiles, walk.words, first, channels, workspace.counts)
 
 
 @kernel(forceinline=True)
 def _step(
-    s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, walk: Walk, weighted: Any, sloped: Any,
-    workspace: Workspace,
+    s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, tiles: int, walk: Walk, weighted: Any,
+    sloped: Any, workspace: Workspace,
 ) -> None:  # fmt: skip
-    """One step at one tile, from its words to those of the next one, both in rows unless `inner`, and unless `last`."""
+    """One step at some tiles, from their words to those of the next step.
+
+    Both are in rows, unless the step is `inner`, and unless it is not its stage's `last`.
+    """
     channels, bases, filters = walk.channels, _field(walk, s, BASES), _field(walk, s, FILTERS)
     taps = np.float32(channels * _field(walk, s, SIZE) * _field(walk, s, SIZE))
     factor, offset, single = _field(walk, s, FACTOR), _field(walk, s, OFFSET), bases * filters == 1
     for i in range(filters):
         for j in range(bases):
-            _count(walk, s, inner, i, j, before, workspace)
+            _count(walk, s, inner, i, j, before, tiles, workspace)
             if not single:
                 own = factor + (i * bases + j) * channels
-                add_counts(i + j == 0, taps, channels, walk.floats, own, offset, workspace)
-    result = Result(
-        channels, single, taps, factor, offset, _field(walk, s, SLOPE), _place(walk, _field(walk, s, ADDED), y, t),
-        scalar(walk.floats, _field(walk, s, AMOUNT)), _place(walk, _field(walk, s, TARGET), y, t),
-        _field(walk, s, KEPT) == 1,
-    )  # fmt: skip
+                for n in range(tiles):
+                    at = n * channels * TILE
+                    add_counts(i + j == 0, at, taps, channels, walk.floats, own, offset, workspace)
+    for n in range(tiles):
+        result = Result(
+            channels, n * channels * TILE, single, taps, factor, offset, _field(walk, s, SLOPE),
+            _place(walk, _field(walk, s, ADDED), y, t + n), scalar(walk.floats, _field(walk, s, AMOUNT)),
+            _place(walk, _field(walk, s, TARGET), y, t + n), _field(walk, s, KEPT) == 1,
+        )  # fmt: skip
+        _finish(s, last, n * TILE, after + n * TILE, y, t + n, result, walk, weighted, sloped, workspace)
+
+
+@kernel(forceinline=True)
+def _finish(
+    s: int, last: bool, own: int, after: int, y: int, t: int, result: Result, walk: Walk, weighted: Any, sloped: Any,
+    workspace: Workspace,
+) -> None:  # fmt: skip
+    """A step's result at one tile, and the words that the next step reads."""
     if s + 1 == walk.steps:
         result_alone(result, sloped, walk.floats, walk.values, workspace)
         return
     _find_terms(walk, s + 1, y, t, workspace)
-    bits, where, plane = workspace.bits, 0, TILE
+    bits, where, plane = workspace.bits, own, AT_ONCE * TILE
     if last:
         bits, where, plane = walk.bits, after, walk.line
     begin = 0
@@ -217,10 +234,11 @@ def _stage_row(
     """A stage at some tiles of a row, and the words that the next stage reads there."""
     first, behind = scalar(walk.stages, 2 * stage), scalar(walk.stages, 2 * stage + 2)
     before, after = _place_of_bits(walk, stage, y), _place_of_bits(walk, stage + 1, y + 1) + 1
-    for t in range(begin, end):
+    for t in range(begin, end, AT_ONCE):
+        tiles, at = min(AT_ONCE, end - t), t * TILE
         for s in range(first, behind):
-            last, at = s + 1 == behind, t * TILE
-            _step(s, s > first, last, before + at, after + at, y, t, walk, weighted, sloped, workspace)
+            last = s + 1 == behind
+            _step(s, s > first, last, before + at, after + at, y, t, tiles, walk, weighted, sloped, workspace)
     if behind < walk.steps:
         _pad_row(walk, stage + 1, y, begin == 0, end == walk.tiles)
 
@@ -230,10 +248,10 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
     """One worker's rows of all blocks.
 
     Several stages sweep over the rows together, each one row behind the one before it. A wide picture is processed in
-    one strip of tiles after another, each stage one tile to the left of the one before it. So the rows of the maps stay
-    in the L2 cache from stage to stage, and the words that a stage reads are ready. At the end of a worker's rows, each
-    stage must stop one row before the previous one; the remaining triangle of rows and stages is computed when the
-    workers on both sides have reached it.
+    one strip of tiles after another, each stage as many tiles to the left of the one before it as are counted at once.
+    So the rows of the maps stay in the L2 cache from stage to stage, and the words that a stage reads are ready. At the
+    end of a worker's rows, each stage must stop one row before the previous one; the remaining triangle of rows and
+    stages is computed when the workers on both sides have reached it.
 
     Parameters
     ----------
@@ -249,8 +267,8 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
     stages, tiles = len(job.stages) - 1, -(-width // TILE)
     walk = Walk(
         memory(job.values), memory(job.bits), memory(job.words), memory(job.floats), memory(job.table),
-        memory(job.stages), memory(job.pads), (maps * height * tiles + worker * (homes - maps)) * tile, maps, channels,
-        tile, height, width, tiles, slots, lines // planes, planes, line, job.stages[stages, 0],
+        memory(job.stages), memory(job.pads), (maps * height * tiles + worker * AT_ONCE * (homes - maps)) * tile, maps,
+        channels, tile, height, width, tiles, slots, lines // planes, planes, line, job.stages[stages, 0],
     )  # fmt: skip
     workspaces, depth, weighted, sloped = job.workspaces, slots - 1, job.weighted, job.sloped
     workspace = Workspace(
@@ -258,7 +276,7 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
         memory(workspaces.places[worker]),
     )  # fmt: skip
     begin, end = height * worker // workers, height * (worker + 1) // workers
-    above, below, shift = int(worker > 0), int(worker < workers - 1), int(strip < tiles)
+    above, below, shift = int(worker > 0), int(worker < workers - 1), AT_ONCE * int(strip < tiles)
     for y in range(begin, end):
         _bits_row(y, walk, weighted, statistic, workspace)
     for first in range(0, stages, depth):

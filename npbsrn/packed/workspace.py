@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.bits import TILE
+from npbsrn.kernels.counts import AT_ONCE
 from npbsrn.packed.program import Program
 from npbsrn.runtime.buffers import empty
 
@@ -14,15 +15,17 @@ Array = np.ndarray[Any, Any]
 class Workspaces(NamedTuple):
     """All workers' workspaces."""
 
-    counts: Array  # (workers, C * 32) uint16
-    sums: Array  # (workers, C * 32) float32
-    bits: Array  # (workers, N * P * 32) uint16
+    counts: Array  # (workers, n * C * 32) uint16, n tiles that are counted at once
+    sums: Array  # (workers, n * C * 32) float32
+    bits: Array  # (workers, N * P * n * 32) uint16
     places: Array  # (workers, 8 or more) int64
 
 
 def values_size(program: Program, workers: int, height: int, width: int) -> int:
     """The number of floats that values take: maps, and the tiles of each worker."""
-    return (program.maps * height * -(-width // TILE) + workers * (program.homes - program.maps)) * program.tile
+    return (
+        program.maps * height * -(-width // TILE) + workers * AT_ONCE * (program.homes - program.maps)
+    ) * program.tile
 
 
 def make_values(program: Program, workers: int, height: int, width: int) -> Array:
@@ -39,7 +42,8 @@ def map_of(program: Program, values: Array, home: int, height: int, width: int) 
 
 def make_workspaces(program: Program, workers: int) -> Workspaces:
     """Workspaces, aligned to 64 bytes: a vector that crosses such a boundary takes twice the time."""
-    size, words = program.channels * TILE, program.bases * program.pads.shape[1] * TILE
+    pixels = AT_ONCE * TILE
+    size, words = program.channels * pixels, program.bases * program.pads.shape[1] * pixels
     places = max(8, len(program.table))
     return Workspaces(
         empty((workers, size), np.uint16),

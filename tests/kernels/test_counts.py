@@ -11,34 +11,35 @@ from hypothesis import strategies as st
 from numba import njit
 
 from npbsrn.kernels.bits import TILE, counts_ref, pack_filters, pack_picture, planes_of
-from npbsrn.kernels.counts import count1, count3
+from npbsrn.kernels.counts import arranged, count1, count3, filter_size
 from tests.strategies import PLANE_CHANNELS, plane_channels, seeds, tile_widths
 
 
 @njit
-def count(rows, planes, words, first, size, outputs, out):
-    """`out` (H, T, more than outputs * 32), tile by tile as `npbsrn.packed.wavefront.blocks_rows` walks."""
-    height, tiles, _ = out.shape
+def count(rows, planes, words, first, size, outputs, together, out):
+    """`out` (H, more than T * outputs * 32), by some tiles at once as `npbsrn.packed.wavefront.blocks_rows` walks."""
     bits, plane = rows.ravel(), rows.shape[2]
-    row = planes * plane
-    for y in range(height):
-        for t in range(tiles):
+    row, tiles = planes * plane, (plane - 2) // TILE
+    for y in range(len(out)):
+        for t in range(0, tiles, together):
+            n, place, own = min(together, tiles - t), y * row + t * TILE, out[y, t * outputs * TILE :]
             if size == 3:
-                count3(bits, y * row + t * TILE, row, plane, planes, words, first, outputs, out[y, t])
+                count3(bits, place, row, plane, planes, n, words, first, outputs, own)
             else:
-                count1(bits, (y + 1) * row + t * TILE + 1, plane, planes, words, first, outputs, out[y, t])
+                count1(bits, place + row + 1, plane, planes, n, words, first, outputs, own)
 
 
-def check_counts(channels, size, outputs, height, width, seed, first=0):
+def check_counts(channels, size, outputs, height, width, seed, first=0, together=2):
     rng = np.random.default_rng(seed)
     tiles = -(-width // TILE)
     rows = pack_picture(rng.random((channels, height, width)) < 0.5, tiles * TILE + 2)
     words = pack_filters(rng.choice([-1, 1], (outputs, channels, size, size)))
-    out = np.full((height, tiles, outputs * TILE + 8), 54321, np.uint16)
-    before = rng.integers(0, 65536, first).astype(np.uint16)
-    count(rows, planes_of(channels), np.concatenate([before, words]), first, size, outputs, out)
-    assert np.all(out[:, :, outputs * TILE :] == 54321)
-    counts = out[:, :, : outputs * TILE].reshape(height, tiles, outputs, TILE).transpose(2, 0, 1, 3)
+    out = np.full((height, tiles * outputs * TILE + 8), 54321, np.uint16)
+    before, filters = rng.integers(0, 65536, first).astype(np.uint16), arranged(words, outputs, size)
+    assert len(filters) == filter_size(outputs, len(words) // outputs)
+    count(rows, planes_of(channels), np.concatenate([before, filters]), first, size, outputs, together, out)
+    assert np.all(out[:, tiles * outputs * TILE :] == 54321)
+    counts = out[:, : tiles * outputs * TILE].reshape(height, tiles, outputs, TILE).transpose(2, 0, 1, 3)
     counts = counts.reshape(outputs, height, tiles * TILE)[:, :, :width]
     np.testing.assert_array_equal(counts, counts_ref(rows, words, size, height, width))
 
@@ -46,16 +47,16 @@ def check_counts(channels, size, outputs, height, width, seed, first=0):
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("channels", PLANE_CHANNELS)
 @settings(max_examples=8)
-@given(plane_channels, st.integers(1, 4), tile_widths, seeds, st.integers(0, 70))
-def test_counts(channels, size, outputs, height, width, seed, first):
-    check_counts(channels, size, outputs, height, width, seed, first)
+@given(plane_channels, st.integers(1, 4), tile_widths, seeds, st.integers(0, 70), st.integers(1, 5))
+def test_counts(channels, size, outputs, height, width, seed, first, together):
+    check_counts(channels, size, outputs, height, width, seed, first, together)
 
 
 def check_extreme_counts(channels, size, same):
     """All products -1, or none: the largest numbers that bytes and words must hold."""
     x, w = np.full((channels, 3, TILE), not same), np.ones((3, channels, size, size))
-    rows, out = pack_picture(x, TILE + 2), np.empty((3, 1, 3 * TILE), np.uint16)
-    count(rows, planes_of(channels), pack_filters(w), 0, size, 3, out)
+    rows, out = pack_picture(x, TILE + 2), np.empty((3, 3 * TILE), np.uint16)
+    count(rows, planes_of(channels), arranged(pack_filters(w), 3, size), 0, size, 3, 1, out)
     counts = out.reshape(3, 3, TILE).transpose(1, 0, 2)
     np.testing.assert_array_equal(counts, counts_ref(rows, pack_filters(w), size, 3, TILE))
     assert np.all(counts[:, 1, 1:-1] == (0 if same else channels * size * size))

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, workspace_for
-from npbsrn.kernels.winograd import SIZES, plain, transformed, vectors_of
+from npbsrn.kernels.winograd import MOST, SIZES, plain, transformed, vectors_of
 from tests.strategies import PLANE_CHANNELS, plane_channels, seeds
+
+GROUP = 16 * MOST  # outputs that are computed together
 
 
 def correlation(x, w):
@@ -83,6 +85,22 @@ def test_rows_and_chunks_do_not_matter(rng, size):
             pixels = x[r : r + size, chunk * CHUNK : (chunk + 1) * CHUNK + size + 15]
             run(np.ascontiguousarray(pixels), filters, bias, size, part, 0)
             assert part.tobytes() == whole[r : r + 1, chunk * CHUNK : (chunk + 1) * CHUNK].tobytes()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("above", "below"), [(0, 1), (1, 0), (1, 1), (2, 1)])
+def test_rows_of_zeros_are_left_out(rng, size, above, below):
+    """In the first group of outputs; the others have no such rows. It is not to be seen in any byte."""
+    x, w, bias = make_case(rng, size, 20, 3 * GROUP, 7)
+    w[:GROUP, :, :above] = w[:GROUP, :, size - below :] = 0
+    filters, y = transformed(w), np.empty((2, 7, CHUNK, len(bias)), np.float32)
+    first = [above, size - below] if above + below < size else [0, 0]
+    assert filters.rows.tolist() == [first, [0, size], [0, size]]
+    assert filters.used * 3 * size == filters.values.size * (first[1] - first[0] + 2 * size)
+    everything = filters._replace(rows=np.full_like(filters.rows, [0, size]))
+    for own, out in zip((filters, everything), y, strict=True):
+        run(x, own, bias, size, out, 0)
+    assert y[0].tobytes() == y[1].tobytes()
 
 
 @pytest.mark.parametrize("size", SIZES)
