@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from npbsrn.ops.sums import mean_over
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 
@@ -87,9 +89,12 @@ def move_running(running: tuple[Array, Array], mean: Array, variance: Array, cou
     running_variance += MOMENTUM * (variance * (count / max(count - 1, 1)) - running_variance)
 
 
-def batch_norm(
+NormPull = Callable[[Array], tuple[Array, Array, Array]]
+
+
+def batch_norm_ref(
     x: Array, gain: Array, shift: Array, running: tuple[Array, Array], train: bool
-) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+) -> tuple[Array, NormPull]:
     """Batch normalisation over (N, H, W) with a learned gain and shift per channel.
 
     Parameters
@@ -122,5 +127,41 @@ def batch_norm(
     def pull(dy: Array) -> tuple[Array, Array, Array]:
         dnormal, dgain, dshift = pull_affine(dy)
         return pull_normal(dnormal), dgain, dshift
+
+    return y, pull
+
+
+CHANNELS = 8  # that a thread takes at once
+
+
+def parts_by_channel(channels: int) -> list[tuple[int, int]]:
+    """Channels that a thread takes at once: the first of them, and behind the last."""
+    return [(c, min(c + CHANNELS, channels)) for c in range(0, channels, CHANNELS)]
+
+
+def batch_norm(
+    x: Array, gain: Array, shift: Array, running: tuple[Array, Array], train: bool
+) -> tuple[Array, NormPull]:
+    """Batch normalisation; in training and in float32 compiled.
+
+    Equal to `batch_norm_ref` to the bit, except for the cotangents, whose sums have another order. Each channel is
+    handled by one thread: no result depends on the number of threads.
+    """
+    if not train or x.dtype != np.float32 or gain.dtype != np.float32:
+        return batch_norm_ref(x, gain, shift, running, train)
+    from npbsrn.kernels.norm import norm_backward, norm_forward
+
+    n, channels, height, width = x.shape
+    flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, height * width)
+    mean, variance, inverse = (np.empty(channels, np.float32) for _ in range(3))
+    parts, filled = parts_by_channel(channels), (mean, variance, inverse, y.reshape(-1))
+    map_parallel(lambda part: norm_forward(flat, gain, shift, shape, *part, *filled), parts)
+    move_running(running, mean, variance, x.size // channels)
+
+    def pull(dy: Array) -> tuple[Array, Array, Array]:
+        d, dx = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32)
+        out = dx.reshape(-1), np.empty_like(gain), np.empty_like(shift)
+        map_parallel(lambda part: norm_backward(d, flat, mean, inverse, gain, shape, *part, *out), parts)
+        return dx, *out[1:]
 
     return y, pull

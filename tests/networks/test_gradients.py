@@ -92,8 +92,8 @@ def as_trained(network, params, x, monkeypatch):
     """What training computes, layer by layer, by the running statistics in the place of the batch's."""
     with monkeypatch.context() as patch:
         patch.setattr(Tail, "apply", lambda self, *args: self._plain().apply(*args))
-        for module in (normalized, norm_sign):
-            patch.setattr(module, "batch_norm", lambda *args, train: batch_norm(*args, train=False))
+        for module, name in ((normalized, "batch_norm"), (norm_sign, "batch_norm_ref")):
+            patch.setattr(module, name, lambda *args, train: batch_norm(*args, train=False))
         return network.apply(params, x, train=True)[0]
 
 

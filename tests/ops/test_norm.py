@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from npbsrn.ops.norm import EPS, affine, batch_norm, standardize
+from npbsrn.ops.norm import EPS, affine, batch_norm, batch_norm_ref, standardize
 from tests.gradient import check_gradient, directional_error
 
 
@@ -74,3 +76,39 @@ def test_one_pixel_has_no_sample_variance_but_does_no_harm():
     y, _ = batch_norm(np.full((1, 1, 1, 1), 5.0), np.ones(1), np.zeros(1), running, train=True)
     assert y.item() == 0
     assert np.all(np.isfinite(running))
+
+
+shapes = st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(1, 9), st.integers(1, 40))
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.integers(0, 999))
+def test_compiled_equals_its_twin(shape, seed):
+    """Results and statistics to the bit, cotangents but for the order of sums."""
+    rng = np.random.default_rng(seed)
+    x, dy = (rng.standard_normal(shape).astype(np.float32) * 2 + 1 for _ in range(2))
+    gain, shift, mean, spread = (rng.standard_normal(shape[1]).astype(np.float32) for _ in range(4))
+    results = []
+    for operation in (batch_norm, batch_norm_ref):
+        running = mean.copy(), spread**2
+        y, pull = operation(x, gain, shift, running, train=True)
+        results.append(((y, *running), pull(dy)))
+    (own, down), (expected, down_expected) = results
+    for a, b in zip(own, expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(down, down_expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-4)
+
+
+def test_threads_change_no_byte(rng, monkeypatch):
+    x, dy = (rng.standard_normal((5, 20, 6, 41)).astype(np.float32) for _ in range(2))
+    gain, shift = rng.standard_normal((2, 20)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
+        running = np.zeros(20, np.float32), np.ones(20, np.float32)
+        y, pull = batch_norm(x, gain, shift, running, train=True)
+        results.append([part.tobytes() for part in (y, *running, *pull(dy))])
+    assert all(result == results[0] for result in results)
