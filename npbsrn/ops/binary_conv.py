@@ -159,7 +159,6 @@ def _products(
 ) -> tuple[list[Array], Array, Array]:
     """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and the sums of dy over pixels (O,), 0 without an offset."""
     from npbsrn.kernels.binary_backward import Sizes, backward_samples
-    from npbsrn.kernels.pixel_tables import chunks_of
     from npbsrn.kernels.tables import filter_nibbles, nibbles_size
 
     outputs, inputs, size, _ = signs[0].shape
@@ -170,10 +169,9 @@ def _products(
     dx = empty((len(coefs), *shape), np.float32)
     dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
-    chunks = chunks_of(outputs)
     fixed = (
         np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
-        np.ascontiguousarray(coefs), np.array(chunks), sizes, dx.reshape(-1),
+        np.ascontiguousarray(coefs), sizes, dx.reshape(-1),
     )  # fmt: skip
     shards = parts_of(shape[0], SHARDS)
 
@@ -184,11 +182,6 @@ def _products(
     total, whole = dw[0], sums[0]
     for shard in range(1, SHARDS):
         total, whole = total + dw[shard], whole + sums[shard]
-    products, at = np.empty((len(coefs), outputs, inputs * size**2), np.float32), 0
-    for j in range(len(coefs)):
-        o = 0
-        for vectors in chunks:
-            own = total[at : at + inputs * size**2 * 16 * vectors].reshape(-1, 16 * vectors)
-            products[j, o : o + 16 * vectors] = own.T
-            at, o = at + own.size, o + 16 * vectors
+    by_vector = total.reshape(len(coefs), outputs // 16, inputs * size**2, 16)
+    products = by_vector.transpose(0, 1, 3, 2).reshape(len(coefs), outputs, -1)
     return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1)
