@@ -1,7 +1,7 @@
-"""The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.tables`).
+"""The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.long_row`).
 
 Each sample is taken as one long row of lines of W + 2 pixels, with zeros where the border is, and processed in bands
-that stay in the caches; see `npbsrn.kernels.long_row`.
+that stay in the caches.
 """
 
 from typing import Any, NamedTuple
@@ -10,11 +10,20 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.long_row import GROUPS, SPAN, TABLE, add_products, index_length, pixel_indices, span_tables
-from npbsrn.kernels.memory import load
-from npbsrn.kernels.signed_sums import add_to, aligned
-from npbsrn.kernels.simd import LANES
-from npbsrn.kernels.tables import CHUNK, chunk_of, scaled_row_tables, spread_1x1, spread_line, stride_of
+from npbsrn.kernels.long_row import (
+    SPAN,
+    add_products,
+    channel_tables,
+    index_length,
+    part_of,
+    pixel_indices,
+    span_tables,
+    spread,
+)  # fmt: skip
+from npbsrn.kernels.memory import load, memory, put, scalar, store
+from npbsrn.kernels.signed_sums import FIVES, add_to, aligned
+from npbsrn.kernels.simd import LANES, splat
+from npbsrn.kernels.tables import AT_ONCE
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +48,7 @@ class Workspace(NamedTuple):
 
     g: Array  # (O, 240 + 16): a band of the cotangent
     dx: Array  # (I, 240 + 2 (W + 3) + 16): of a band, and what it sends to the lines above and below
-    tables: Array  # (12, 32, 16), for dX (16, 16, 16)
+    tables: Array  # (13, 32, 16)
     turned: Array  # (64, 16): a block, channels last
     indices: Array  # (bases, I, index_length): of pixel bits
 
@@ -67,27 +76,37 @@ def _make_workspace(sizes: Sizes) -> Workspace:
     return Workspace(
         aligned(sizes.outputs * LENGTH),
         aligned(sizes.inputs * _reach(sizes)),
-        aligned(GROUPS * TABLE),
+        aligned(13 * FIVES),
         aligned((SPAN + LANES) * LANES),
         np.zeros(sizes.bases * sizes.inputs * _indices_of(sizes), np.uint8),
     )
 
 
+@kernel(forceinline=True)
+def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int) -> None:
+    """``out[where :+count] = source[place :+count] * factor``."""
+    if count < LANES:
+        for x in range(count):
+            put(out, where + x, scalar(source, place + x) * factor)
+    else:
+        for left in range(0, count, LANES):
+            x = min(left, count - LANES)  # the last vector overlaps the one before it
+            store(out, where + x, load(source, place + x) * factor)
+
+
 @kernel()
-def _take_band(dy: Array, s: int, first: int, sizes: Sizes, g: Array) -> None:
+def _take_band(dy: Any, s: int, first: int, sizes: Sizes, g: Any) -> None:
     """The cotangent from position `first` of the long row on."""
     line, height, width = sizes.width + 2, sizes.height, sizes.width
     begin, end = first // line, min(height, (first + BAND + line - 1) // line)
     for o in range(sizes.outputs):
-        own = g[o * LENGTH : (o + 1) * LENGTH]
-        own[:] = np.float32(0)
+        for p in range(0, LENGTH, LANES):
+            store(g, o * LENGTH + p, splat(np.float32(0)))
         for y in range(begin, end):
-            left, right = max(0, first - y * line), min(width, first + BAND - y * line)
-            source, target = ((s * sizes.outputs + o) * height + y) * width, y * line - first
-            if left < right:
-                values, part = dy[source + left : source + right], own[target + left : target + right]
-                for x in range(right - left):
-                    part[x] = values[x]
+            start = y * line - first  # of the line, in the band
+            left, right = max(0, -start), min(width, BAND - start)
+            source = ((s * sizes.outputs + o) * height + y) * width
+            _copy(dy, source + left, right - left, np.float32(1), g, o * LENGTH + start + left)
 
 
 @kernel(forceinline=True)
@@ -99,22 +118,18 @@ def _add_pixels(sizes: Sizes, workspace: Workspace, sums: Array) -> None:
 
 
 @kernel()
-def _give_band(s: int, first: int, count: int, coefs: Array, sizes: Sizes, workspace: Workspace, dx: Array) -> None:
+def _give_band(s: int, first: int, count: int, coefs: Any, sizes: Sizes, own: Any, dx: Any) -> None:
     """`count` complete positions from `first` on, times each base's coefficient, to dX (bases, N, I, H, W)."""
     line, height, width, reach = sizes.width + 2, sizes.height, sizes.width, _reach(sizes)
     begin, end = max(0, first // line), min(height, (first + count + line - 1) // line)
     for j in range(sizes.bases):
-        coef = coefs[j]
         for c in range(sizes.inputs):
-            own = workspace.dx[c * reach : (c + 1) * reach]
+            plane = ((j * sizes.samples + s) * sizes.inputs + c) * height
             for y in range(begin, end):
-                left, right = max(0, first - y * line), min(width, first + count - y * line)
-                target = (((j * sizes.samples + s) * sizes.inputs + c) * height + y) * width
-                if left < right:
-                    start = y * line - first
-                    values, part = own[start + left : start + right], dx[target + left : target + right]
-                    for x in range(right - left):
-                        part[x] = values[x] * coef
+                start = y * line - first
+                left, right = max(0, -start), min(width, count - start)
+                source = c * reach + start + left
+                _copy(own, source, right - left, scalar(coefs, j), dx, (plane + y) * width + left)
 
 
 @kernel()
@@ -129,24 +144,18 @@ def _next_band(sizes: Sizes, workspace: Workspace) -> None:
 
 
 @kernel(forceinline=True)
-def _inputs(p: int, nibbles: Array, scales: Array, sizes: Sizes, workspace: Workspace) -> None:
+def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, workspace: Workspace) -> None:
     """What 16 pixels from position p of the band on send through all filters."""
-    for i in range(len(nibbles)):
-        for first in range(0, sizes.outputs // 4, CHUNK):
-            groups, start = chunk_of(sizes.outputs, first), first // CHUNK * sizes.inputs * stride_of(CHUNK, sizes.size)
-            scaled_row_tables(
-                workspace.g, 4 * first * LENGTH + p, LENGTH, groups, scales[i], 4 * first, workspace.tables
-            )
-            if sizes.size == 3:
-                spread_line(
-                    workspace.tables, nibbles[i], start, groups, sizes.inputs, p, sizes.width + 2, _reach(sizes),
-                    workspace.dx,
-                )  # fmt: skip
-            else:
-                spread_1x1(
-                    workspace.tables, nibbles[i], start, groups, sizes.inputs, i == 0 and first == 0, workspace.dx, p,
-                    _reach(sizes),
-                )  # fmt: skip
+    for i in range(len(indices)):
+        first, start = 0, 0
+        for vectors in chunks:
+            channel_tables(workspace.g, p, LENGTH, scales[i], first, vectors, workspace.tables)
+            spread(
+                workspace.tables, indices[i], start, vectors, sizes.inputs, p, sizes.width + 2, _reach(sizes),
+                sizes.size, workspace.dx,
+            )  # fmt: skip
+            first += vectors * LANES
+            start += sizes.inputs * part_of(vectors, sizes.size) * sizes.size**2 // (AT_ONCE if sizes.size == 3 else 4)
 
 
 @kernel(forceinline=True)
@@ -165,8 +174,8 @@ def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) 
 
 @kernel()
 def backward_samples(
-    dy: Array, bits: Array, nibbles: Array, scales: Array, coefs: Array, sizes: Sizes, dx: Array, dw: Array,
-    sums: Array, low: int, high: int,
+    dy: Array, bits: Array, indices: Array, scales: Array, coefs: Array, chunks: Array, sizes: Sizes, dx: Array,
+    dw: Array, sums: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
@@ -176,10 +185,12 @@ def backward_samples(
         Flat (N, O, H, W).
     bits : uint16
         See `npbsrn.kernels.binary_forward.forward_samples`.
-    nibbles : (M, ...) uint8
-        Of the filters, see `npbsrn.kernels.tables.filter_nibbles`.
+    indices : (M, ...) uint8
+        Of the filters, see `npbsrn.kernels.long_row.filter_indices`.
     scales : (M, O) float32
     coefs : (bases,) float32
+    chunks : (chunks,) int64
+        See `npbsrn.kernels.long_row.chunks_of`.
     sizes : Sizes
     dx : float32
         Flat (bases, N, I, H, W), filled: ``coef_j * sum_i scale_i dy`` through the filters.
@@ -198,13 +209,13 @@ def backward_samples(
         workspace.dx[:] = np.float32(0)
         for first in range(0, pixels, BAND):
             count = min(BAND, pixels - first)
-            _take_band(dy, s, first, sizes, workspace.g)
+            _take_band(memory(dy), s, first, sizes, memory(workspace.g))
             if sums.size > 0:
                 _add_pixels(sizes, workspace, sums)
             for p in range(0, count, LANES):
-                _inputs(p, nibbles, scales, sizes, workspace)
+                _inputs(p, indices, scales, chunks, sizes, workspace)
             for p in range(0, count, SPAN):
                 _filters(first, p, sizes, workspace, dw)
             done = BAND if first + BAND < pixels else count + margin
-            _give_band(s, first - margin, done, coefs, sizes, workspace, dx)
+            _give_band(s, first - margin, done, memory(coefs), sizes, memory(workspace.dx), memory(dx))
             _next_band(sizes, workspace)

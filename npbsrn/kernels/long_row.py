@@ -1,12 +1,13 @@
-"""Products of pixel signs with floats by tables, on a picture that is taken as one long row.
+"""Products of signs with floats by tables, on a picture that is taken as one long row.
 
-The cotangent of a binary convolution's filters, as in `npbsrn.kernels.pixel_tables` but for pictures of any width. A
-picture with its border is one long row of (H + 2)(W + 2) pixels, in which a tap is a fixed distance. The cotangent g of
-the result lies in such a row of lines of W + 2, too, with zeros where the border is: no pixel is wasted on a width that
-is no multiple of anything.
+The cotangents of a binary convolution's input and filters, as in `npbsrn.kernels.tables` and `pixel_tables` but for
+pictures of any width. A picture with its border is one long row of (H + 2)(W + 2) pixels, in which a tap is a fixed
+distance. The cotangent g of the result lies in such a row of lines of W + 2, too, with zeros where the border is: no
+pixel is wasted on a width that is no multiple of anything.
 
-A table has the 32 signed sums of five pixels: a fifth fewer look-ups than with four, for twice the entries, each of
-which many taps use. The five lie `GROUPS` apart, so that the indices of `GROUPS` groups are neighbours, for every tap.
+A table has the 32 signed sums of five values: a fifth fewer look-ups than with four, for twice the entries, each of
+which many filters or taps use. For dX the five are neighbouring output channels; of 16 n channels the last group has n.
+For dW they are pixels `GROUPS` apart, so that the indices of `GROUPS` groups are neighbours, for every tap.
 """
 
 from typing import Any
@@ -18,17 +19,19 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data, load, store
+from npbsrn.kernels.memory import at, data, load, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
-from npbsrn.kernels.signed_sums import add_to
-from npbsrn.kernels.simd import I64, LANES, f32x16
+from npbsrn.kernels.signed_sums import FIVES, add_to, make_look_up, sums_of_five
+from npbsrn.kernels.simd import I64, LANES, before, behind, f32x16, lane, splat
+from npbsrn.kernels.tables import AT_ONCE
 
 Array = np.ndarray[Any, Any]
 
 GROUPS = 12  # whose tables are made at once
 FIVE = 5  # pixels of a group
 SPAN = GROUPS * FIVE  # pixels of a block
-TABLE = (1 << FIVE) * LANES  # values of one group's table: all of a block's take 24 KiB
+STEP = GROUPS * LANES  # values between two pixels of a group
+MOST = 4  # vectors of output channels whose tables for dX are made at once: 26 KiB
 
 
 def _make_look_up(sums: int) -> Any:
@@ -46,7 +49,7 @@ def _make_look_up(sums: int) -> Any:
                     loaded = builder.load(at(builder, n, builder.add(place, ir.Constant(I64, begin)), word), align=1)
                     for byte in range(word.width // 8):
                         shifted = builder.trunc(builder.lshr(loaded, ir.Constant(word, 8 * byte)), ir.IntType(8))
-                        base = ir.Constant(I64, (begin + byte) * TABLE * 4 // 8)
+                        base = ir.Constant(I64, (begin + byte) * FIVES * 4 // 8)
                         place_in = builder.add(builder.zext(shifted, I64), base)
                         entry = builder.load(at(builder, t, place_in, f32x16.vector), align=4)
                         total = entry if total is None else builder.fadd(total, entry)
@@ -95,36 +98,6 @@ def pixel_indices(bits: Array, first: int, planes: int, pixels: int, length: int
                 store(out, place + (BITS * g + j) * length + p, index << np.uint16(3))
 
 
-@kernel(forceinline=True)
-def _four_entries(x: Any, e: Any, out: Array, where: int, opposite: int) -> None:
-    """``x + e``, ``x - e`` and, at the opposite entry, ``-x + e`` and ``-x - e``."""
-    more, less = x + e, x - e
-    store(out, where, more)
-    store(out, where + 16 * LANES, less)
-    store(out, opposite, -less)
-    store(out, opposite + 16 * LANES, -more)
-
-
-@kernel(forceinline=True)
-def _sums_of_five(values: Array, place: int, step: int, out: Array, where: int) -> None:
-    """``out[where + 16 n :+16] = +-a +-b +-c +-d +-e``, a minus where bit 0, 1, .. 4 of n is set.
-
-    The five are vectors of `values` that lie `step` apart.
-    """
-    a, b, c = load(values, place), load(values, place + step), load(values, place + 2 * step)
-    d, e = load(values, place + 3 * step), load(values, place + 4 * step)
-    p, m, q, n = a + b, b - a, c + d, d - c
-    last = where + 15 * LANES
-    _four_entries(q + p, e, out, where, last)
-    _four_entries(q + m, e, out, where + LANES, last - LANES)
-    _four_entries(q - m, e, out, where + 2 * LANES, last - 2 * LANES)
-    _four_entries(q - p, e, out, where + 3 * LANES, last - 3 * LANES)
-    _four_entries(n + p, e, out, where + 4 * LANES, last - 4 * LANES)
-    _four_entries(n + m, e, out, where + 5 * LANES, last - 5 * LANES)
-    _four_entries(n - m, e, out, where + 6 * LANES, last - 6 * LANES)
-    _four_entries(n - p, e, out, where + 7 * LANES, last - 7 * LANES)
-
-
 @kernel()
 def span_tables(g: Array, place: int, length: int, turned: Array, tables: Array) -> None:
     """Tables of a block of pixels for 16 output channels.
@@ -141,7 +114,10 @@ def span_tables(g: Array, place: int, length: int, turned: Array, tables: Array)
     for pixel in range(0, SPAN, LANES):
         transpose16(g, place + pixel, length, turned, pixel * LANES, LANES)
     for group in range(GROUPS):
-        _sums_of_five(turned, group * LANES, GROUPS * LANES, tables, group * TABLE)
+        place = group * LANES
+        a, b, c = load(turned, place), load(turned, place + STEP), load(turned, place + 2 * STEP)
+        d, e = load(turned, place + 3 * STEP), load(turned, place + 4 * STEP)
+        sums_of_five(a, b, c, d, e, tables, group * FIVES)
 
 
 @kernel()
@@ -182,3 +158,174 @@ def add_products(
             add_to(dw, target + 2 * LANES, c)
             add_to(dw, target + 3 * LANES, d)
             target += 4 * LANES
+
+
+_taps4, _taps7, _taps10, _taps13 = (make_look_up(AT_ONCE, groups, table=FIVES) for groups in (4, 7, 10, 13))
+_inputs4, _inputs7, _inputs10, _inputs13 = (make_look_up(4, groups, table=FIVES) for groups in (4, 7, 10, 13))
+
+
+@kernel(forceinline=True)
+def _taps(tables: Array, indices: Array, first: int, vectors: int) -> Any:
+    """`AT_ONCE` sums of the taps of a 3x3 filter."""
+    if vectors == 4:
+        return _taps13(tables, indices, first, 0)
+    if vectors == 3:
+        return _taps10(tables, indices, first, 0)
+    if vectors == 2:
+        return _taps7(tables, indices, first, 0)
+    return _taps4(tables, indices, first, 0)
+
+
+@kernel(forceinline=True)
+def _inputs(tables: Array, indices: Array, first: int, vectors: int) -> Any:
+    """Sums of four input channels of 1x1 filters."""
+    if vectors == 4:
+        return _inputs13(tables, indices, first, 0)
+    if vectors == 3:
+        return _inputs10(tables, indices, first, 0)
+    if vectors == 2:
+        return _inputs7(tables, indices, first, 0)
+    return _inputs4(tables, indices, first, 0)
+
+
+def chunks_of(outputs: int) -> list[int]:
+    """Vectors of the chunks of so many output channels, a multiple of 16: few chunks, of nearly one size."""
+    vectors = outputs // LANES
+    count = -(-vectors // MOST)
+    return [vectors // count + (n < vectors % count) for n in range(count)]
+
+
+@kernel(forceinline=True)
+def part_of(vectors: int, size: int) -> int:
+    """Bytes of the indices that are used together, `AT_ONCE` taps or four inputs, filled up to whole words of 8."""
+    return ((3 * vectors + 1) * (AT_ONCE if size == 3 else 4) + 7) // 8 * 8
+
+
+@kernel()
+def chunk_indices(w: Array, first: int, vectors: int, out: Array, place: int) -> int:
+    """Indices of a chunk of output channels, in the order in which they are used; gives where they end.
+
+    Of 3x3 filters: input channel, `AT_ONCE` taps, group of five output channels, tap. 1x1: four input channels, group,
+    one of the four.
+
+    Parameters
+    ----------
+    w : (O, I, k, k) float32, +-1, contiguous
+    first, vectors : int
+        First output channel, and how many times 16.
+    out : uint8
+        Filled from `place` on.
+    """
+    _, inputs, size, _ = w.shape
+    taps, part, signs = size * size, part_of(vectors, size), w.ravel()
+    together = AT_ONCE if size == 3 else 4
+    for n in range(inputs * taps // together):
+        for group in range(3 * vectors + 1):
+            for k in range(together):
+                row, index = n * together + k, 0  # row: input channel and tap
+                for b in range(FIVE):
+                    o = FIVE * group + b
+                    if o < vectors * LANES and signs[(first + o) * inputs * taps + row] < 0:
+                        index |= 8 << b
+                out[place + n * part + group * together + k] = index
+    return place + inputs * taps // together * part
+
+
+def filter_indices(signs: Array) -> Array:
+    """Indices of filters (O, I, k, k), +-1, by chunk; see `chunk_indices`."""
+    outputs, inputs, size, _ = signs.shape
+    chunks, contiguous = chunks_of(outputs), np.ascontiguousarray(signs)
+    parts = inputs * size**2 // (AT_ONCE if size == 3 else 4)
+    out = np.zeros(parts * sum(int(part_of.py_func(vectors, size)) for vectors in chunks) + 8, np.uint8)
+    first = place = 0
+    for vectors in chunks:
+        place = chunk_indices(contiguous, first, vectors, out, place)
+        first += vectors * LANES
+    return out
+
+
+@kernel()
+def channel_tables(g: Array, place: int, length: int, scale: Array, first: int, vectors: int, tables: Array) -> None:
+    """Tables of 16 pixels for dX, of groups of five output channels, each multiplied by its scale.
+
+    Parameters
+    ----------
+    g : float32
+        Flat (O, length); the pixels begin at `place` of channel 0.
+    scale : (O,) float32
+    first, vectors : int
+        First channel of the chunk, and how many times 16.
+    tables : float32
+        Filled: (3 * vectors + 1, 32, 16).
+    """
+    start = first * length + place
+    for group in range(3 * vectors):
+        at, o = start + FIVE * group * length, first + FIVE * group
+        a, b = load(g, at) * scalar(scale, o), load(g, at + length) * scalar(scale, o + 1)
+        c, d = load(g, at + 2 * length) * scalar(scale, o + 2), load(g, at + 3 * length) * scalar(scale, o + 3)
+        sums_of_five(a, b, c, d, load(g, at + 4 * length) * scalar(scale, o + 4), tables, group * FIVES)
+    at, o, zero = start + 15 * vectors * length, first + 15 * vectors, splat(np.float32(0))
+    a = load(g, at) * scalar(scale, o)
+    b = load(g, at + length) * scalar(scale, o + 1) if vectors > 1 else zero
+    c = load(g, at + 2 * length) * scalar(scale, o + 2) if vectors > 2 else zero
+    d = load(g, at + 3 * length) * scalar(scale, o + 3) if vectors > 3 else zero
+    sums_of_five(a, b, c, d, zero, tables, 3 * vectors * FIVES)
+
+
+@kernel(forceinline=True)
+def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
+    """Add the sums of three taps of a row: to one pixel before `place` and on, to `place`, and to one behind it."""
+    add_to(out, place, b + behind(a) + before(c))
+    put(out, place - 1, scalar(out, place - 1) + lane(a, 0))
+    put(out, place + LANES, scalar(out, place + LANES) + lane(c, LANES - 1))
+
+
+@kernel()
+def spread(
+    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, size: int,
+    out: Array,
+) -> None:  # fmt: skip
+    """What 16 pixels of g send through the filters of a chunk.
+
+    ``out[i, p + ky * line + kx] += sum_o w[o, i, ky, kx] g[o, p]``.
+
+    Parameters
+    ----------
+    tables, vectors
+        See `channel_tables`.
+    indices, first
+        See `filter_indices`; the chunk's begin at `first`.
+    inputs : int
+        Input channels, a multiple of 16.
+    p, line : int
+        First pixel, and pixels from one line to the next.
+    length : int
+    size : {1, 3}
+    out : float32
+        Flat (I, length).
+    """
+    part, source = part_of(vectors, size), first
+    if size == 3:
+        for i in range(inputs):
+            place = i * length + p + 1
+            a = _taps(tables, indices, source, vectors)
+            _add_three(out, place, a[0], a[1], a[2])
+            if AT_ONCE == 9:
+                _add_three(out, place + line, a[3], a[4], a[5])
+                _add_three(out, place + 2 * line, a[6], a[7], a[8])
+                source += part
+            else:
+                a = _taps(tables, indices, source + part, vectors)
+                _add_three(out, place + line, a[0], a[1], a[2])
+                a = _taps(tables, indices, source + 2 * part, vectors)
+                _add_three(out, place + 2 * line, a[0], a[1], a[2])
+                source += 3 * part
+    else:
+        for i in range(0, inputs, 4):
+            a, b, c, d = _inputs(tables, indices, source, vectors)
+            place = i * length + p
+            add_to(out, place, a)
+            add_to(out, place + length, b)
+            add_to(out, place + 2 * length, c)
+            add_to(out, place + 3 * length, d)
+            source += part

@@ -18,9 +18,9 @@ import numpy as np
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, put, scalar, store
-from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums, sums_of
-from npbsrn.kernels.simd import LANES, before, behind, lane
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums
+from npbsrn.kernels.simd import LANES
 
 Array = np.ndarray[Any, Any]
 
@@ -121,16 +121,6 @@ def row_tables(g: Array, place: int, step: int, groups: int, tables: Array) -> N
         signed_sums(g, place + 4 * q * step, step, tables, q * TABLE)
 
 
-@kernel()
-def scaled_row_tables(g: Array, place: int, step: int, groups: int, scale: Array, first: int, tables: Array) -> None:
-    """The same of channels that are multiplied by ``scale[first + c]`` before."""
-    for q in range(groups):
-        at, c = place + 4 * q * step, first + 4 * q
-        a, b = load(g, at) * scalar(scale, c), load(g, at + step) * scalar(scale, c + 1)
-        x, y = load(g, at + 2 * step) * scalar(scale, c + 2), load(g, at + 3 * step) * scalar(scale, c + 3)
-        sums_of(a, b, x, y, tables, q * TABLE)
-
-
 @kernel(forceinline=True)
 def _three_columns(ring: Array, row: int, column: int, place: int, a: Any, b: Any, c: Any, begin: bool) -> None:
     """Add to the three columns of a row of the ring, or begin it."""
@@ -202,48 +192,6 @@ def join_row(ring: Array, h: int, inputs: int, width: int, dx: Array, first: int
             middle = load(ring, place + column)
             sides = load(ring, place + 1) + load(ring, place + 2 * column - 1)
             store(dx, first + i * channel + v * pixel, sides + middle)
-
-
-@kernel(forceinline=True)
-def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
-    """Add the sums of three taps of a row: to one pixel before `place` and on, to `place`, and to one behind it."""
-    add_to(out, place, b + behind(a) + before(c))
-    put(out, place - 1, scalar(out, place - 1) + lane(a, 0))
-    put(out, place + LANES, scalar(out, place + LANES) + lane(c, LANES - 1))
-
-
-@kernel()
-def spread_line(
-    tables: Array, nibbles: Array, first: int, groups: int, inputs: int, p: int, line: int, length: int, out: Array
-) -> None:
-    """What 16 pixels of g, a picture that is one long row, send through 3x3 filters.
-
-    ``dx[i, p + ky * line + kx] += sum_o w[o, i, ky, kx] g[o, p]``, o over one chunk.
-
-    Parameters
-    ----------
-    tables, nibbles, first, groups, inputs
-        See `spread_row`.
-    p, line : int
-        First pixel, and pixels from one line to the next.
-    out : float32
-        Flat (I, length).
-    """
-    stride, part = stride_of(groups, 3), part_of(groups)
-    for i in range(inputs):
-        place, source = i * length + p + 1, first + i * stride
-        if AT_ONCE == 9:
-            a = _look_up3(tables, nibbles, source, groups)
-            _add_three(out, place, a[0], a[1], a[2])
-            _add_three(out, place + line, a[3], a[4], a[5])
-            _add_three(out, place + 2 * line, a[6], a[7], a[8])
-        else:
-            a = _look_up3(tables, nibbles, source, groups)
-            _add_three(out, place, a[0], a[1], a[2])
-            a = _look_up3(tables, nibbles, source + part, groups)
-            _add_three(out, place + line, a[0], a[1], a[2])
-            a = _look_up3(tables, nibbles, source + 2 * part, groups)
-            _add_three(out, place + 2 * line, a[0], a[1], a[2])
 
 
 @kernel(forceinline=True)

@@ -159,19 +159,17 @@ def _products(
 ) -> tuple[list[Array], Array, Array]:
     """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and the sums of dy over pixels (O,), 0 without an offset."""
     from npbsrn.kernels.binary_backward import Sizes, backward_samples
-    from npbsrn.kernels.tables import filter_nibbles, nibbles_size
+    from npbsrn.kernels.long_row import chunks_of, filter_indices
 
     outputs, inputs, size, _ = signs[0].shape
-    nibbles = np.empty((len(signs), nibbles_size(outputs, inputs, size)), np.uint8)
-    for own, target in zip(signs, nibbles, strict=True):
-        filter_nibbles(np.ascontiguousarray(own), target)
+    indices, chunks = np.stack([filter_indices(own) for own in signs]), np.array(chunks_of(outputs))
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3], size)
     dx = empty((len(coefs), *shape), np.float32)
     dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     fixed = (
-        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
-        np.ascontiguousarray(coefs), sizes, dx.reshape(-1),
+        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, indices, np.ascontiguousarray(scales),
+        np.ascontiguousarray(coefs), chunks, sizes, dx.reshape(-1),
     )  # fmt: skip
     shards = parts_of(shape[0], SHARDS)
 
