@@ -201,47 +201,28 @@ def part_of(vectors: int, size: int) -> int:
     return ((3 * vectors + 1) * (AT_ONCE if size == 3 else 4) + 7) // 8 * 8
 
 
-@kernel()
-def chunk_indices(w: Array, first: int, vectors: int, out: Array, place: int) -> int:
-    """Indices of a chunk of output channels, in the order in which they are used; gives where they end.
+def chunk_indices(signs: Array) -> Array:
+    """Indices of a chunk of output channels (16 n, I, k, k), +-1, in the order in which they are used.
 
     Of 3x3 filters: input channel, `AT_ONCE` taps, group of five output channels, tap. 1x1: four input channels, group,
     one of the four.
-
-    Parameters
-    ----------
-    w : (O, I, k, k) float32, +-1, contiguous
-    first, vectors : int
-        First output channel, and how many times 16.
-    out : uint8
-        Filled from `place` on.
     """
-    _, inputs, size, _ = w.shape
-    taps, part, signs = size * size, part_of(vectors, size), w.ravel()
-    together = AT_ONCE if size == 3 else 4
-    for n in range(inputs * taps // together):
-        for group in range(3 * vectors + 1):
-            for k in range(together):
-                row, index = n * together + k, 0  # row: input channel and tap
-                for b in range(FIVE):
-                    o = FIVE * group + b
-                    if o < vectors * LANES and signs[(first + o) * inputs * taps + row] < 0:
-                        index |= 8 << b
-                out[place + n * part + group * together + k] = index
-    return place + inputs * taps // together * part
+    outputs, rows, size = len(signs), signs[0].size, signs.shape[-1]  # rows: input channels and taps
+    together, groups = AT_ONCE if size == 3 else 4, 3 * outputs // LANES + 1
+    negative = np.zeros((groups * FIVE, rows), np.uint8)
+    negative[:outputs] = signs.reshape(outputs, rows) < 0
+    index = np.zeros((groups, rows), np.uint8)
+    for b in range(FIVE):
+        index |= negative[b::FIVE] << (3 + b)
+    out = np.zeros((rows // together, part_of.py_func(outputs // LANES, size)), np.uint8)
+    out[:, : groups * together] = index.reshape(groups, -1, together).transpose(1, 0, 2).reshape(len(out), -1)
+    return out.ravel()
 
 
 def filter_indices(signs: Array) -> Array:
-    """Indices of filters (O, I, k, k), +-1, by chunk; see `chunk_indices`."""
-    outputs, inputs, size, _ = signs.shape
-    chunks, contiguous = chunks_of(outputs), np.ascontiguousarray(signs)
-    parts = inputs * size**2 // (AT_ONCE if size == 3 else 4)
-    out = np.zeros(parts * sum(int(part_of.py_func(vectors, size)) for vectors in chunks) + 8, np.uint8)
-    first = place = 0
-    for vectors in chunks:
-        place = chunk_indices(contiguous, first, vectors, out, place)
-        first += vectors * LANES
-    return out
+    """Indices of filters (O, I, k, k), +-1, chunk after chunk; see `chunk_indices`. O is a multiple of 16."""
+    ends = np.cumsum([LANES * vectors for vectors in chunks_of(len(signs))])
+    return np.concatenate([chunk_indices(own) for own in np.split(signs, ends[:-1])])
 
 
 @kernel()
@@ -280,6 +261,44 @@ def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
     put(out, place + LANES, scalar(out, place + LANES) + lane(c, LANES - 1))
 
 
+@kernel(forceinline=True)
+def _spread3(
+    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, out: Array
+) -> None:
+    """`spread`, 3x3."""
+    part, source = part_of(vectors, 3), first
+    for i in range(inputs):
+        place = i * length + p + 1
+        a = _taps(tables, indices, source, vectors)
+        _add_three(out, place, a[0], a[1], a[2])
+        if AT_ONCE == 9:
+            _add_three(out, place + line, a[3], a[4], a[5])
+            _add_three(out, place + 2 * line, a[6], a[7], a[8])
+            source += part
+        else:
+            a = _taps(tables, indices, source + part, vectors)
+            _add_three(out, place + line, a[0], a[1], a[2])
+            a = _taps(tables, indices, source + 2 * part, vectors)
+            _add_three(out, place + 2 * line, a[0], a[1], a[2])
+            source += 3 * part
+
+
+@kernel(forceinline=True)
+def _spread1(
+    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, length: int, out: Array
+) -> None:
+    """`spread`, 1x1."""
+    part, source = part_of(vectors, 1), first
+    for i in range(0, inputs, 4):
+        a, b, c, d = _inputs(tables, indices, source, vectors)
+        place = i * length + p
+        add_to(out, place, a)
+        add_to(out, place + length, b)
+        add_to(out, place + 2 * length, c)
+        add_to(out, place + 3 * length, d)
+        source += part
+
+
 @kernel()
 def spread(
     tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, size: int,
@@ -304,28 +323,20 @@ def spread(
     out : float32
         Flat (I, length).
     """
-    part, source = part_of(vectors, size), first
-    if size == 3:
-        for i in range(inputs):
-            place = i * length + p + 1
-            a = _taps(tables, indices, source, vectors)
-            _add_three(out, place, a[0], a[1], a[2])
-            if AT_ONCE == 9:
-                _add_three(out, place + line, a[3], a[4], a[5])
-                _add_three(out, place + 2 * line, a[6], a[7], a[8])
-                source += part
-            else:
-                a = _taps(tables, indices, source + part, vectors)
-                _add_three(out, place + line, a[0], a[1], a[2])
-                a = _taps(tables, indices, source + 2 * part, vectors)
-                _add_three(out, place + 2 * line, a[0], a[1], a[2])
-                source += 3 * part
+    # With constants, so that each becomes code of its own: in one loop LLVM shares what they have in common, by jumps.
+    if size == 3 and vectors == 4:
+        _spread3(tables, indices, first, 4, inputs, p, line, length, out)
+    elif size == 3 and vectors == 3:
+        _spread3(tables, indices, first, 3, inputs, p, line, length, out)
+    elif size == 3 and vectors == 2:
+        _spread3(tables, indices, first, 2, inputs, p, line, length, out)
+    elif size == 3:
+        _spread3(tables, indices, first, 1, inputs, p, line, length, out)
+    elif vectors == 4:
+        _spread1(tables, indices, first, 4, inputs, p, length, out)
+    elif vectors == 3:
+        _spread1(tables, indices, first, 3, inputs, p, length, out)
+    elif vectors == 2:
+        _spread1(tables, indices, first, 2, inputs, p, length, out)
     else:
-        for i in range(0, inputs, 4):
-            a, b, c, d = _inputs(tables, indices, source, vectors)
-            place = i * length + p
-            add_to(out, place, a)
-            add_to(out, place + length, b)
-            add_to(out, place + 2 * length, c)
-            add_to(out, place + 3 * length, d)
-            source += part
+        _spread1(tables, indices, first, 1, inputs, p, length, out)
