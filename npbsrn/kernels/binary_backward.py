@@ -22,13 +22,16 @@ from npbsrn.kernels.long_row import (
 )  # fmt: skip
 from npbsrn.kernels.memory import load, memory, put, scalar, store
 from npbsrn.kernels.signed_sums import FIVES, add_to, aligned
-from npbsrn.kernels.simd import LANES, splat
+from npbsrn.kernels.simd import LANES, select, splat
 from npbsrn.kernels.tables import AT_ONCE
 
 Array = np.ndarray[Any, Any]
 
 BAND = 240  # pixels of a band: whole vectors, and whole blocks
 LENGTH = BAND + LANES  # of a channel's band in memory: vectors read beyond it
+
+
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 class Sizes(NamedTuple):
@@ -50,6 +53,7 @@ class Workspace(NamedTuple):
     dx: Array  # (I, 240 + 2 (W + 3) + 16): of a band, and what it sends to the lines above and below
     tables: Array  # (13, 32, 16)
     turned: Array  # (64, 16): a block, channels last
+    row: Array  # (240 + 16): of a band, what PReLU's slope gets
     indices: Array  # (bases, I, index_length): of pixel bits
 
 
@@ -78,6 +82,7 @@ def _make_workspace(sizes: Sizes) -> Workspace:
         aligned(sizes.inputs * _reach(sizes)),
         aligned(13 * FIVES),
         aligned((SPAN + LANES) * LANES),
+        aligned(LENGTH),
         np.zeros(sizes.bases * sizes.inputs * _indices_of(sizes), np.uint8),
     )
 
@@ -94,19 +99,55 @@ def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int
             store(out, where + x, load(source, place + x) * factor)
 
 
+@kernel(forceinline=True)
+def _through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
+    """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
+
+    The result has the sign of the input; the slope is due the input times d.
+    """
+    return select(y > ZERO, d, d * slope), select(y > ZERO, splat(ZERO), y * d)
+
+
+@kernel(forceinline=True)
+def _copy_activated(
+    dy: Any, y: Any, place: int, count: int, slope: Any, out: Any, where: int, row: Any, to: int
+) -> None:
+    """`_copy` through PReLU; `row` gets what its slope gets."""
+    if count < LANES:
+        for x in range(count):
+            d, result = scalar(dy, place + x), scalar(y, place + x)
+            put(out, where + x, d if result > ZERO else d * slope)
+            put(row, to + x, ZERO if result > ZERO else result * d)
+    else:
+        for left in range(0, count, LANES):
+            x = min(left, count - LANES)
+            d, due = _through_prelu(load(dy, place + x), load(y, place + x), slope)
+            store(out, where + x, d)
+            store(row, to + x, due)
+
+
 @kernel()
-def _take_band(dy: Any, s: int, first: int, sizes: Sizes, g: Any) -> None:
-    """The cotangent from position `first` of the long row on."""
+def _take_band(
+    dy: Any, y: Any, slope: Any, activated: bool, s: int, first: int, sizes: Sizes, g: Any, row: Any, dslope: Any
+) -> None:
+    """The cotangent from position `first` of the long row on, through PReLU if `activated`."""
     line, height, width = sizes.width + 2, sizes.height, sizes.width
     begin, end = first // line, min(height, (first + BAND + line - 1) // line)
     for o in range(sizes.outputs):
         for p in range(0, LENGTH, LANES):
-            store(g, o * LENGTH + p, splat(np.float32(0)))
-        for y in range(begin, end):
-            start = y * line - first  # of the line, in the band
+            store(g, o * LENGTH + p, splat(ZERO))
+            store(row, p, splat(ZERO))
+        for v in range(begin, end):
+            start = v * line - first  # of the line, in the band
             left, right = max(0, -start), min(width, BAND - start)
-            source = ((s * sizes.outputs + o) * height + y) * width
-            _copy(dy, source + left, right - left, np.float32(1), g, o * LENGTH + start + left)
+            source, target = ((s * sizes.outputs + o) * height + v) * width + left, o * LENGTH + start + left
+            if activated:
+                _copy_activated(dy, y, source, right - left, scalar(slope, o), g, target, row, start + left)
+            else:
+                _copy(dy, source, right - left, ONE, g, target)
+        if activated:
+            for p in range(0, LENGTH, LANES):
+                add_to(dslope, o * LANES, load(row, p))
 
 
 @kernel(forceinline=True)
@@ -175,7 +216,7 @@ def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) 
 @kernel()
 def backward_samples(
     dy: Array, bits: Array, indices: Array, scales: Array, coefs: Array, chunks: Array, sizes: Sizes, dx: Array,
-    dw: Array, sums: Array, low: int, high: int,
+    dw: Array, sums: Array, y: Array, slope: Array, dslope: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
@@ -198,6 +239,12 @@ def backward_samples(
         Flat (bases, O / 16, I, k, k, 16); added to: sums of products of dy and signs.
     sums : (O * 16,) float32
         Added to: dy by channel and lane; left alone where it is empty.
+    y : float32
+        Like dy: the result behind PReLU. Not used without a slope.
+    slope : (O,) float32
+        Of PReLU, above 0, or empty.
+    dslope : (O * 16,) float32
+        Added to, by channel and lane: what the slope gets, times the slope.
     low, high : int
     """
     workspace, line, margin = _make_workspace(sizes), sizes.width + 2, _margin(sizes)
@@ -209,7 +256,10 @@ def backward_samples(
         workspace.dx[:] = np.float32(0)
         for first in range(0, pixels, BAND):
             count = min(BAND, pixels - first)
-            _take_band(memory(dy), s, first, sizes, memory(workspace.g))
+            _take_band(
+                memory(dy), memory(y), memory(slope), len(slope) > 0, s, first, sizes, memory(workspace.g),
+                memory(workspace.row), memory(dslope),
+            )  # fmt: skip
             if sums.size > 0:
                 _add_pixels(sizes, workspace, sums)
             for p in range(0, count, LANES):

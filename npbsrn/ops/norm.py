@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.sums import mean_over
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import map_parallel
@@ -149,19 +150,59 @@ def batch_norm(
     """
     if not train or x.dtype != np.float32 or gain.dtype != np.float32:
         return batch_norm_ref(x, gain, shift, running, train)
+    y, pull_all = _compiled(x, gain, shift, np.empty(0, np.float32), running)
+    return y, lambda dy: pull_all(dy)[:3]
+
+
+NormPReLUPull = Callable[[Array], tuple[Array, Array, Array, Array]]
+
+
+def norm_prelu(
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+) -> tuple[Array, NormPReLUPull]:
+    """`batch_norm` in training, then `npbsrn.ops.pointwise.prelu`; in float32 one pass over each channel.
+
+    Parameters
+    ----------
+    x, gain, shift, running
+        See `batch_norm_ref`.
+    slope : (C,)
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> (dx, dgain, dshift, dslope)
+    """
+    if x.dtype == np.float32 == gain.dtype == slope.dtype:
+        return _compiled(x, gain, shift, slope, running)
+    z, pull_norm = batch_norm(x, gain, shift, running, train=True)
+    y, pull_prelu = prelu(z, slope)
+
+    def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
+        dz, dslope = pull_prelu(dy)
+        return *pull_norm(dz), dslope
+
+    return y, pull
+
+
+def _compiled(
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+) -> tuple[Array, NormPReLUPull]:
+    """Both, an empty slope standing for no PReLU."""
     from npbsrn.kernels.norm import norm_backward, norm_forward
 
     n, channels, height, width = x.shape
     flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, height * width)
     mean, variance, inverse = (np.empty(channels, np.float32) for _ in range(3))
     parts, filled = parts_by_channel(channels), (mean, variance, inverse, y.reshape(-1))
-    map_parallel(lambda part: norm_forward(flat, gain, shift, shape, *part, *filled), parts)
+    map_parallel(lambda part: norm_forward(flat, gain, shift, slope, shape, *part, *filled), parts)
     move_running(running, mean, variance, x.size // channels)
 
-    def pull(dy: Array) -> tuple[Array, Array, Array]:
+    def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
         d, dx = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32)
-        out = dx.reshape(-1), np.empty_like(gain), np.empty_like(shift)
-        map_parallel(lambda part: norm_backward(d, flat, mean, inverse, gain, shape, *part, *out), parts)
-        return dx, *out[1:]
+        dgain, dshift, dslope = (np.empty_like(gain) for _ in range(3))
+        fixed, out = (d, flat, mean, inverse, gain, shift, slope, shape), (dx.reshape(-1), dgain, dshift, dslope)
+        map_parallel(lambda part: norm_backward(*fixed, *part, *out), parts)
+        return dx, dgain, dshift, dslope
 
     return y, pull

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npbsrn.ops.norm import EPS, affine, batch_norm, batch_norm_ref, standardize
+from npbsrn.ops.norm import EPS, affine, batch_norm, batch_norm_ref, norm_prelu, standardize
+from npbsrn.ops.pointwise import prelu_ref
 from tests.gradient import check_gradient, directional_error
 
 
@@ -100,6 +101,46 @@ def test_compiled_equals_its_twin(shape, seed):
     for a, b in zip(down, down_expected, strict=True):
         assert a.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-4)
+
+
+def norm_prelu_ref(x, gain, shift, slope, running):
+    z, pull_norm = batch_norm_ref(x, gain, shift, running, train=True)
+    y, pull_prelu = prelu_ref(z, slope)
+
+    def pull(dy):
+        dz, dslope = pull_prelu(dy)
+        return *pull_norm(dz), dslope
+
+    return y, pull
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.integers(0, 999))
+def test_with_prelu_it_equals_the_two(shape, seed):
+    """Slopes of any sign: what PReLU's input was is computed again."""
+    rng = np.random.default_rng(seed)
+    x, dy = (rng.standard_normal(shape).astype(np.float32) * 2 + 1 for _ in range(2))
+    gain, shift, slope = (rng.standard_normal(shape[1]).astype(np.float32) for _ in range(3))
+    results = []
+    for operation in (norm_prelu, norm_prelu_ref):
+        running = np.zeros(shape[1], np.float32), np.ones(shape[1], np.float32)
+        y, pull = operation(x, gain, shift, slope, running)
+        results.append(((y, *running), pull(dy)))
+    (own, down), (expected, down_expected) = results
+    for a, b in zip(own, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(down, down_expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-4)
+
+
+def test_gradient_with_prelu(rng, x):
+    mean, variance = rng.standard_normal(3), rng.random(3) + 0.5
+
+    def normed(x, gain, shift, slope):
+        return norm_prelu(x, gain, shift, slope, (mean.copy(), variance.copy()))
+
+    check_gradient(normed, x, *rng.standard_normal((3, 3)))
 
 
 def test_threads_change_no_byte(rng, monkeypatch):
