@@ -70,7 +70,7 @@ def _signs(params: Any, terms: Any, *_: Any) -> tuple[float, float]:
     return values * (1 + 1 / 32), values * 3
 
 
-def _normalization(params: Any, x: Any) -> tuple[float, float]:
+def _normalization(params: Any, x: Any, *_: Any) -> tuple[float, float]:
     """x read, normalised values written; back: both cotangents and the values."""
     return 2 * x.nbytes, 3 * x.nbytes
 

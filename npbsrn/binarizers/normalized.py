@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from npbsrn.ops.bits import Bits
-from npbsrn.ops.norm import EPS, batch_norm
+from npbsrn.ops.norm import EPS, batch_norm, norm_prelu
 from npbsrn.ops.norm_sign import norm_signs
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
-PullNorm = Callable[[Array], tuple[Array, Params]]
+PullNorm = Callable[[Array], tuple[Array, Params, Array | None]]
 
 
 def init_norm(channels: int, dtype: Any) -> Params:
@@ -24,26 +24,30 @@ def init_norm(channels: int, dtype: Any) -> Params:
     }
 
 
-def normalize(params: Params, x: Array) -> tuple[Array, PullNorm]:
-    """BN by the batch's statistics; updates the running ones.
+def normalize(params: Params, x: Array, slope: Array | None = None) -> tuple[Array, PullNorm]:
+    """BN by the batch's statistics, then PReLU if there is a slope; updates the running averages.
 
     Parameters
     ----------
     params : dict
         As `init_norm` gives them.
     x : (N, C, H, W)
+    slope : (C,), optional
 
     Returns
     -------
     z : (N, C, H, W)
-    pull : dz -> (dx, grads)
+    pull : dz -> (dx, grads, dslope); dslope is None without a slope
     """
     running = (params["running_mean"], params["running_variance"])
-    z, pull_norm = batch_norm(x, params["gain"], params["shift"], running, train=True)
+    if slope is None:
+        z, pull_norm = batch_norm(x, params["gain"], params["shift"], running, train=True)
+    else:
+        z, pull_all = norm_prelu(x, params["gain"], params["shift"], slope, running)
 
-    def pull(dz: Array) -> tuple[Array, Params]:
-        dx, dgain, dshift = pull_norm(dz)
-        return dx, {"gain": dgain, "shift": dshift}
+    def pull(dz: Array) -> tuple[Array, Params, Array | None]:
+        dx, dgain, dshift, *dslope = pull_norm(dz) if slope is None else pull_all(dz)
+        return dx, {"gain": dgain, "shift": dshift}, dslope[0] if dslope else None
 
     return z, pull
 

@@ -1,6 +1,7 @@
-"""The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.tables`).
+"""The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.long_row`).
 
-Each sample is processed in pairs of rows that stay in the caches.
+Each sample is taken as one long row of lines of W + 2 pixels, with zeros where the border is, and processed in bands
+that stay in the caches.
 """
 
 from typing import Any, NamedTuple
@@ -9,21 +10,28 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, put, scalar, store
-from npbsrn.kernels.pixel_tables import GROUPS, MOST, ROWS, filters_back, pixel_nibbles, pixel_tables
-from npbsrn.kernels.signed_sums import TABLE, add_to, aligned
-from npbsrn.kernels.simd import LANES
-from npbsrn.kernels.tables import (
-    CHUNK,
-    chunk_of,
-    join_row,
-    scaled_row_tables,
-    spread_1x1,
-    spread_row,
-    stride_of,
+from npbsrn.kernels.long_row import (
+    SPAN,
+    add_products,
+    channel_tables,
+    index_length,
+    part_of,
+    pixel_indices,
+    span_tables,
+    spread,
 )  # fmt: skip
+from npbsrn.kernels.memory import load, memory, put, scalar, store
+from npbsrn.kernels.signed_sums import FIVES, add_to, aligned
+from npbsrn.kernels.simd import LANES, select, splat
+from npbsrn.kernels.tables import AT_ONCE
 
 Array = np.ndarray[Any, Any]
+
+BAND = 240  # pixels of a band: whole vectors, and whole blocks
+LENGTH = BAND + LANES  # of a channel's band in memory: vectors read beyond it
+
+
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 class Sizes(NamedTuple):
@@ -39,120 +47,176 @@ class Sizes(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """One worker's workspace; W' is W filled up to a multiple of 16."""
+    """One worker's workspace."""
 
-    g: Array  # (O, 2, W'): two rows of the cotangent, 0 beyond W
-    ring: Array  # (3, 3, I, W' + 32): rows of dX, see `spread_row`
-    row: Array  # (I, W'): a row of dX
-    tables: Array  # (16, 16, 16): for dX
-    filters: Array  # (3, 8, 16, 16): tables for dW
-    turned: Array  # (32, 48): two rows of 16 pixels, channels last
-    nibbles: Array  # (bases, I, H + 3, 4, W' / 4): of pixel bits
+    g: Array  # (O, 240 + 16): a band of the cotangent
+    dx: Array  # (I, 240 + 2 (W + 3) + 16): of a band, and what it sends to the lines above and below
+    tables: Array  # (13, 32, 16)
+    turned: Array  # (64, 16): a block, channels last
+    row: Array  # (240 + 16): of a band, what PReLU's slope gets
+    indices: Array  # (bases, I, index_length): of pixel bits
 
 
 @kernel(forceinline=True)
-def _filled(width: int) -> int:
-    return (width + LANES - 1) // LANES * LANES
+def _margin(sizes: Sizes) -> int:
+    """How far a pixel of the cotangent reaches in the long row, to either side."""
+    return sizes.width + 3 if sizes.size == 3 else 0
+
+
+@kernel(forceinline=True)
+def _reach(sizes: Sizes) -> int:
+    """Length of a channel of ``workspace.dx``."""
+    return BAND + 2 * _margin(sizes) + LANES
+
+
+@kernel(forceinline=True)
+def _indices_of(sizes: Sizes) -> int:
+    """Length of a channel of ``workspace.indices``."""
+    return index_length((sizes.height + 2) * (sizes.width + 2), sizes.width + 2)
 
 
 @kernel()
 def _make_workspace(sizes: Sizes) -> Workspace:
-    wide = _filled(sizes.width)
     return Workspace(
-        aligned(sizes.outputs * ROWS * wide),
-        aligned(9 * sizes.inputs * (wide + 2 * LANES)),
-        aligned(sizes.inputs * wide),
-        aligned(CHUNK * TABLE),
-        aligned(MOST * GROUPS * TABLE),
-        aligned(ROWS * LANES * MOST * LANES),
-        np.zeros(sizes.bases * sizes.inputs * (sizes.height + 3) * wide, np.uint8),
+        aligned(sizes.outputs * LENGTH),
+        aligned(sizes.inputs * _reach(sizes)),
+        aligned(13 * FIVES),
+        aligned((SPAN + LANES) * LANES),
+        aligned(LENGTH),
+        np.zeros(sizes.bases * sizes.inputs * _indices_of(sizes), np.uint8),
     )
 
 
 @kernel(forceinline=True)
-def _take_rows(dy: Array, s: int, y: int, rows: int, sizes: Sizes, workspace: Workspace) -> None:
-    """Two rows of the cotangent into ``workspace.g``."""
-    wide, whole = _filled(sizes.width), sizes.width // LANES * LANES
-    for row in range(rows):
-        for o in range(sizes.outputs):
-            source = ((s * sizes.outputs + o) * sizes.height + y + row) * sizes.width
-            target = (o * ROWS + row) * wide
-            for v in range(0, whole, LANES):
-                store(workspace.g, target + v, load(dy, source + v))
-            for v in range(whole, sizes.width):
-                put(workspace.g, target + v, scalar(dy, source + v))
+def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int) -> None:
+    """``out[where :+count] = source[place :+count] * factor``."""
+    if count < LANES:
+        for x in range(count):
+            put(out, where + x, scalar(source, place + x) * factor)
+    else:
+        for left in range(0, count, LANES):
+            x = min(left, count - LANES)  # the last vector overlaps the one before it
+            store(out, where + x, load(source, place + x) * factor)
 
 
 @kernel(forceinline=True)
-def _add_pixels(rows: int, sizes: Sizes, workspace: Workspace, sums: Array) -> None:
-    """Sums over pixels, by channel and lane."""
-    wide = _filled(sizes.width)
+def _through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
+    """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
+
+    The result has the sign of the input; the slope is due the input times d.
+    """
+    return select(y > ZERO, d, d * slope), select(y > ZERO, splat(ZERO), y * d)
+
+
+@kernel(forceinline=True)
+def _copy_activated(
+    dy: Any, y: Any, place: int, count: int, slope: Any, out: Any, where: int, row: Any, to: int
+) -> None:
+    """`_copy` through PReLU; `row` gets what its slope gets."""
+    if count < LANES:
+        for x in range(count):
+            d, result = scalar(dy, place + x), scalar(y, place + x)
+            put(out, where + x, d if result > ZERO else d * slope)
+            put(row, to + x, ZERO if result > ZERO else result * d)
+    else:
+        for left in range(0, count, LANES):
+            x = min(left, count - LANES)
+            d, due = _through_prelu(load(dy, place + x), load(y, place + x), slope)
+            store(out, where + x, d)
+            store(row, to + x, due)
+
+
+@kernel()
+def _take_band(
+    dy: Any, y: Any, slope: Any, activated: bool, s: int, first: int, sizes: Sizes, g: Any, row: Any, dslope: Any
+) -> None:
+    """The cotangent from position `first` of the long row on, through PReLU if `activated`."""
+    line, height, width = sizes.width + 2, sizes.height, sizes.width
+    begin, end = first // line, min(height, (first + BAND + line - 1) // line)
     for o in range(sizes.outputs):
-        for row in range(rows):
-            for v in range(0, wide, LANES):
-                add_to(sums, o * LANES, load(workspace.g, (o * ROWS + row) * wide + v))
-
-
-@kernel(forceinline=True)
-def _give_row(s: int, y: int, coefs: Array, sizes: Sizes, workspace: Workspace, dx: Array) -> None:
-    """``workspace.row`` times each base's coefficient, to row y of dX (bases, N, I, H, W)."""
-    wide, width = _filled(sizes.width), sizes.width
-    for j in range(sizes.bases):
-        coef = scalar(coefs, j)
-        for c in range(sizes.inputs):
-            target = (((j * sizes.samples + s) * sizes.inputs + c) * sizes.height + y) * width
-            if width < LANES:
-                for v in range(width):
-                    put(dx, target + v, scalar(workspace.row, c * wide + v) * coef)
+        for p in range(0, LENGTH, LANES):
+            store(g, o * LENGTH + p, splat(ZERO))
+            store(row, p, splat(ZERO))
+        for v in range(begin, end):
+            start = v * line - first  # of the line, in the band
+            left, right = max(0, -start), min(width, BAND - start)
+            source, target = ((s * sizes.outputs + o) * height + v) * width + left, o * LENGTH + start + left
+            if activated:
+                _copy_activated(dy, y, source, right - left, scalar(slope, o), g, target, row, start + left)
             else:
-                for left in range(0, width, LANES):
-                    v = min(left, width - LANES)  # the last vector overlaps the one before it
-                    store(dx, target + v, load(workspace.row, c * wide + v) * coef)
+                _copy(dy, source, right - left, ONE, g, target)
+        if activated:
+            for p in range(0, LENGTH, LANES):
+                add_to(dslope, o * LANES, load(row, p))
 
 
 @kernel(forceinline=True)
-def _spread(y: int, row: int, nibbles: Array, scales: Array, sizes: Sizes, workspace: Workspace) -> None:
-    """What row `row` of ``workspace.g``, which is row y of the picture, sends through all filters."""
-    wide, terms = _filled(sizes.width), len(nibbles)
-    for left in range(0, wide, LANES):
-        for i in range(terms):
-            for first in range(0, sizes.outputs // 4, CHUNK):
-                groups, begin = chunk_of(sizes.outputs, first), i == 0 and first == 0
-                start = first // CHUNK * sizes.inputs * stride_of(CHUNK, sizes.size)
-                place = (4 * first * ROWS + row) * wide + left
-                scaled_row_tables(workspace.g, place, ROWS * wide, groups, scales[i], 4 * first, workspace.tables)
-                if sizes.size == 3:
-                    spread_row(
-                        workspace.tables, nibbles[i], start, groups, sizes.inputs, left, y, wide, begin, workspace.ring
-                    )  # fmt: skip
-                else:
-                    spread_1x1(
-                        workspace.tables, nibbles[i], start, groups, sizes.inputs, begin, workspace.row, left, wide
-                    )
+def _add_pixels(sizes: Sizes, workspace: Workspace, sums: Array) -> None:
+    """Sums over pixels, by channel and lane."""
+    for o in range(sizes.outputs):
+        for p in range(0, BAND, LANES):
+            add_to(sums, o * LANES, load(workspace.g, o * LENGTH + p))
+
+
+@kernel()
+def _give_band(s: int, first: int, count: int, coefs: Any, sizes: Sizes, own: Any, dx: Any) -> None:
+    """`count` complete positions from `first` on, times each base's coefficient, to dX (bases, N, I, H, W)."""
+    line, height, width, reach = sizes.width + 2, sizes.height, sizes.width, _reach(sizes)
+    begin, end = max(0, first // line), min(height, (first + count + line - 1) // line)
+    for j in range(sizes.bases):
+        for c in range(sizes.inputs):
+            plane = ((j * sizes.samples + s) * sizes.inputs + c) * height
+            for y in range(begin, end):
+                start = y * line - first
+                left, right = max(0, -start), min(width, count - start)
+                source = c * reach + start + left
+                _copy(own, source, right - left, scalar(coefs, j), dx, (plane + y) * width + left)
+
+
+@kernel()
+def _next_band(sizes: Sizes, workspace: Workspace) -> None:
+    """What a band has sent beyond itself is where the next one begins; the rest of that is zero."""
+    reach, kept = _reach(sizes), 2 * _margin(sizes)
+    for c in range(sizes.inputs):
+        own = workspace.dx[c * reach : (c + 1) * reach]
+        for p in range(kept):  # forwards: the two may overlap
+            own[p] = own[BAND + p]
+        own[kept:] = np.float32(0)
 
 
 @kernel(forceinline=True)
-def _filters(y: int, rows: int, sizes: Sizes, parts: Array, workspace: Workspace, dw: Array) -> None:
-    """Cotangents of the filters from two rows."""
-    wide, per_base = _filled(sizes.width), sizes.inputs * (sizes.height + 3) * _filled(sizes.width)
-    total = sizes.inputs * sizes.size * sizes.size
-    for left in range(0, wide, LANES):
-        first = 0
-        for vectors in parts:
-            pixel_tables(workspace.g, first, vectors, left, rows, wide, workspace.turned, workspace.filters)
-            for j in range(sizes.bases):
-                where = (j * sizes.outputs + first) * total
-                filters_back(
-                    workspace.nibbles, j * per_base, sizes.inputs, workspace.filters, vectors, y, left, sizes.height,
-                    wide, sizes.size, dw, where,
-                )  # fmt: skip
+def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, workspace: Workspace) -> None:
+    """What 16 pixels from position p of the band on send through all filters."""
+    for i in range(len(indices)):
+        first, start = 0, 0
+        for vectors in chunks:
+            channel_tables(workspace.g, p, LENGTH, scales[i], first, vectors, workspace.tables)
+            spread(
+                workspace.tables, indices[i], start, vectors, sizes.inputs, p, sizes.width + 2, _reach(sizes),
+                sizes.size, workspace.dx,
+            )  # fmt: skip
             first += vectors * LANES
+            start += sizes.inputs * part_of(vectors, sizes.size) * sizes.size**2 // (AT_ONCE if sizes.size == 3 else 4)
+
+
+@kernel(forceinline=True)
+def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) -> None:
+    """Cotangents of the filters from a block at position p of a band, which begins at `first`."""
+    length, taps = _indices_of(sizes), sizes.size * sizes.size
+    for o in range(0, sizes.outputs, LANES):
+        span_tables(workspace.g, o * LENGTH + p, LENGTH, workspace.turned, workspace.tables)
+        for j in range(sizes.bases):
+            where = (j * sizes.outputs + o) * sizes.inputs * taps
+            add_products(
+                workspace.indices, j * sizes.inputs * length, length, sizes.inputs, workspace.tables, first + p,
+                sizes.width + 2, sizes.size, dw, where,
+            )  # fmt: skip
 
 
 @kernel()
 def backward_samples(
-    dy: Array, bits: Array, nibbles: Array, scales: Array, coefs: Array, parts: Array, sizes: Sizes, dx: Array,
-    dw: Array, sums: Array, low: int, high: int,
+    dy: Array, bits: Array, indices: Array, scales: Array, coefs: Array, chunks: Array, sizes: Sizes, dx: Array,
+    dw: Array, sums: Array, y: Array, slope: Array, dslope: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
@@ -162,43 +226,46 @@ def backward_samples(
         Flat (N, O, H, W).
     bits : uint16
         See `npbsrn.kernels.binary_forward.forward_samples`.
-    nibbles : (M, ...) uint8
-        Of the filters, see `npbsrn.kernels.tables.filter_nibbles`.
+    indices : (M, ...) uint8
+        Of the filters, see `npbsrn.kernels.long_row.filter_indices`.
     scales : (M, O) float32
     coefs : (bases,) float32
-    parts : (chunks,) int64
-        See `npbsrn.kernels.pixel_tables.chunks_of`.
+    chunks : (chunks,) int64
+        See `npbsrn.kernels.long_row.chunks_of`.
     sizes : Sizes
     dx : float32
         Flat (bases, N, I, H, W), filled: ``coef_j * sum_i scale_i dy`` through the filters.
     dw : float32
-        Flat, by base and chunk of output channels (I, k, k, those); added to: sums of products of dy and signs.
+        Flat (bases, O / 16, I, k, k, 16); added to: sums of products of dy and signs.
     sums : (O * 16,) float32
         Added to: dy by channel and lane; left alone where it is empty.
+    y : float32
+        Like dy: the result behind PReLU. Not used without a slope.
+    slope : (O,) float32
+        Of PReLU, above 0, or empty.
+    dslope : (O * 16,) float32
+        Added to, by channel and lane: what the slope gets, times the slope.
     low, high : int
     """
-    workspace, wide, height = _make_workspace(sizes), _filled(sizes.width), sizes.height
-    planes = sizes.inputs // BITS
-    picture = planes * (height + 2) * (sizes.width + 2)
+    workspace, line, margin = _make_workspace(sizes), sizes.width + 2, _margin(sizes)
+    planes, picture, pixels = sizes.inputs // BITS, (sizes.height + 2) * line, sizes.height * line
     for s in range(low, high):
         for j in range(sizes.bases):
-            first = (j * sizes.samples + s) * picture
-            place = j * sizes.inputs * (height + 3) * wide
-            pixel_nibbles(bits, first, planes, height, sizes.width + 2, wide, workspace.nibbles, place)
-        workspace.ring[: 3 * sizes.inputs * (wide + 2 * LANES)] = 0  # row 0, which no row before it begins
-        for y in range(0, height, ROWS):
-            rows = min(ROWS, height - y)
-            _take_rows(dy, s, y, rows, sizes, workspace)
+            start, length = (j * sizes.samples + s) * planes * picture, _indices_of(sizes)
+            pixel_indices(bits, start, planes, picture, length, workspace.indices, j * sizes.inputs * length)
+        workspace.dx[:] = np.float32(0)
+        for first in range(0, pixels, BAND):
+            count = min(BAND, pixels - first)
+            _take_band(
+                memory(dy), memory(y), memory(slope), len(slope) > 0, s, first, sizes, memory(workspace.g),
+                memory(workspace.row), memory(dslope),
+            )  # fmt: skip
             if sums.size > 0:
-                _add_pixels(rows, sizes, workspace, sums)
-            for row in range(rows):
-                _spread(y + row, row, nibbles, scales, sizes, workspace)
-                if sizes.size == 1:
-                    _give_row(s, y + row, coefs, sizes, workspace, dx)
-                elif y + row > 0:
-                    join_row(workspace.ring, y + row - 1, sizes.inputs, wide, workspace.row, 0, wide, 1)
-                    _give_row(s, y + row - 1, coefs, sizes, workspace, dx)
-            _filters(y, rows, sizes, parts, workspace, dw)
-        if sizes.size == 3:
-            join_row(workspace.ring, height - 1, sizes.inputs, wide, workspace.row, 0, wide, 1)
-            _give_row(s, height - 1, coefs, sizes, workspace, dx)
+                _add_pixels(sizes, workspace, sums)
+            for p in range(0, count, LANES):
+                _inputs(p, indices, scales, chunks, sizes, workspace)
+            for p in range(0, count, SPAN):
+                _filters(first, p, sizes, workspace, dw)
+            done = BAND if first + BAND < pixels else count + margin
+            _give_band(s, first - margin, done, memory(coefs), sizes, memory(workspace.dx), memory(dx))
+            _next_band(sizes, workspace)

@@ -9,11 +9,11 @@ from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import load, memory, scalar, store
 from npbsrn.kernels.pack import store_part
-from npbsrn.kernels.simd import LANES, fused, splat, to_float
+from npbsrn.kernels.simd import LANES, fused, select, splat, to_float
 
 Array = np.ndarray[Any, Any]
 
-MINUS_TWO = np.float32(-2)
+MINUS_TWO, ZERO = np.float32(-2), np.float32(0)
 BAND = 8  # tiles that are counted before they are written: each plane gets a piece of some length
 
 
@@ -39,25 +39,25 @@ def _cut(first: int, end: int, outputs: int, line: int, width: int, pieces: Arra
 @kernel(forceinline=True)
 def _value(
     counts: Any, place: int, pairs: int, step: int, o: int, outputs: int, factors: Any, offset: Any, begun: bool,
-    taps: Any,
+    slope: Any, activated: bool, taps: Any,
 ) -> Any:  # fmt: skip
     """``offset + sum_p factors[p, o] * (taps - 2 counts[p])`` at 16 pixels, fused from the second pair p on.
 
     The first product is rounded by itself, and then the offset added where one has `begun`: see
-    `npbsrn.ops.normal_form.sum_products`.
+    `npbsrn.ops.normal_form.sum_products`. PReLU follows if `activated`.
     """
     value, factor = to_float(load(counts, place)) * MINUS_TWO + taps, scalar(factors, o)
     y = value * factor + splat(scalar(offset, o)) if begun else value * factor
     for p in range(1, pairs):
         value = to_float(load(counts, p * step + place)) * MINUS_TWO + taps
         y = fused(value, scalar(factors, p * outputs + o), y)
-    return y
+    return select(y > ZERO, y, y * scalar(slope, o)) if activated else y
 
 
 @kernel(forceinline=True)
 def _write(
     counts: Any, pairs: int, step: int, outputs: int, pieces: Array, number: int, factors: Any, offset: Any,
-    begun: bool, taps: Any, y: Any, first: int, pixels: int, workspace: Any,
+    begun: bool, slope: Any, activated: bool, taps: Any, y: Any, first: int, pixels: int, workspace: Any,
 ) -> None:  # fmt: skip
     """A band, channel after channel; a sample's planes begin at ``y[first]``.
 
@@ -66,7 +66,9 @@ def _write(
     for o in range(outputs):
         for n in range(number):
             source, target, count = pieces[n, 0], pieces[n, 1], pieces[n, 2]
-            value = _value(counts, source + o * TILE, pairs, step, o, outputs, factors, offset, begun, taps)
+            value = _value(
+                counts, source + o * TILE, pairs, step, o, outputs, factors, offset, begun, slope, activated, taps
+            )
             if target + LANES <= pixels:
                 store(y, first + o * pixels + target, value)
             else:
@@ -75,8 +77,8 @@ def _write(
 
 @kernel()
 def forward_samples(
-    bits: Array, words: Array, factors: Array, offset: Array, y: Array, shape: tuple[int, int, int, int, int],
-    size: int, low: int, high: int,
+    bits: Array, words: Array, factors: Array, offset: Array, slope: Array, y: Array,
+    shape: tuple[int, int, int, int, int], size: int, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
@@ -90,8 +92,8 @@ def forward_samples(
     words : (M, n) uint16
         Of the filters, see `npbsrn.kernels.counts.arranged`.
     factors : (M * bases * O,) float32
-    offset : (O,) float32
-        Or empty.
+    offset, slope : (O,) float32
+        Or empty; the slope is PReLU's.
     y : float32
         Flat (N, O, H, W), filled.
     shape : (bases, N, planes, H, W)
@@ -121,5 +123,6 @@ def forward_samples(
             start = s * outputs * height * width
             _write(
                 memory(counts), pairs, counts[0].size, outputs, pieces, number, memory(factors), memory(offset),
-                len(offset) > 0, taps, memory(y), start, height * width, memory(workspace),
+                len(offset) > 0, memory(slope), len(slope) > 0, taps, memory(y), start, height * width,
+                memory(workspace),
             )  # fmt: skip

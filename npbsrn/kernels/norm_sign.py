@@ -1,7 +1,6 @@
-"""Batch normalisation in front of a sign, in training: statistics, signs as words, and the backward pass.
+"""Batch normalisation in front of a sign, in training: signs as words, and the backward pass.
 
-One thread handles everything that belongs to a channel: no sum is split, so no result depends on the number of threads,
-and a channel of a batch stays in the L2 cache between its passes.
+Its statistics are those of `npbsrn.kernels.moments`, whose order of sums applies here, too.
 """
 
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
-from npbsrn.kernels.filters import EPS, total_by_halves
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import hold, load, memory, scalar, store
-from npbsrn.kernels.pack import load_part, set_border, store_part, store_word
+from npbsrn.kernels.norm import give, take
+from npbsrn.kernels.pack import set_border, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
 Array = np.ndarray[Any, Any]
@@ -22,73 +21,9 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 
 
 @kernel(forceinline=True)
-def _first_half(
-    wide: Array, half: int, at: int, values: Array, place: int, count: int, mean: Any, square: bool
-) -> None:
-    """Let `count` values, or squares of their deviations, which begin at `at`, take the first step of halving."""
-    for k in range(count):
-        value = values[place + k] - mean
-        number = np.float64(value * value) if square else np.float64(values[place + k])
-        if at + k < half:
-            wide[at + k] = number
-        else:
-            wide[at + k - half] += number
-
-
-@kernel(forceinline=True)
-def _mean(values: Array, c: int, shape: tuple[int, int, int], mean: Any, square: bool, wide: Array) -> Any:
-    """Mean of a channel, or of the squares of its deviations, as `npbsrn.ops.sums.mean_over`."""
-    n, channels, pixels = shape
-    count = n * pixels
-    half = (count + 1) // 2
-    for s in range(n):
-        at, place = s * pixels, (s * channels + c) * pixels
-        before = min(max(half - at, 0), pixels)  # of the first half
-        _first_half(wide, half, at, values, place, before, mean, square)
-        _first_half(wide, half, at + before, values, place + before, pixels - before, mean, square)
-    return np.float32(total_by_halves(wide, half) / count)
-
-
-@kernel()
-def channel_moments(
-    values: Array, shape: tuple[int, int, int], low: int, high: int, mean: Array, variance: Array, inverse: Array
-) -> None:
-    """Statistics of the channels `low` to `high`, to the bit those of `npbsrn.ops.norm.standardize`.
-
-    Parameters
-    ----------
-    values : float32
-        Flat (N, C, pixels).
-    shape : (N, C, pixels)
-    low, high : int
-    mean, variance, inverse : (C,) float32
-        Filled; ``inverse = 1 / sqrt(variance + eps)``.
-    """
-    wide = np.empty((shape[0] * shape[2] + 1) // 2, np.float64)
-    for c in range(low, high):
-        mean[c] = _mean(values, c, shape, ZERO, False, wide)
-        variance[c] = _mean(values, c, shape, mean[c], True, wide)
-        inverse[c] = ONE / np.sqrt(variance[c] + EPS)
-
-
-@kernel()
-def weighted_total(terms: tuple[Array, ...], weights: Array, low: int, high: int, out: Array) -> None:
-    """``sum_k weights[k] terms[k]`` of the elements `low` to `high`, as `npbsrn.ops.pointwise.weighted_sum`."""
-    for k in range(len(terms)):
-        term, weight = terms[k], weights[k]
-        if k == 0:
-            for i in range(low, high):
-                out[i] = term[i] * weight
-        else:
-            for i in range(low, high):
-                out[i] += term[i] * weight
-
-
-@kernel(forceinline=True)
 def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
     """16 normalised values, of which `count` are there."""
-    x = load(values, place) if count >= LANES else load_part(values, place, count, workspace)
-    return (x - mean) * inverse
+    return (take(values, place, count, workspace) - mean) * inverse
 
 
 @kernel()
@@ -150,38 +85,49 @@ def passed(d: Any, z: Any, ste: int) -> Any:
 
 @kernel(forceinline=True)
 def _from_signs(
-    dbits: Any,
-    bases: int,
-    size: int,
-    place: int,
-    count: int,
-    z: Any,
-    offsets: Any,
-    ste: int,
-    along: Any,
+    dbits: Any, bases: int, size: int, place: int, count: int, z: Any, offsets: Any, ste: int, along: Any,
     workspace: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """Cotangent of z from those of all its signs; the parts by base are added to `along` (bases, 16)."""
     dz = splat(ZERO)
     for j in range(bases):
         at = j * size + place
-        d = load(dbits, at) if count >= LANES else load_part(dbits, at, count, workspace)
-        d = passed(d, z + scalar(offsets, j), ste)
+        d = passed(take(dbits, at, count, workspace), z + scalar(offsets, j), ste)
         if bases > 1:
             store(along, j * LANES, load(along, j * LANES) + d)
         dz = dz + d
     return dz
 
 
+@kernel(forceinline=True)
+def _terms_back(
+    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, dterms: tuple[Array, ...],
+    sums: Any, workspace: Any,
+) -> None:  # fmt: skip
+    """Pull back ``sum_k weights[k] terms[k]`` at the pixels from `first` on; its cotangent is `own`.
+
+    What each weight gets is added to `sums` (K, 16). Beyond the last pixel `own` may be anything.
+    """
+    for k in range(len(weights)):
+        term, dterm, weight = memory(terms[k]), memory(dterms[k]), weights[k]
+        along = load(sums, k * LANES)
+        for v in range(0, pixels, LANES):
+            d = load(own, v)
+            give(dterm, first + v, pixels - v, d * weight, workspace)
+            along = along + d * take(term, first + v, pixels - v, workspace)
+        store(sums, k * LANES, along)
+
+
 @kernel()
 def signs_back(
     dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
-    ste: int, shape: tuple[int, int, int], low: int, high: int, dvalues: Array, dgain: Array, dshift: Array,
-    doffsets: Array,
+    terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int, high: int,
+    dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
-    """Pull back signs through BN, of the channels `low` to `high`.
+    """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
-    With y the normalised values: ``dx = gain * inverse * (dz - mean(dz) - y mean(dz y))``.
+    With y the normalised values: ``dx = gain * inverse * (dz - mean(dz) - y mean(dz y))``, then ``dterms[k] =
+    weights[k] dx`` and ``dweights[k] = <terms[k], dx>``.
 
     Parameters
     ----------
@@ -190,12 +136,16 @@ def signs_back(
     values, mean, inverse, gain, shift
         See `pack_normal`.
     offsets : (bases,) float32
+    terms, weights
+        See `npbsrn.kernels.moments.take_channel`.
     ste : int
         `IDENTITY`, `CLIP`, `BIREAL`, `WINDOW` or `STEEP`.
     shape : (N, C, pixels)
     low, high : int
-    dvalues : float32
-        Like a base's cotangent, filled.
+    dterms : K flat arrays (N, C, pixels), float32
+        Filled.
+    dweights : (C, K) float32
+        Filled.
     dgain, dshift : (C,) float32
         Filled.
     doffsets : (C, bases) float32
@@ -203,9 +153,11 @@ def signs_back(
     """
     n, channels, pixels = shape
     bases, size, number = len(offsets), n * channels * pixels, np.float32(n * pixels)
-    part, sums = np.empty(LANES, np.float32), np.empty(bases * LANES, np.float32)
-    d, x, out, places = memory(dbits), memory(values), memory(dvalues), memory(offsets)
-    workspace, along = memory(part), memory(sums)
+    part, sums = np.empty(LANES, np.float32), np.empty((bases + len(weights)) * LANES, np.float32)
+    totals = np.empty(pixels + LANES, np.float32)  # cotangents of a sample's sum
+    d, x, places = memory(dbits), memory(values), memory(offsets)
+    workspace, along, own = memory(part), memory(sums), memory(totals)
+    by_weight = memory(sums[bases * LANES :])
     for c in range(low, high):
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         ones, products = splat(ZERO), splat(ZERO)
@@ -229,42 +181,13 @@ def signs_back(
                 normal = _normal(x, first + v, count, m, i, workspace)
                 dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 dx = (dz - one - normal * y) * factor
-                if count >= LANES:
-                    store(out, first + v, dx)
+                if len(weights) > 0:
+                    store(own, v, dx)
                 else:
-                    store_part(out, first + v, count, dx, workspace)
+                    give(memory(dterms[0]), first + v, count, dx, workspace)
+            _terms_back(own, terms, weights, first, pixels, dterms, by_weight, workspace)
+        for k in range(len(weights)):
+            dweights[c, k] = total(load(by_weight, k * LANES))
     hold(part)
     hold(sums)
-
-
-@kernel()
-def weighted_back(
-    dtotal: Array, terms: tuple[Array, ...], weights: Array, low: int, high: int, dterms: tuple[Array, ...],
-    dweights: Array,
-) -> None:  # fmt: skip
-    """Pull back `weighted_total`: ``dterms[k] = weights[k] dtotal``, and ``dweights[k] = <terms[k], dtotal>``.
-
-    Parameters
-    ----------
-    dtotal : flat float32
-    terms, weights, low, high
-        See `weighted_total`.
-    dterms : tuple like `terms`
-        Filled.
-    dweights : (K,) float64
-        Filled.
-    """
-    for k in range(len(terms)):
-        term, dterm, weight, sums, whole = terms[k], dterms[k], weights[k], splat(ZERO), (high - low) // LANES * LANES
-        along = 0.0
-        for first in range(low, low + whole, 4096):  # so many numbers are summed in float32
-            sums = splat(ZERO)
-            for at in range(first, min(first + 4096, low + whole), LANES):
-                d = load(dtotal, at)
-                store(dterm, at, d * weight)
-                sums = sums + d * load(term, at)
-            along += total(sums)
-        for at in range(low + whole, high):
-            dterm[at] = dtotal[at] * weight
-            along += term[at] * dtotal[at]
-        dweights[k] = along
+    hold(totals)

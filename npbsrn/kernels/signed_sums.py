@@ -1,4 +1,4 @@
-"""Tables of signed sums of four values, and sums of table entries: see `npbsrn.kernels.tables`."""
+"""Tables of signed sums of four or five values, and sums of entries: see `npbsrn.kernels.tables` and `long_row`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,8 @@ from npbsrn.kernels.simd import I64, LANES, f32x16
 
 Array = np.ndarray[Any, Any]
 
-TABLE = 16 * LANES  # values of one group's table
+TABLE = 16 * LANES  # values of the table of four
+FIVES = 32 * LANES  # and of five
 
 
 @kernel()
@@ -61,8 +62,33 @@ def signed_sums(values: Array, place: int, step: int, out: Array, where: int) ->
     sums_of(a, b, load(values, place + 2 * step), load(values, place + 3 * step), out, where)
 
 
+@kernel(forceinline=True)
+def _four_entries(x: Any, e: Any, out: Array, where: int, opposite: int) -> None:
+    """``x + e``, ``x - e`` and, at the opposite entry, ``-x + e`` and ``-x - e``."""
+    more, less = x + e, x - e
+    store(out, where, more)
+    store(out, where + TABLE, less)
+    store(out, opposite, -less)
+    store(out, opposite + TABLE, -more)
+
+
+@kernel(forceinline=True)
+def sums_of_five(a: Any, b: Any, c: Any, d: Any, e: Any, out: Array, where: int) -> None:
+    """``out[where + 16 n :+16] = +-a +-b +-c +-d +-e``, a minus where bit 0, 1, .. 4 of n is set."""
+    p, m, q, n = a + b, b - a, c + d, d - c
+    last = where + 15 * LANES
+    _four_entries(q + p, e, out, where, last)
+    _four_entries(q + m, e, out, where + LANES, last - LANES)
+    _four_entries(q - m, e, out, where + 2 * LANES, last - 2 * LANES)
+    _four_entries(q - p, e, out, where + 3 * LANES, last - 3 * LANES)
+    _four_entries(n + p, e, out, where + 4 * LANES, last - 4 * LANES)
+    _four_entries(n + m, e, out, where + 5 * LANES, last - 5 * LANES)
+    _four_entries(n - m, e, out, where + 6 * LANES, last - 6 * LANES)
+    _four_entries(n - p, e, out, where + 7 * LANES, last - 7 * LANES)
+
+
 def make_look_up(
-    sums: int, groups: int, parts: int = 1, bytes_at_once: int = 8, apart: bool = False
+    sums: int, groups: int, parts: int = 1, bytes_at_once: int = 8, apart: bool = False, table: int = TABLE
 ) -> Callable[..., Any]:
     """Sums of table entries: ``tables[part, g, nibble (g, s)]`` over the groups g.
 
@@ -91,7 +117,7 @@ def make_look_up(
                 shifted = builder.lshr(loaded, ir.Constant(word, 8 * byte))
                 index = builder.zext(builder.trunc(shifted, ir.IntType(8)), I64)
                 for part in range(parts):
-                    base = ir.Constant(I64, (part * groups + g) * TABLE * 4 // 8)
+                    base = ir.Constant(I64, (part * groups + g) * table * 4 // 8)
                     entry = builder.load(at(builder, t, builder.add(index, base), f32x16.vector), align=4)
                     before = totals[s][part]
                     totals[s][part] = entry if before is None else builder.fadd(before, entry)

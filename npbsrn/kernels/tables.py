@@ -18,8 +18,8 @@ import numpy as np
 
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, scalar, store
-from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums, sums_of
+from npbsrn.kernels.memory import load, store
+from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums
 from npbsrn.kernels.simd import LANES
 
 Array = np.ndarray[Any, Any]
@@ -119,16 +119,6 @@ def row_tables(g: Array, place: int, step: int, groups: int, tables: Array) -> N
     """Tables of 16 pixels for dX, of groups of 4 channels that lie `step` apart."""
     for q in range(groups):
         signed_sums(g, place + 4 * q * step, step, tables, q * TABLE)
-
-
-@kernel()
-def scaled_row_tables(g: Array, place: int, step: int, groups: int, scale: Array, first: int, tables: Array) -> None:
-    """The same of channels that are multiplied by ``scale[first + c]`` before."""
-    for q in range(groups):
-        at, c = place + 4 * q * step, first + 4 * q
-        a, b = load(g, at) * scalar(scale, c), load(g, at + step) * scalar(scale, c + 1)
-        x, y = load(g, at + 2 * step) * scalar(scale, c + 2), load(g, at + 3 * step) * scalar(scale, c + 3)
-        sums_of(a, b, x, y, tables, q * TABLE)
 
 
 @kernel(forceinline=True)

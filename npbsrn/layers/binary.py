@@ -105,10 +105,13 @@ class BinaryConv:
         params: Params = {"weight": weight, "binarizer": own}
         return params | ({"norm": init_norm(self.channels, dtype)} if self.norm else {})
 
-    def apply(self, params: Params, x: Array, memory: Memory, train: bool) -> tuple[Array, Memory, BinaryBack]:
+    def apply(
+        self, params: Params, x: Array, memory: Memory, train: bool, slope: Array | None = None
+    ) -> tuple[Array, Memory, BinaryBack]:
         """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads).
 
-        Outside of training the normal form is computed, and nothing is recorded for ``back``.
+        Outside of training the normal form is computed, and nothing is recorded for ``back``. In training a PReLU
+        behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too.
         """
         own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
         remembers = self.scheme.remembers[0]
@@ -120,12 +123,13 @@ class BinaryConv:
             return y, Memory(after, kept), untaped
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
-        y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad)
-        y, back_norm = normalize(params["norm"], y) if self.norm else (y, lambda dy: (dy, {}))
+        own_slope = None if self.norm else slope
+        y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad, own_slope)
+        y, back_norm = normalize(params["norm"], y, slope) if self.norm else (y, lambda dy: (dy, {}, None))
 
         def back(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
-            dy, grads_norm = back_norm(dy)
-            dbits, dcoefs, dsigns, dscales = pull_conv(dy)
+            dy, grads_norm, dslope = back_norm(dy)
+            dbits, dcoefs, dsigns, dscales, dslope_conv = pull_conv(dy)
             dterms, grads_x = pull_x(dbits, dcoefs)
             dearlier, dterm = dmemory.terms, dterms[-1]
             if remembers:
@@ -134,6 +138,7 @@ class BinaryConv:
             dw, dfilters, grads_w = pull_w(dsigns, dscales, dmemory.filters)
             grads: Params = {"weight": dw, "binarizer": grads_x | grads_w}
             grads |= {"norm": grads_norm} if self.norm else {}
+            grads |= {} if slope is None else {"slope": dslope if self.norm else dslope_conv}
             return pull_term(dterm), MemoryGrad(dearlier, dfilters), grads
 
         return y, Memory(after, kept), back

@@ -9,6 +9,7 @@ import numpy as np
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.layers.base import Back, Layer, Rng, Trace, taped
 from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
+from npbsrn.layers.conv import PReLU
 from npbsrn.ops.pointwise import add, multiply_add, scale
 from npbsrn.storage.params import Params
 
@@ -75,9 +76,11 @@ class BinaryBlock:
         backs: list[tuple[int, BinaryBack, Back | None]] = []
         y = x
         for n, conv in enumerate(self.convs, 1):
-            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, train)
+            activated = n <= self.activated
+            slope = params[f"act{n}"]["slope"] if activated and train and isinstance(self.activation, PReLU) else None
+            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, train, slope)
             back_act = None
-            if n <= self.activated:
+            if activated and slope is None:
                 inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, train)
             y = add(y, inner) if self.skip == "every" else inner
             if train:
@@ -93,7 +96,10 @@ class BinaryBlock:
                 dinner = dx
                 if back_act is not None:
                     dinner, grads[f"act{n}"] = back_act(dinner)
-                dinput, dmemory, grads[f"conv{n}"] = back_conv(dinner, dmemory)
+                dinput, dmemory, own = back_conv(dinner, dmemory)
+                if "slope" in own:  # PReLU was part of the convolution
+                    grads[f"act{n}"] = {"slope": own.pop("slope")}
+                grads[f"conv{n}"] = own
                 dx = add(dx, dinput) if self.skip == "every" else dinput
             return add(dx, dy) if self.skip == "block" else dx, dmemory.filters, grads
 

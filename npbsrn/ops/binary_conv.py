@@ -8,11 +8,13 @@ import numpy as np
 from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import sum_products
+from npbsrn.ops.pointwise import prelu, prelu_ref
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
-BinaryConvPull = Callable[[Array], tuple[list[Array], Array, list[Array], Array]]
+LEAST = 2.0**-10  # of PReLU's slopes, by which its result may be divided
+BinaryConvPull = Callable[[Array], tuple[list[Array], Array, list[Array], Array, Array | None]]
 
 
 def filter_offset(signs: Sequence[Array], scales: Array, base: float) -> Array:
@@ -37,8 +39,9 @@ def filter_offset(signs: Sequence[Array], scales: Array, base: float) -> Array:
 
 
 def binary_conv_ref(
-    bits: Sequence[Array], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float
-) -> tuple[Array, BinaryConvPull]:
+    bits: Sequence[Array], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float,
+    slope: Array | None = None,
+) -> tuple[Array, BinaryConvPull]:  # fmt: skip
     """The same as a composition of readable operations; see `binary_conv`.
 
     Bits and signs may be any numbers here.
@@ -47,8 +50,12 @@ def binary_conv_ref(
     convolved = [[conv2d(plane, own, pad_value=pad) for plane in bits] for own in signs]
     sums = [[products for products, _ in row] for row in convolved]
     y = sum_products(sums, factors, filter_offset(signs, scales, base) if base else None)
+    pull_prelu: Callable[[Array], tuple[Array, Array | None]] = lambda dy: (dy, None)  # noqa: E731
+    if slope is not None:
+        y, pull_prelu = prelu_ref(y, slope)
 
-    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
+    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+        dy, dslope = pull_prelu(dy)
         whole = np.sum(dy, axis=(0, 2, 3))
         dbits: list[Any] = [0] * len(bits)
         constant = (base * scales * whole)[..., None, None, None]
@@ -62,15 +69,16 @@ def binary_conv_ref(
         dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
         whole_signs = np.stack([np.sum(own, axis=(1, 2, 3)) for own in signs])
         dscales = np.sum(dfactors * coefs[:, None], axis=1) + base * whole_signs * whole
-        return dbits, dcoefs, dsigns, dscales
+        return dbits, dcoefs, dsigns, dscales, dslope
 
     return y, pull
 
 
 def binary_conv(
-    bits: Sequence[Array | Bits], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float
-) -> tuple[Array, BinaryConvPull]:
-    """Convolve activations ``base + sum_j coefs[j] bits[j]`` with filters ``sum_i scales[i] signs[i]``.
+    bits: Sequence[Array | Bits], coefs: Array, signs: Sequence[Array], scales: Array, base: float, pad: float,
+    slope: Array | None = None,
+) -> tuple[Array, BinaryConvPull]:  # fmt: skip
+    """Convolve activations ``base + sum_j coefs[j] bits[j]`` with filters ``sum_i scales[i] signs[i]``; then PReLU.
 
     With ``S_ij`` the sums of products of the signs `bits[j]` and `signs[i]`, whole numbers, and
     ``f_ij = scales[i] * coefs[j]``, in each output channel o
@@ -89,6 +97,9 @@ def binary_conv(
 
     So each product is made once, however many bases there are. Kept for the backward pass are bits.
 
+    With a `slope`, y goes through `npbsrn.ops.pointwise.prelu` in the same pass. Where all slopes are at least `LEAST`,
+    the backward pass learns from the result what the input of PReLU was; otherwise PReLU is an operation of its own.
+
     All this is for activations that come as `Bits`. Arrays (of other dtypes, of channels that are no multiples of 16,
     or of a scheme with float activations), output channels that are no multiple of 16, other sizes and padding with
     zero take `binary_conv_ref`; its results are equal to these, its cotangents differ by the order of float32 sums. No
@@ -103,15 +114,20 @@ def binary_conv(
     base : float
     pad : {1.0, -1.0}
         The sign around the picture.
+    slope : (O,), optional
+        Of PReLU.
 
     Returns
     -------
     y : (Nb, O, H, W)
-    pull : dy -> (dbits, dcoefs, dsigns, dscales)
+    pull : dy -> (dbits, dcoefs, dsigns, dscales, dslope); dslope is None without a slope
     """
     outputs, inputs, size, _ = signs[0].shape
     packed = [own.padded(pad) for own in bits if isinstance(own, Bits) and abs(pad) == 1]
-    if len(packed) < len(bits) or outputs % WORD or size not in (1, 3) or signs[0].dtype != np.float32:
+    compiled = len(packed) == len(bits) and not outputs % WORD and size in (1, 3) and signs[0].dtype == np.float32
+    if slope is not None and not (compiled and np.all(slope >= LEAST)):
+        return _then_prelu(binary_conv(bits, coefs, signs, scales, base, pad), slope)
+    if not compiled:
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
         return binary_conv_ref(plain, coefs, signs, scales, base, pad)
     from npbsrn.kernels.binary_forward import forward_samples
@@ -128,11 +144,14 @@ def binary_conv(
     offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
     y = empty((n, outputs, height, width), np.float32)
     shape, flat = (len(bits), n, inputs // WORD, height, width), y.reshape(-1)
-    fixed = memory, words, factors, offset, flat, shape, size
+    slopes = np.empty(0, np.float32) if slope is None else slope
+    fixed = memory, words, factors, offset, slopes, flat, shape, size
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
 
-    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array]:
-        dbits, products, whole = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape)
+    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+        dbits, products, whole, due = _products(
+            dy, memory, signs, scales, coefs, bool(base), bits[0].shape, flat, slopes
+        )
         total = np.tensordot(coefs, products, 1)
         if base:
             total += np.float32(base) * whole[:, None]
@@ -140,7 +159,18 @@ def binary_conv(
         dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
         dscales = np.stack([np.einsum("op,op->o", own.reshape(outputs, -1), total) for own in signs])
         dsigns = [(total * scale[:, None]).reshape(signs[0].shape) for scale in scales]
-        return dbits, dcoefs, dsigns, dscales
+        return dbits, dcoefs, dsigns, dscales, None if slope is None else due / slope
+
+    return y, pull
+
+
+def _then_prelu(convolved: tuple[Array, BinaryConvPull], slope: Array) -> tuple[Array, BinaryConvPull]:
+    """PReLU behind a convolution, as an operation of its own."""
+    y, pull_prelu = prelu(convolved[0], slope)
+
+    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+        dinner, dslope = pull_prelu(dy)
+        return *convolved[1](dinner)[:4], dslope
 
     return y, pull
 
@@ -157,40 +187,36 @@ def _stacked(bits: Sequence[Bits]) -> Array:
 
 
 def _products(
-    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool, shape: tuple[int, ...]
-) -> tuple[list[Array], Array, Array]:
-    """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and the sums of dy over pixels (O,), 0 without an offset."""
+    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
+    shape: tuple[int, ...], y: Array, slope: Array,
+) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
+    """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and two sums over pixels (O,).
+
+    These are of dy, 0 without an offset, and of what is due to the slopes, times them.
+    """
     from npbsrn.kernels.binary_backward import Sizes, backward_samples
-    from npbsrn.kernels.pixel_tables import chunks_of
-    from npbsrn.kernels.tables import filter_nibbles, nibbles_size
+    from npbsrn.kernels.long_row import chunks_of, filter_indices
 
     outputs, inputs, size, _ = signs[0].shape
-    nibbles = np.empty((len(signs), nibbles_size(outputs, inputs, size)), np.uint8)
-    for own, target in zip(signs, nibbles, strict=True):
-        filter_nibbles(np.ascontiguousarray(own), target)
+    indices, chunks = np.stack([filter_indices(own) for own in signs]), np.array(chunks_of(outputs))
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3], size)
     dx = empty((len(coefs), *shape), np.float32)
     dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
-    chunks = chunks_of(outputs)
+    due = np.zeros((SHARDS, outputs, 16), np.float32)
     fixed = (
-        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, nibbles, np.ascontiguousarray(scales),
-        np.ascontiguousarray(coefs), np.array(chunks), sizes, dx.reshape(-1),
+        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, indices, np.ascontiguousarray(scales),
+        np.ascontiguousarray(coefs), chunks, sizes, dx.reshape(-1),
     )  # fmt: skip
     shards = parts_of(shape[0], SHARDS)
 
     def part(shard: int) -> None:
-        backward_samples(*fixed, dw[shard], sums[shard], *shards[shard])
+        backward_samples(*fixed, dw[shard], sums[shard], y, slope, due[shard].reshape(-1), *shards[shard])
 
     map_parallel(part, range(SHARDS))
     total, whole = dw[0], sums[0]
     for shard in range(1, SHARDS):
         total, whole = total + dw[shard], whole + sums[shard]
-    products, at = np.empty((len(coefs), outputs, inputs * size**2), np.float32), 0
-    for j in range(len(coefs)):
-        o = 0
-        for vectors in chunks:
-            own = total[at : at + inputs * size**2 * 16 * vectors].reshape(-1, 16 * vectors)
-            products[j, o : o + 16 * vectors] = own.T
-            at, o = at + own.size, o + 16 * vectors
-    return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1)
+    by_vector = total.reshape(len(coefs), outputs // 16, inputs * size**2, 16)
+    products = by_vector.transpose(0, 1, 3, 2).reshape(len(coefs), outputs, -1)
+    return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))

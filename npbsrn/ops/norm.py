@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.sums import mean_over
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import map_parallel
 
 Array = np.ndarray[Any, Any]
 
@@ -87,9 +90,12 @@ def move_running(running: tuple[Array, Array], mean: Array, variance: Array, cou
     running_variance += MOMENTUM * (variance * (count / max(count - 1, 1)) - running_variance)
 
 
-def batch_norm(
+NormPull = Callable[[Array], tuple[Array, Array, Array]]
+
+
+def batch_norm_ref(
     x: Array, gain: Array, shift: Array, running: tuple[Array, Array], train: bool
-) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+) -> tuple[Array, NormPull]:
     """Batch normalisation over (N, H, W) with a learned gain and shift per channel.
 
     Parameters
@@ -122,5 +128,81 @@ def batch_norm(
     def pull(dy: Array) -> tuple[Array, Array, Array]:
         dnormal, dgain, dshift = pull_affine(dy)
         return pull_normal(dnormal), dgain, dshift
+
+    return y, pull
+
+
+CHANNELS = 8  # that a thread takes at once
+
+
+def parts_by_channel(channels: int) -> list[tuple[int, int]]:
+    """Channels that a thread takes at once: the first of them, and behind the last."""
+    return [(c, min(c + CHANNELS, channels)) for c in range(0, channels, CHANNELS)]
+
+
+def batch_norm(
+    x: Array, gain: Array, shift: Array, running: tuple[Array, Array], train: bool
+) -> tuple[Array, NormPull]:
+    """Batch normalisation; in training and in float32 compiled.
+
+    Equal to `batch_norm_ref` to the bit, except for the cotangents, whose sums have another order. Each channel is
+    handled by one thread: no result depends on the number of threads.
+    """
+    if not train or x.dtype != np.float32 or gain.dtype != np.float32:
+        return batch_norm_ref(x, gain, shift, running, train)
+    y, pull_all = _compiled(x, gain, shift, np.empty(0, np.float32), running)
+    return y, lambda dy: pull_all(dy)[:3]
+
+
+NormPReLUPull = Callable[[Array], tuple[Array, Array, Array, Array]]
+
+
+def norm_prelu(
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+) -> tuple[Array, NormPReLUPull]:
+    """`batch_norm` in training, then `npbsrn.ops.pointwise.prelu`; in float32 one pass over each channel.
+
+    Parameters
+    ----------
+    x, gain, shift, running
+        See `batch_norm_ref`.
+    slope : (C,)
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> (dx, dgain, dshift, dslope)
+    """
+    if x.dtype == np.float32 == gain.dtype == slope.dtype:
+        return _compiled(x, gain, shift, slope, running)
+    z, pull_norm = batch_norm(x, gain, shift, running, train=True)
+    y, pull_prelu = prelu(z, slope)
+
+    def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
+        dz, dslope = pull_prelu(dy)
+        return *pull_norm(dz), dslope
+
+    return y, pull
+
+
+def _compiled(
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+) -> tuple[Array, NormPReLUPull]:
+    """Both, an empty slope standing for no PReLU."""
+    from npbsrn.kernels.norm import norm_backward, norm_forward
+
+    n, channels, height, width = x.shape
+    flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, height * width)
+    mean, variance, inverse = (np.empty(channels, np.float32) for _ in range(3))
+    parts, filled = parts_by_channel(channels), (mean, variance, inverse, y.reshape(-1))
+    map_parallel(lambda part: norm_forward(flat, gain, shift, slope, shape, *part, *filled), parts)
+    move_running(running, mean, variance, x.size // channels)
+
+    def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
+        d, dx = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32)
+        dgain, dshift, dslope = (np.empty_like(gain) for _ in range(3))
+        fixed, out = (d, flat, mean, inverse, gain, shift, slope, shape), (dx.reshape(-1), dgain, dshift, dslope)
+        map_parallel(lambda part: norm_backward(*fixed, *part, *out), parts)
+        return dx, dgain, dshift, dslope
 
     return y, pull

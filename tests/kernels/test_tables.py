@@ -63,17 +63,6 @@ def test_products_with_filter_signs(case):
     np.testing.assert_array_equal(dx, pull(g[None])[0][0])
 
 
-@given(channels, channels, st.sampled_from([1, 3]))
-def test_scaled_tables_are_those_of_scaled_values(outputs, inputs, size):
-    g, _, _ = draw(1, 16, outputs + inputs + size, size, outputs)
-    scale = np.arange(1, outputs + 1, dtype=np.float32)
-    groups = tables.chunk_of(outputs, 0)
-    one, other = aligned(groups * 256), aligned(groups * 256)
-    tables.scaled_row_tables(g.ravel(), 0, 16, groups, scale, 0, one)
-    tables.row_tables((g * scale[:, None, None]).ravel(), 0, 16, groups, other)
-    np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize("size", [1, 3])
 def test_every_filter_nibble_is_eight_times_its_bits(size):
     _, w, _ = draw(1, 16, 5, size)

@@ -10,7 +10,7 @@ from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.layers.binary import BinaryConv
 from npbsrn.layers.tail import Tail
 from npbsrn.networks.base import NETWORKS, make_network
-from npbsrn.ops import norm_sign
+from npbsrn.ops import norm, norm_sign
 from npbsrn.ops.norm import batch_norm
 from npbsrn.storage.params import leaves, map_leaves, nest
 from tests.gradient import check_gradient, directional_error, learned, of_parameters
@@ -74,8 +74,8 @@ def test_a_forgotten_memory_gradient_is_caught(monkeypatch, name, what):
     """Planted bug: the cotangent that later convolutions send to earlier activations, or filters, is dropped."""
     apply = BinaryConv.apply
 
-    def forgetful(self, params, x, memory, train):
-        y, after, back = apply(self, params, x, memory, train)
+    def forgetful(self, *args):
+        y, after, back = apply(self, *args)
 
         def broken(dy, dmemory):
             dx, dbefore, grads = back(dy, dmemory)
@@ -92,8 +92,8 @@ def as_trained(network, params, x, monkeypatch):
     """What training computes, layer by layer, by the running statistics in the place of the batch's."""
     with monkeypatch.context() as patch:
         patch.setattr(Tail, "apply", lambda self, *args: self._plain().apply(*args))
-        for module in (normalized, norm_sign):
-            patch.setattr(module, "batch_norm", lambda *args, train: batch_norm(*args, train=False))
+        for module, name in ((normalized, "batch_norm"), (norm, "batch_norm"), (norm_sign, "batch_norm_ref")):
+            patch.setattr(module, name, lambda *args, train: batch_norm(*args, train=False))
         return network.apply(params, x, train=True)[0]
 
 

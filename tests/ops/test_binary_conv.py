@@ -46,8 +46,9 @@ def draw(n, inputs, outputs, height, width, size, bases, terms, base, pad, seed,
 
 
 def flat(results):
-    """Cotangents without the lists among them."""
-    return [own for result in results for own in (result if isinstance(result, list) else [result])]
+    """Cotangents without the lists among them, and without what is not there."""
+    parts = [own for result in results for own in (result if isinstance(result, list) else [result])]
+    return [own for own in parts if own is not None]
 
 
 @settings(max_examples=30, deadline=None)
@@ -74,6 +75,33 @@ def test_forward_equals_its_twin_to_the_bit(case):
     np.testing.assert_array_equal(y, expected)
     for own, other in zip(flat(pull(dy)), flat(pull_expected(dy)), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases, st.booleans())
+def test_with_prelu_it_equals_its_twin(case, positive):
+    """Slopes that are not all above 0 make PReLU an operation of its own."""
+    args, dy = draw(**case, whole=False)
+    rng = np.random.default_rng(case["seed"])
+    slope = rng.uniform(0.01 if positive else -1, 1, case["outputs"]).astype(np.float32)
+    y, pull = binary_conv(*packed(args), slope)
+    expected, pull_expected = binary_conv_ref(*args, slope)
+    np.testing.assert_array_equal(y, expected)
+    results, wanted = flat(pull(dy)), flat(pull_expected(dy))
+    assert len(results) == len(wanted) == case["bases"] + case["terms"] + 3
+    for own, other in zip(results, wanted, strict=True):
+        assert own.dtype == np.float32
+        np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("where", [0.0, -0.25, 1e-30])
+def test_slopes_by_which_nothing_can_be_divided(where):
+    args, dy = draw(2, 16, 32, 3, 17, 3, 1, 1, 0.0, 1.0, 4)
+    slope = np.full(32, 0.25, np.float32)
+    slope[5] = where
+    (y, pull), (expected, pull_expected) = binary_conv(*packed(args), slope), binary_conv_ref(*args, slope)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_allclose(pull(dy)[-1], pull_expected(dy)[-1], rtol=1e-4)
 
 
 def packed(args, pad=None):
@@ -162,6 +190,19 @@ def test_gradient(base, size):
     check_gradient(of_floats(binary_conv, base, pad), *bits, coefs, *signs, scales)
 
 
+def test_gradient_with_prelu():
+    (bits, coefs, signs, scales, base, pad), _ = draw(
+        2, 3, 4, 3, 5, 3, 2, 2, 0.5, -1.0, 11, dtype=np.float64, whole=False
+    )
+    slope = np.array([0.25, -0.5, 0.1, 0.7])
+
+    def function(*arrays):
+        y, pull = binary_conv(arrays[:2], arrays[2], arrays[3:5], arrays[5], base, pad, arrays[6])
+        return y, lambda dy: tuple(flat(pull(dy)))
+
+    check_gradient(function, *bits, coefs, *signs, scales, slope)
+
+
 @pytest.mark.parametrize("nth", range(6))
 def test_the_check_finds_a_planted_bug(nth):
     """Each cotangent in turn loses the offset's part, or a part of its scale."""
@@ -175,7 +216,7 @@ def test_the_check_finds_a_planted_bug(nth):
         def wrong(dy):
             parts = flat(pull(dy))
             parts[nth] = parts[nth] * 1.01
-            return parts[:2], parts[2], parts[3:5], parts[5]
+            return parts[:2], parts[2], parts[3:5], parts[5], None
 
         return y, wrong
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from npbsrn.ops.norm import EPS, affine, batch_norm, standardize
+from npbsrn.ops.norm import EPS, affine, batch_norm, batch_norm_ref, norm_prelu, standardize
+from npbsrn.ops.pointwise import prelu_ref
 from tests.gradient import check_gradient, directional_error
 
 
@@ -74,3 +77,79 @@ def test_one_pixel_has_no_sample_variance_but_does_no_harm():
     y, _ = batch_norm(np.full((1, 1, 1, 1), 5.0), np.ones(1), np.zeros(1), running, train=True)
     assert y.item() == 0
     assert np.all(np.isfinite(running))
+
+
+shapes = st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(1, 9), st.integers(1, 40))
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.integers(0, 999))
+def test_compiled_equals_its_twin(shape, seed):
+    """Results and statistics to the bit, cotangents but for the order of sums."""
+    rng = np.random.default_rng(seed)
+    x, dy = (rng.standard_normal(shape).astype(np.float32) * 2 + 1 for _ in range(2))
+    gain, shift, mean, spread = (rng.standard_normal(shape[1]).astype(np.float32) for _ in range(4))
+    results = []
+    for operation in (batch_norm, batch_norm_ref):
+        running = mean.copy(), spread**2
+        y, pull = operation(x, gain, shift, running, train=True)
+        results.append(((y, *running), pull(dy)))
+    (own, down), (expected, down_expected) = results
+    for a, b in zip(own, expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(down, down_expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-4)
+
+
+def norm_prelu_ref(x, gain, shift, slope, running):
+    z, pull_norm = batch_norm_ref(x, gain, shift, running, train=True)
+    y, pull_prelu = prelu_ref(z, slope)
+
+    def pull(dy):
+        dz, dslope = pull_prelu(dy)
+        return *pull_norm(dz), dslope
+
+    return y, pull
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.integers(0, 999))
+def test_with_prelu_it_equals_the_two(shape, seed):
+    """Slopes of any sign: what PReLU's input was is computed again."""
+    rng = np.random.default_rng(seed)
+    x, dy = (rng.standard_normal(shape).astype(np.float32) * 2 + 1 for _ in range(2))
+    gain, shift, slope = (rng.standard_normal(shape[1]).astype(np.float32) for _ in range(3))
+    results = []
+    for operation in (norm_prelu, norm_prelu_ref):
+        running = np.zeros(shape[1], np.float32), np.ones(shape[1], np.float32)
+        y, pull = operation(x, gain, shift, slope, running)
+        results.append(((y, *running), pull(dy)))
+    (own, down), (expected, down_expected) = results
+    for a, b in zip(own, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(down, down_expected, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-4)
+
+
+def test_gradient_with_prelu(rng, x):
+    mean, variance = rng.standard_normal(3), rng.random(3) + 0.5
+
+    def normed(x, gain, shift, slope):
+        return norm_prelu(x, gain, shift, slope, (mean.copy(), variance.copy()))
+
+    check_gradient(normed, x, *rng.standard_normal((3, 3)))
+
+
+def test_threads_change_no_byte(rng, monkeypatch):
+    x, dy = (rng.standard_normal((5, 20, 6, 41)).astype(np.float32) for _ in range(2))
+    gain, shift = rng.standard_normal((2, 20)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
+        running = np.zeros(20, np.float32), np.ones(20, np.float32)
+        y, pull = batch_norm(x, gain, shift, running, train=True)
+        results.append([part.tobytes() for part in (y, *running, *pull(dy))])
+    assert all(result == results[0] for result in results)
