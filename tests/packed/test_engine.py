@@ -60,8 +60,8 @@ def test_random_networks(base, config, height, width, seed):
     assert difference.max() < 2e-5
 
 
-@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("name", ["bbcu", "bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_every_network_of_every_scheme(rng, name, binarizer):
     model = random_model(7, name=name, scale=2, blocks=2, width=20, binarizer=binarizer)
     picture, engine = smooth_picture(rng, 13, 21) / np.float32(255), Engine(lower(model))

@@ -21,8 +21,8 @@ def test_round_trip(tmp_path_factory, config, seed):
     assert_same(load_packed(path), plan)
 
 
-@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("name", ["bbcu", "bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_every_network_of_every_scheme(tmp_path, name, binarizer):
     plan = lower(random_model(7, name=name, scale=3, blocks=2, width=5, binarizer=binarizer))
     save_packed(tmp_path / "a.npz", plan)

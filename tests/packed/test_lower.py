@@ -100,7 +100,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, options):
     model = random_model(11, name=name, scale=2, blocks=2, width=20, binarizer=binarizer, **options)
     layer = dict(model.network.chain.layers)["body"]
