@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers.base import Back, Layer, Rng, Trace, taped, untaped
+from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, taped, untaped
 from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
-from npbsrn.layers.conv import shift_and_slope
-from npbsrn.ops.pointwise import add, multiply_add, prelu, scale
+from npbsrn.layers.conv import split_shift
+from npbsrn.ops.pointwise import add, multiply_add, scale
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
@@ -113,16 +113,15 @@ class BinaryBlock:
         """Outside of training: an activation's shift is added by the convolution in front of it."""
         memory, y = Memory(filters=filters), x
         for n, conv in enumerate(self.convs, 1):
-            shift, slope = self.shift_and_slope(n, params)
+            shift, activation = self.behind(n, params)
             inner, memory = conv.infer(params[f"conv{n}"], y, memory, shift)
-            y = self._with_skip(y, inner if slope is None else prelu(inner, slope)[0])
+            inner, _ = activation.apply(params.get(f"act{n}", {}), inner, False)
+            y = self._with_skip(y, inner)
         return multiply_add(y, self.residual, x) if self.skip == "block" else y, memory.filters
 
-    def shift_and_slope(self, n: int, params: Params) -> tuple[Array | None, Array | None]:
-        """What stands behind the `n`-th convolution; see `npbsrn.layers.conv.shift_and_slope`."""
-        if n > self.activated:
-            return None, None
-        return shift_and_slope(self.activation, params.get(f"act{n}", {}), self.convs[n - 1].channels)
+    def behind(self, n: int, params: Params) -> tuple[Array | None, Layer]:
+        """What stands behind the `n`-th convolution outside of training; see `npbsrn.layers.conv.split_shift`."""
+        return (None, Identity()) if n > self.activated else split_shift(self.activation, params.get(f"act{n}", {}))
 
     def trace(self, at: Trace) -> Trace:
         """All convolutions."""

@@ -129,12 +129,12 @@ def activation_layer(name: str, channels: int) -> Layer:
     return layers[name]
 
 
-def shift_and_slope(activation: Layer, params: Params, channels: int) -> tuple[Array | None, Array | None]:
-    """An activation as ``PReLU(y + shift)``: both (C,), a shift of None for 0, a slope of None for 1.
+def split_shift(activation: Layer, params: Params) -> tuple[Array | None, Layer]:
+    """An activation as a shift (C,), or None, and a layer behind it, which has the same parameters.
 
     Outside of training, the shift is part of the offset of the convolution in front; see
     `npbsrn.layers.binary.BinaryConv.normal_form`.
     """
-    if isinstance(activation, Identity):
-        return None, None
-    return params.get("shift"), np.zeros(channels, np.float32) if isinstance(activation, ReLU) else params["slope"]
+    if isinstance(activation, RPReLU):
+        return params["shift"], PReLU(activation.channels)
+    return None, activation

@@ -12,9 +12,9 @@ import numpy as np
 from npbsrn.binarizers.base import Remembered
 from npbsrn.errors import UsageError
 from npbsrn.fused.block_chain import BlockChain
-from npbsrn.layers.base import Chain, Residual
+from npbsrn.layers.base import Chain, Identity, Layer, Residual
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
-from npbsrn.layers.conv import Conv
+from npbsrn.layers.conv import Conv, PReLU, ReLU
 from npbsrn.layers.tail import Tail
 from npbsrn.models import Model
 from npbsrn.networks.base import Network
@@ -84,7 +84,7 @@ def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tup
     """The steps of a block; alpha is no longer needed once the filters' signs are known."""
     steps = []
     for n, conv in enumerate(block.convs, 1):
-        shift, slope = block.shift_and_slope(n, params)
+        shift, activation = block.behind(n, params)
         form, filters = conv.normal_form(params[f"conv{n}"], filters, shift)
         binary = form.thresholds is not None
         if binary and abs(form.pad) != 1:
@@ -99,7 +99,7 @@ def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tup
                 _float(form.thresholds.shift) if form.thresholds else None,
                 tuple(range(n)) if conv.scheme.remembers[0] else (n - 1,),
                 form.pad,
-                _float(slope),
+                _float(_slope(activation, params.get(f"act{n}", {}), conv.channels)),
                 block.skip in ("every", "unit"),
                 block.residual if block.skip == "unit" else 1.0,
             )
@@ -108,8 +108,16 @@ def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tup
     return Block(tuple(steps), statistic, block.residual if block.skip == "block" else None), filters
 
 
+def _slope(activation: Layer, params: Params, channels: int) -> Array | None:
+    if isinstance(activation, Identity):
+        return None
+    if not isinstance(activation, PReLU | ReLU):
+        raise _refused("there is an activation that is no PReLU")
+    return params["slope"] if isinstance(activation, PReLU) else np.zeros(channels)
+
+
 def _float(value: Array | None) -> Any:
-    return None if value is None else np.ascontiguousarray(value, np.float32)
+    return None if value is None else np.array(value, np.float32, order="C")  # never the model's own
 
 
 def _convolution(params: Params) -> Convolution:
