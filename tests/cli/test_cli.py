@@ -90,7 +90,7 @@ def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert main(["bench", "-m", weights]) == 0
     assert "320x180" in capsys.readouterr().out
     assert main(["warmup"]) == 0
-    assert "training, vdsr: " in capsys.readouterr().out
+    assert "training, vdsr, bam: " in capsys.readouterr().out
 
 
 def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):
@@ -171,6 +171,7 @@ def test_train_another_network_with_another_binarizer(tmp_path, photographs, cac
     ("name", "scale", "parameters", "macs"),
     [
         ("bsrn", "4", "1219.2 K (1013.8 K of 1 bit)", "84.7 G for 1280x720 pixels out"),
+        ("bbcu", "4", "1523.8 K (1179.6 K of 1 bit)", "114.2 G for 1280x720 pixels out"),
         ("srresnet", "4", "1548.4 K (1179.6 K of 1 bit)", "127.8 G for 1280x720 pixels out"),
         ("vdsr", "4", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
         ("vdsr", "2", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
