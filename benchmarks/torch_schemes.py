@@ -103,7 +103,7 @@ def abc_activations(own: Own, inputs: list[Tensor], options: Options) -> Bases:
 
 
 def bbcu_activations(own: Own, inputs: list[Tensor], options: Options) -> Bases:
-    """Xia et al., eq. 1 and 2, with a derivative `window` times as wide."""
+    """Xia et al., with a derivative `window` times as wide."""
     z = inputs[-1] + own["shift"].reshape(-1, 1, 1)
     return [(None, sign(z / options["window"], options["activation_ste"]))]
 

@@ -35,7 +35,7 @@ class Bbcu(Binarizer, name="bbcu"):
 
     References
     ----------
-    B. Xia et al., "Basic Binary Convolution Unit for Binarized Image Restoration Network", ICLR 2023, eq. 1 to 5.
+    B. Xia et al., "Basic Binary Convolution Unit for Binarized Image Restoration Network", ICLR 2023.
     Z. Liu et al., "ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions", ECCV 2020.
     """
 

@@ -65,7 +65,7 @@ class PReLU(Layer):
 
 @dataclass(frozen=True)
 class RPReLU(Layer):
-    """PReLU with one slope and one shift per channel, ``PReLU(y + shift)`` (Liu et al., ReActNet, ECCV 2020, eq. 6).
+    """PReLU with one slope and one shift per channel, ``PReLU(y + shift)`` (Liu et al., ReActNet, ECCV 2020).
 
     The published RPReLU is ``PReLU(y + shift) + u`` with a second shift u per channel. Where a skip goes around each
     convolution and its activation, ``A_n = A_(n-1) + r (PReLU(y_n + shift_n) + u_n)``, it is redundant and left out:

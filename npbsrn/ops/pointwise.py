@@ -47,7 +47,7 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
 def shifted_prelu_ref(
     x: Array, slope: Array, shift: Array
 ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
-    """``PReLU(x + shift)``, the first two of the three steps of RPReLU (Liu et al., ReActNet, ECCV 2020, eq. 6).
+    """``PReLU(x + shift)``, the first two of the three steps of RPReLU (Liu et al., ReActNet, ECCV 2020).
 
     Parameters
     ----------

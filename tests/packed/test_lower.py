@@ -125,6 +125,8 @@ def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, opt
     result = blocks_ref(x[0], plan.blocks)
     if all(step.binary or step.size > 1 for step in plan.steps):
         np.testing.assert_array_equal(result, expected[0])
+        if plan.steps[0].binary:
+            np.testing.assert_array_equal(run(Case(x[0], plan.blocks), 2), expected[0])
     else:  # float activations by 1x1: BLAS has its own order
         np.testing.assert_allclose(result, expected[0], rtol=1e-4, atol=1e-4)
 
