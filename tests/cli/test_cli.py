@@ -45,6 +45,20 @@ def test_upscale_by_either_engine_in_tiles_and_by_threads(tmp_path, photographs,
     assert np.abs(results[1] - results[0]).max() <= 1
 
 
+def test_an_ensemble_of_a_picture_a_folder_and_a_set(tmp_path, photographs, weights, capsys):
+    one, folder = tmp_path / "one.png", tmp_path / "all"
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(one), "-m", weights, "-x"]) == 0
+    assert main(["upscale", "-i", str(photographs), "-o", str(folder), "-m", weights, "--ensemble"]) == 0
+    expected = npbsrn.upscale(photographs / "0.png", 4, weights, ensemble=True)
+    for path in (one, folder / "0.png"):
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    capsys.readouterr()
+    assert main(["eval", str(photographs), "-m", weights, "-x", "--json", "-"]) == 0
+    report = npbsrn.evaluate(weights, photographs, ensemble=True)
+    assert json.loads(capsys.readouterr().out) == report.to_dict()
+
+
 def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     packed, out = str(tmp_path / "packed.npz"), str(tmp_path / "out.png")
     assert main(["pack", weights, "-o", packed]) == 0
