@@ -38,7 +38,7 @@ def runs(operations: Sequence[Operation], x: Array, threads: int) -> dict[str, R
         found["onnxruntime"] = _onnxruntime_run(file, x, threads)
     if find_spec("openvino"):
         found["openvino"] = _openvino_run(file, x, threads, "f32")
-        if _openvino_has_bf16():
+        if openvino_has_bf16():
             found["openvino_bf16"] = _openvino_run(file, x, threads, "bf16")
     return found
 
@@ -182,7 +182,7 @@ def _openvino_run(file: bytes, x: Array, threads: int, precision: str) -> Run:
     return run
 
 
-def _openvino_has_bf16() -> bool:
+def openvino_has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16, and may; elsewhere OpenVINO computes in float32, or refuses."""
     import openvino
 

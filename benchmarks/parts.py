@@ -70,6 +70,11 @@ def _signs(params: Any, terms: Any, *_: Any) -> tuple[float, float]:
     return values * (1 + 1 / 32), values * 3
 
 
+def _thresholds(x: Any, *_: Any) -> tuple[float, float]:
+    """Terms read, a bit written; back: the signs' cotangents and the terms read, those of the terms written."""
+    return x.nbytes * (1 + 1 / 32), x.nbytes * 3
+
+
 def _normalization(params: Any, x: Any, *_: Any) -> tuple[float, float]:
     """x read, normalised values written; back: both cotangents and the values."""
     return 2 * x.nbytes, 3 * x.nbytes
@@ -116,6 +121,7 @@ OPERATIONS: tuple[tuple[str, str, str, Work], ...] = (
     ("npbsrn.fused.block_chain", "lb_blocks", "LB-blocks", lb_bytes),
     ("npbsrn.layers.binary", "binary_conv", "blocks' convolutions", _binary),
     *((f"npbsrn.binarizers.{file}", "normal_signs", "BN in front of signs", _signs) for file in NORMALIZED),
+    ("npbsrn.binarizers.bbcu", "shifted_signs", "thresholds and signs", _thresholds),
     ("npbsrn.layers.binary", "normalize", "BN behind convolutions", _normalization),
     ("npbsrn.binarizers.binary_weights", "binary_filters", "filters' sums, BN and signs", _filters),
     ("npbsrn.binarizers.bam", "binary_filters", "filters' sums, BN and signs", _filters),

@@ -16,6 +16,7 @@ Tensor = torch.Tensor
 
 SHUFFLES = {2: (2,), 3: (3,), 4: (2, 2)}
 BLOCKS = {  # of each network: a block's sizes, blocks a group, where the groups are
+    "bbcu": ((3,), 1, "body.blocks"),
     "bsrn": ((3, 1, 1), 2, "body.hpb"),
     "srresnet": ((3, 3), 1, "body.blocks"),
     "vdsr": ((3, 3, 3), 1, "body"),
@@ -53,7 +54,10 @@ class TorchNetwork:
             return self.on_enlarged(self.enlarged(x))
         base = self.enlarged(x) if config["base"] == "bicubic" else 0.5
         head = self.conv("head", (x - 0.5) * config["input_gain"])
-        return base + self.tail(head + self.conv("body.trunk", self.blocks(head)))
+        features = self.blocks(head)
+        if config.get("trunk", True):
+            features = head + self.conv("body.trunk", features)
+        return base + self.tail(features) * config.get("output_gain", 1)
 
     def on_enlarged(self, large: Tensor) -> Tensor:
         """VDSR behind the bicubic enlargement."""
@@ -85,7 +89,7 @@ class TorchNetwork:
 
     def block(self, name: str, x: Tensor, convs: int, filters: list[Tensor]) -> Tensor:
         """One block; `filters` are those of the group's earlier blocks."""
-        skip = self.config.get("skip", "none")
+        skip = "unit" if self.config["name"] == "bbcu" else self.config.get("skip", "none")
         inputs, filters = [x], list(filters)
         for n in range(1, convs + 1):
             w = self.own[f"{name}.conv{n}"]["weight"]
@@ -94,9 +98,11 @@ class TorchNetwork:
             own = self.own.get(f"{name}.conv{n}.binarizer", {})
             y = convolve(own, inputs, alike, self.config["binarizer"], self.merged)
             y = self.normalized(f"{name}.conv{n}.norm", y)
-            if n < convs or skip == "none":
+            if n < convs or skip in ("unit", "none"):
                 y = self.activated(f"{name}.act{n}", y)
-            inputs.append(inputs[-1] + y if skip == "every" else y)
+            if skip == "unit":
+                y = y * self.config["residual"]
+            inputs.append(inputs[-1] + y if skip in ("every", "unit") else y)
         return x + self.config["residual"] * inputs[-1] if skip == "block" else inputs[-1]
 
     def normalized(self, name: str, x: Tensor) -> Tensor:
@@ -104,9 +110,11 @@ class TorchNetwork:
         return batch_norm(self.own[name], x) if self.config["norm"] else x
 
     def activated(self, name: str, x: Tensor) -> Tensor:
-        """PReLU, ReLU, or nothing."""
+        """PReLU, behind a shift or alone, ReLU, or nothing."""
         kind = self.config["activation"]
-        if kind == "prelu":
+        if kind == "rprelu":
+            x = x + self.own[name]["shift"].reshape(-1, 1, 1)
+        if kind in ("prelu", "rprelu"):
             return functional.prelu(x, self.own[name]["slope"])
         return torch.relu(x) if kind == "relu" else x
 

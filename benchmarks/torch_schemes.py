@@ -102,6 +102,12 @@ def abc_activations(own: Own, inputs: list[Tensor], options: Options) -> Bases:
     ]
 
 
+def bbcu_activations(own: Own, inputs: list[Tensor], options: Options) -> Bases:
+    """Xia et al., with a derivative `window` times as wide."""
+    z = inputs[-1] + own["shift"].reshape(-1, 1, 1)
+    return [(None, sign(z / options["window"], options["activation_ste"]))]
+
+
 def float_activations(own: Own, inputs: list[Tensor], options: Options) -> Bases:
     """As they are."""
     return [(None, inputs[-1])]
@@ -149,6 +155,14 @@ def abc_filters(own: Own, filters: list[Tensor], options: Options) -> Bases:
     return [(torch.tensor(a, dtype=w.dtype), base) for a, base in zip(alpha, bases, strict=True)]
 
 
+def bbcu_filters(own: Own, filters: list[Tensor], options: Options) -> Bases:
+    """As the public code has it: the derivative of clip(W, -1, 1), and none of the magnitude."""
+    w = filters[-1]
+    scale = w.detach().abs().mean((1, 2, 3))
+    passed = scaled(torch.clamp(w, -1, 1), 1 / scale, 3)  # the product with `scale` takes this factor away again
+    return [(scale, sign(passed - passed.detach() + w.detach(), "identity"))]
+
+
 def bw_filters(own: Own, filters: list[Tensor], options: Options) -> Bases:
     """BAM's filters, or Ma et al.'s: signs times a learned gain."""
     if options["method"] == "bam":
@@ -165,6 +179,7 @@ Scheme = Callable[[Own, list[Tensor], Options], Bases]
 
 SCHEMES: dict[str, tuple[Scheme, Scheme]] = {
     "bam": (bam_activations, bam_filters),
+    "bbcu": (bbcu_activations, bbcu_filters),
     "bnn": (bnn_activations, bnn_filters),
     "dorefa": (dorefa_activations, dorefa_filters),
     "abc": (abc_activations, abc_filters),
@@ -177,7 +192,7 @@ def pad_value(options: Options) -> float:
     """What stands around the activations of a convolution: +1 where they are +-1, else 0."""
     if "padding" in options:
         return {"one": 1.0, "zero": 0.0}[options["padding"]]
-    return 1.0 if options["name"] in ("bnn", "abc") else 0.0
+    return 1.0 if options["name"] in ("bbcu", "bnn", "abc") else 0.0
 
 
 def convolve(own: Own, inputs: list[Tensor], filters: list[Tensor], options: Options, merged: bool) -> Tensor:

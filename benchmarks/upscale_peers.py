@@ -97,7 +97,7 @@ class FloatNetwork:
 
 
 def operations_of(plan: Plan, composed: bool = False) -> list[Operation]:
-    """A plan of a float network as operations; a factor of what a block adds is in its last filters."""
+    """A plan of a float network as operations; a factor of what is added is in the filters in front of it."""
     found: list[Operation] = [("conv", *plan.head), ("keep", "head")]
     for block in plan.blocks:
         found += _block(block)
@@ -114,8 +114,8 @@ def _block(block: Block) -> list[Operation]:
     found: list[Operation] = [("keep", "block")]
     for n, step in enumerate(block.steps, 1):
         last = n == len(block.steps) and block.residual is not None
-        factor = step.factor[0, 0] * np.float32(block.residual if last else 1)
-        offset = None if step.offset is None else step.offset * np.float32(block.residual if last else 1)
+        amount = np.float32(block.residual if last else step.amount)
+        factor, offset = step.factor[0, 0] * amount, None if step.offset is None else step.offset * amount
         if step.skip:
             found.append(("keep", "step"))
         found.append(("conv", step.signs[0] * factor[:, None, None, None], offset))

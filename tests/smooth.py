@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npbsrn.binarizers import abc_net, dorefa
+from npbsrn.binarizers import abc_net, bbcu, dorefa
 from npbsrn.ops import sign
 
 
@@ -22,12 +22,14 @@ def smooth_scheme(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
     DoReFa's filters pass their gradient unchanged, and so become the latent filters themselves. Its window is the
     derivative of its activations, half the sign's. ABC-Net's become the latent filters times coefficients that are
-    constants.
+    constants. BBCU's have a gradient that is freed of their magnitude, and so become tanh of the latent ones.
     """
     smooth_signs(monkeypatch)
     if name == "dorefa":
         monkeypatch.setattr(dorefa, "sign", lambda w: w / np.abs(w).mean())
         monkeypatch.setitem(sign.STES, "window", (np.tanh, lambda x, dy: dy * slope(x) / 2))
+    if name == "bbcu":
+        monkeypatch.setattr(bbcu, "sign", lambda w: np.tanh(w) / np.abs(w).mean((1, 2, 3), keepdims=True))
     if name == "abc":
         monkeypatch.setattr(abc_net, "sign", lambda w: w)
         monkeypatch.setattr(abc_net, "mean_over", lambda w, axes: np.zeros((1, 1, 1, 1)))

@@ -52,7 +52,7 @@ def run_upscale(arguments: argparse.Namespace) -> int:
         try:
             return upscale_file(
                 picture, result, arguments.scale, model, engine=arguments.engine, tile=tile,
-                threads=arguments.threads, overwrite=arguments.overwrite,
+                threads=arguments.threads, overwrite=arguments.overwrite, ensemble=arguments.ensemble,
             )  # fmt: skip
         except MemoryError:
             raise TooLargeError(
@@ -170,7 +170,10 @@ def run_eval(arguments: argparse.Namespace) -> None:
             bar.total = total
             bar.update()
 
-        report = evaluate(arguments.model, arguments.folder, arguments.scale, progress, engine=arguments.engine)
+        report = evaluate(
+            arguments.model, arguments.folder, arguments.scale, progress,
+            engine=arguments.engine, ensemble=arguments.ensemble,
+        )  # fmt: skip
     if str(arguments.json) == "-":
         print(report.to_json())
         return

@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
     command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
     command.add_argument("--overwrite", action="store_true", help="replace results that exist; without, they are kept")
-    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
+    add_engine_options(command)
     command.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
     command.add_argument("--threads", type=int, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
 
@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
     )
-    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
+    add_engine_options(command)
 
     command = add("pack", commands.run_pack, "Write a packed weight file: a bit for each binary weight.", False)
     command.add_argument("model", type=Path, metavar="FILE", help="weight file or run folder")
@@ -111,6 +111,14 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("info", commands.run_info, "Print a network's parameters and cost, and a weight file's card.")
     command.add_argument("-m", "--model", default=None, help=f"{', '.join(sorted(NETWORKS))}, or a weight file")
     return parser
+
+
+def add_engine_options(command: argparse.ArgumentParser) -> None:
+    """How pictures are enlarged."""
+    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
+    command.add_argument(
+        "-x", "--ensemble", action="store_true", help="mean of eight turns and flips: better, in eight times the time"
+    )
 
 
 def add_train_options(command: argparse.ArgumentParser) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 from npbsrn.datasets.pairs import find_pairs, read_pair
 from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
+from npbsrn.images.picture import Picture
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Bicubic
+from npbsrn.inference.upscaling import enlarge
 from npbsrn.models import Model
 
 
@@ -39,12 +41,15 @@ class Report:
     scale : int
     scores : tuple of Score
         One for each picture, by name.
+    ensemble : bool
+        Whether results are means of eight turns and flips.
     """
 
     model: str
     folder: str
     scale: int
     scores: tuple[Score, ...]
+    ensemble: bool = False
 
     @property
     def mean(self) -> Score:
@@ -61,7 +66,7 @@ class Report:
             return {"name": score.name} | {k: v if np.isfinite(v) else None for k, v in figures.items()}
 
         return {
-            "model": self.model, "folder": self.folder, "scale": self.scale,
+            "model": self.model, "folder": self.folder, "scale": self.scale, "ensemble": self.ensemble,
             "pictures": [entry(s) for s in self.scores], "mean": entry(self.mean),
         }  # fmt: skip
 
@@ -72,7 +77,8 @@ class Report:
     def __str__(self) -> str:
         """A table."""
         width = max(len(s.name) for s in (*self.scores, self.mean))
-        lines = [f"{self.model} on {self.folder}, x{self.scale}", f"{'':{width}}   PSNR dB    SSIM"]
+        how = ", ensemble of eight turns" if self.ensemble else ""
+        lines = [f"{self.model} on {self.folder}, x{self.scale}{how}", f"{'':{width}}   PSNR dB    SSIM"]
         lines += [f"{s.name:{width}}   {s.psnr:7.3f}  {s.ssim:.4f}" for s in (*self.scores, self.mean)]
         return "\n".join(lines)
 
@@ -84,6 +90,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     *,
     engine: str = "auto",
+    ensemble: bool = False,
 ) -> Report:
     """Evaluate a model on the pictures of a folder.
 
@@ -101,6 +108,7 @@ def evaluate(
     progress : callable, optional
         Called as ``progress(done, total)`` after each picture.
     engine : {"auto", "packed", "reference"}
+    ensemble : bool
         As for `npbsrn.upscale`.
 
     Returns
@@ -121,7 +129,8 @@ def evaluate(
         lr, hr = read_pair(pair, scale)
         if min(hr.shape[:2]) <= 2 * scale:
             raise PictureError(f"{pair.hr} is too small to be judged: nothing is left inside the borders; remove it")
-        scores.append(Score(pair.name, *compare(runner.run(lr), hr, scale)))
+        result = enlarge(Picture(lr), runner, ensemble=ensemble).colour
+        scores.append(Score(pair.name, *compare(result, hr, scale)))
         if progress:
             progress(done, len(pairs))
-    return Report(runner.name, Path(folder).name or str(folder), scale, tuple(scores))
+    return Report(runner.name, Path(folder).name or str(folder), scale, tuple(scores), ensemble)

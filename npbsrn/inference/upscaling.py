@@ -17,6 +17,7 @@ from npbsrn.images.reading import from_pillow, read_picture
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
 from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
 from npbsrn.inference.choose import Source, choose_runner
+from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
 
 Array = np.ndarray[Any, Any]
@@ -33,6 +34,7 @@ def upscale(
     engine: str = "auto",
     tile: int | str = "auto",
     threads: int | None = None,
+    ensemble: bool = False,
 ) -> Any:
     """Enlarge a picture.
 
@@ -56,6 +58,9 @@ def upscale(
         memory and more work at their margins. With the packed engine the result is the same whatever the tiles.
     threads : int, optional
         By default ``$NPBSRN_NUM_THREADS``, or all CPUs that the process may use. It does not affect the result.
+    ensemble : bool
+        Whether the result is the mean of those of the picture's eight turns and flips. It takes eight times as long,
+        and three times the memory of the result.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def upscale(
     (20, 28, 3)
     """
     runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile)
+    how = _threads(threads), _tile(tile), ensemble
     if isinstance(img, np.ndarray):
         return _upscale_array(img, runner, *how)
     if not isinstance(img, Image.Image | str | PathLike):
@@ -96,6 +101,7 @@ def upscale_file(
     tile: int | str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
+    ensemble: bool = False,
 ) -> tuple[int, int]:
     """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
 
@@ -103,7 +109,7 @@ def upscale_file(
     ----------
     source, target : path
         The format of `target` follows its suffix.
-    scale, model, engine, tile, threads
+    scale, model, engine, tile, threads, ensemble
         As for `upscale`.
     overwrite : bool
         Whether an existing `target` is replaced. The source itself never is.
@@ -127,7 +133,7 @@ def upscale_file(
     """
     refuse_target(Path(source), Path(target), overwrite)
     runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile)
+    how = _threads(threads), _tile(tile), ensemble
     picture = fitted(read_picture(source), target, scale)
     enlarged = enlarge(picture, runner, *how)
     write_picture(enlarged, target, overwrite)
@@ -145,8 +151,17 @@ def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
         raise ExistsError(target)
 
 
-def enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
-    """Enlarge a picture.
+def enlarge(
+    picture: Picture, runner: Runner, threads: int | None = None, tile: int | None = None, ensemble: bool = False
+) -> Picture:
+    """Enlarge a picture, or with `ensemble` all its turns and flips, whose mean is the result."""
+    if ensemble:
+        return mean_of_turns(lambda one: _enlarge(one, runner, threads, tile), picture, runner.scale)
+    return _enlarge(picture, runner, threads, tile)
+
+
+def _enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
+    """Enlarge one picture.
 
     Grey passes as three equal channels, and so does alpha. Colour first flows outwards under transparent pixels, so
     that their own colour, which is arbitrary, leaves no fringe on visible ones.
@@ -188,10 +203,10 @@ def _tile(tile: int | str) -> int | None:
     return int(tile)
 
 
-def _upscale_array(array: Array, runner: Runner, threads: int | None, tile: int | None) -> Array:
+def _upscale_array(array: Array, runner: Runner, threads: int | None, tile: int | None, ensemble: bool) -> Array:
     _check_array(array)
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
-    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, threads, tile)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, threads, tile, ensemble)
     return enlarged.samples().astype(array.dtype, copy=False)
 
 

@@ -61,13 +61,16 @@ def set_border(words: Array, first: int, planes: int, height: int, width: int, w
 
 
 @kernel()
-def pack_signs(x: Array, planes: int, height: int, width: int, border: int, words: Array, low: int, high: int) -> None:
-    """Words of the samples `low` to `high`: bit j of plane g is set where channel 16 g + j is negative.
+def pack_signs(
+    x: Array, shift: Array, planes: int, height: int, width: int, border: int, words: Array, low: int, high: int
+) -> None:
+    """Words of the samples `low` to `high`: bit j of plane g is set where ``x + shift`` of channel 16 g + j is below 0.
 
     Parameters
     ----------
     x : float32
         Flat (N, 16 * planes, H, W).
+    shift : (16 * planes,) float32
     planes, height, width : int
     border : int
         The word around the picture: 0 for +1, 0xFFFF for -1.
@@ -78,7 +81,7 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
     line, pixels = width + 2, height * width
     size, workspace = planes * (height + 2) * line, np.empty(LANES, np.float32)
     row = np.empty(LANES, np.uint16)
-    source, out, part, whole = memory(x), memory(words), memory(workspace), memory(row)
+    source, out, part, whole, shifts = memory(x), memory(words), memory(workspace), memory(row), memory(shift)
     for s in range(low, high):
         for g in range(planes):
             first, target = (s * planes + g) * BITS * pixels, s * size + g * (height + 2) * line
@@ -89,7 +92,8 @@ def pack_signs(x: Array, planes: int, height: int, width: int, border: int, word
                     for j in range(BITS):
                         place = first + j * pixels + y * width + at
                         value = load(source, place) if width >= LANES else load_part(source, place, width, part)
-                        word = word | select(value < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
+                        z = value + scalar(shifts, g * BITS + j)
+                        word = word | select(z < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
                     store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
         set_border(words, s * size, planes, height, width, border)
     hold(workspace)

@@ -19,13 +19,16 @@ BLOCK = 256  # pixels of all channels that are worked on together
 
 
 @kernel()
-def prelu_forward(x: Array, slope: Array, shape: tuple[int, int, int], low: int, high: int, y: Array) -> None:
-    """The samples `low` to `high`."""
+def prelu_forward(
+    x: Array, slope: Array, shift: Array, shape: tuple[int, int, int], low: int, high: int, y: Array
+) -> None:
+    """``PReLU(x + shift)`` of the samples `low` to `high`; a shift of -0.0 leaves every x as it is, to the bit."""
     _, channels, pixels = shape
     for plane in range(low * channels, high * channels):
-        a = slope[plane % channels]
+        a, b = slope[plane % channels], shift[plane % channels]
         for i in range(plane * pixels, (plane + 1) * pixels):
-            y[i] = x[i] if x[i] > ZERO else x[i] * a
+            z = x[i] + b
+            y[i] = z if z > ZERO else z * a
 
 
 @kernel(forceinline=True)
@@ -36,27 +39,29 @@ def _prelu_back(x: Any, d: Any, slope: Any) -> tuple[Any, Any]:
 
 @kernel()
 def prelu_backward(
-    x: Array, dy: Array, slope: Array, shape: tuple[int, int, int], low: int, high: int, dx: Array, dslope: Array
-) -> None:
-    """The channels `low` to `high`; `dslope` (C,) is filled."""
+    x: Array, dy: Array, slope: Array, shift: Array, shape: tuple[int, int, int], low: int, high: int, dx: Array,
+    dslope: Array, dshift: Array,
+) -> None:  # fmt: skip
+    """The channels `low` to `high`; `dslope` and `dshift` (C,) are filled."""
     n, channels, pixels = shape
     rest = np.empty(LANES, np.float32)
     x, dy, dx, workspace = memory(x), memory(dy), memory(dx), memory(rest)
     for c in range(low, high):
-        sums, a = splat(ZERO), slope[c]
+        sums, along, a, b = splat(ZERO), splat(ZERO), slope[c], shift[c]
         for s in range(n):
             first = (s * channels + c) * pixels
             whole = first + pixels // LANES * LANES
             for at in range(first, whole, LANES):
-                d, part = _prelu_back(load(x, at), load(dy, at), a)
+                d, part = _prelu_back(load(x, at) + b, load(dy, at), a)
                 store(dx, at, d)
-                sums = sums + part
+                sums, along = sums + part, along + d
             count = first + pixels - whole
             if count > 0:
-                d, part = _prelu_back(load_part(x, whole, count, workspace), load_part(dy, whole, count, workspace), a)
+                z = load_part(x, whole, count, workspace) + b
+                d, part = _prelu_back(z, load_part(dy, whole, count, workspace), a)  # which is 0 where no pixel is
                 store_part(dx, whole, count, d, workspace)
-                sums = sums + part
-        dslope[c] = total(sums)
+                sums, along = sums + part, along + d
+        dslope[c], dshift[c] = total(sums), total(along)
     hold(rest)
 
 

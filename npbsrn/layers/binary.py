@@ -110,17 +110,14 @@ class BinaryConv:
     ) -> tuple[Array, Memory, BinaryBack]:
         """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads).
 
-        Outside of training the normal form is computed, and nothing is recorded for ``back``. In training a PReLU
+        Outside of training it is `infer`, and nothing is recorded for ``back``. In training a PReLU
         behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too.
         """
+        if not train:
+            return *self.infer(params, x, memory), untaped
         own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
         remembers = self.scheme.remembers[0]
-        term, pull_term = weight_by_statistic(x, self.scheme.statistic)
-        terms = (*memory.terms, term) if remembers else (term,)
-        after = terms if remembers else memory.terms
-        if not train:
-            y, kept = self._infer(params, x, terms, memory.filters)
-            return y, Memory(after, kept), untaped
+        terms, after, pull_term = self._terms(x, memory)
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         own_slope = None if self.norm else slope
@@ -142,6 +139,30 @@ class BinaryConv:
             return pull_term(dterm), MemoryGrad(dearlier, dfilters), grads
 
         return y, Memory(after, kept), back
+
+    def _terms(self, x: Array, memory: Memory) -> tuple[Remembered, Remembered, Callable[[Array], Array]]:
+        """What the scheme binarizes, what later convolutions remember of it, and the newest term's pullback."""
+        remembers = self.scheme.remembers[0]
+        term, pull_term = weight_by_statistic(x, self.scheme.statistic)
+        terms = (*memory.terms, term) if remembers else (term,)
+        return terms, terms if remembers else memory.terms, pull_term
+
+    def infer(self, params: Params, x: Array, memory: Memory, shift: Array | None = None) -> tuple[Array, Memory]:
+        """(N, C, H, W) to the same outside of training, by the normal form.
+
+        Parameters
+        ----------
+        params : dict
+        x : (N, C, H, W)
+        memory : Memory
+        shift : (C,), optional
+            What the activation behind adds first.
+        """
+        terms, after, _ = self._terms(x, memory)
+        form, kept = self.normal_form(params, memory.filters, shift)
+        bits = [x] if form.thresholds is None else binarize_terms(terms, *form.thresholds[:2])
+        products = [[conv2d(b, w, pad_value=form.pad)[0] for b in bits] for w in form.signs]
+        return sum_products(products, form.factor, form.offset), Memory(after, kept)
 
     def binarized_filters(self, params: Params, earlier: Remembered) -> tuple[Filters, Remembered, PullConvFilters]:
         """The scheme's filters.
@@ -175,11 +196,14 @@ class BinaryConv:
 
         return filters, (*earlier, w) if remembers else earlier, pull
 
-    def normal_form(self, params: Params, earlier: Remembered) -> tuple[NormalForm, Remembered]:
+    def normal_form(
+        self, params: Params, earlier: Remembered, shift: Array | None = None
+    ) -> tuple[NormalForm, Remembered]:
         """The convolution for inference, and the filters that it passes to the next; see `binarized_filters`.
 
         Activations with a base other than 0 give the offset ``o = base * sum_i scale_i * sum(signs_i)``. A BN behind
-        it, ``g y + b``, is folded into factor and offset.
+        it, ``g y + b``, is folded into factor and offset, and so is a `shift` behind both: ``(g f, g o + b + shift)``,
+        in float64 and rounded once. So a shift alone is added to the rounded product, as in training.
         """
         filters, kept, _ = self.binarized_filters(params, earlier)
         dtype = params["weight"].dtype
@@ -190,17 +214,14 @@ class BinaryConv:
             coefs = thresholds.coefs
             offset = filter_offset(*filters, thresholds.base) if thresholds.base else None
         factor = filters.scales[:, None] * coefs[:, None]
+        start = None if offset is None else offset.astype(np.float64)
         if self.norm:
-            gain, shift = folded_norm(params["norm"])
-            start = 0.0 if offset is None else offset.astype(np.float64)
-            factor, offset = (factor * gain).astype(dtype), (gain * start + shift).astype(dtype)
+            gain, bias = folded_norm(params["norm"])
+            factor, start = (factor * gain).astype(dtype), gain * (0.0 if start is None else start) + bias
+        if shift is not None:
+            start = shift.astype(np.float64) if start is None else start + shift
+        offset = None if start is None else start.astype(dtype)
         return NormalForm(filters.signs, thresholds, factor, offset, self.scheme.pad), kept
-
-    def _infer(self, params: Params, x: Array, terms: Remembered, earlier: Remembered) -> tuple[Array, Remembered]:
-        form, kept = self.normal_form(params, earlier)
-        bits = [x] if form.thresholds is None else binarize_terms(terms, *form.thresholds[:2])
-        products = [[conv2d(b, w, pad_value=form.pad)[0] for b in bits] for w in form.signs]
-        return sum_products(products, form.factor, form.offset), kept
 
     def trace(self, at: Trace) -> Trace:
         """One convolution."""

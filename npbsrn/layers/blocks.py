@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
-from npbsrn.layers.base import Back, Layer, Rng, Trace, taped
+from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, taped, untaped
 from npbsrn.layers.binary import BinaryBack, BinaryConv, Memory, MemoryGrad
-from npbsrn.layers.conv import PReLU
+from npbsrn.layers.conv import PReLU, split_shift
 from npbsrn.ops.pointwise import add, multiply_add, scale
 from npbsrn.storage.params import Params
 
@@ -28,11 +28,13 @@ class BinaryBlock:
     ----------
     convs : tuple of BinaryConv
     activation : Layer
-        Between the convolutions, and, if there is no skip, also behind the last one; each place has its own parameters.
-    skip : {"block", "every", "none"}
-        Where identity shortcuts go: around the whole block, around every convolution, or nowhere.
+        Between the convolutions; with the skips "unit" and "none" also behind the last one. Each place has its own
+        parameters.
+    skip : {"block", "every", "unit", "none"}
+        Where identity shortcuts go: around the whole block; around every convolution; around every convolution and
+        the activation behind it, of which the last one has one, too; or nowhere.
     residual : float
-        Factor on the term that a whole block adds to its input.
+        Factor on the term that a whole block ("block") or each of its convolutions ("unit") adds to its input.
     """
 
     convs: tuple[BinaryConv, ...]
@@ -43,7 +45,7 @@ class BinaryBlock:
     @property
     def activated(self) -> int:
         """The number of convolutions followed by the activation."""
-        return len(self.convs) - (self.skip != "none")
+        return len(self.convs) - (self.skip in ("block", "every"))
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """``conv1, act1, conv2, ...``."""
@@ -72,19 +74,20 @@ class BinaryBlock:
             Those that came in and this block's own.
         back : (dy, dfilters) -> (dx, dfilters, grads)
         """
+        if not train:
+            return *self._infer(params, x, filters), untaped
         memory = Memory(filters=filters)
         backs: list[tuple[int, BinaryBack, Back | None]] = []
         y = x
         for n, conv in enumerate(self.convs, 1):
             activated = n <= self.activated
-            slope = params[f"act{n}"]["slope"] if activated and train and isinstance(self.activation, PReLU) else None
-            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, train, slope)
+            slope = params[f"act{n}"]["slope"] if activated and isinstance(self.activation, PReLU) else None
+            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, True, slope)
             back_act = None
             if activated and slope is None:
-                inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, train)
-            y = add(y, inner) if self.skip == "every" else inner
-            if train:
-                backs.append((n, back_conv, back_act))
+                inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, True)
+            y = self._with_skip(y, inner)
+            backs.append((n, back_conv, back_act))
         if self.skip == "block":
             y = multiply_add(y, self.residual, x)
 
@@ -93,17 +96,37 @@ class BinaryBlock:
             dmemory = MemoryGrad((None,) * len(memory.terms), dfilters)
             dx = scale(dy, self.residual) if self.skip == "block" else dy
             for n, back_conv, back_act in reversed(backs):
-                dinner = dx
+                dinner = scale(dx, self.residual) if self.skip == "unit" and self.residual != 1 else dx
                 if back_act is not None:
                     dinner, grads[f"act{n}"] = back_act(dinner)
                 dinput, dmemory, own = back_conv(dinner, dmemory)
                 if "slope" in own:  # PReLU was part of the convolution
                     grads[f"act{n}"] = {"slope": own.pop("slope")}
                 grads[f"conv{n}"] = own
-                dx = add(dx, dinput) if self.skip == "every" else dinput
+                dx = add(dx, dinput) if self.skip in ("every", "unit") else dinput
             return add(dx, dy) if self.skip == "block" else dx, dmemory.filters, grads
 
-        return y, memory.filters, taped(back, train)
+        return y, memory.filters, back
+
+    def _with_skip(self, x: Array, y: Array) -> Array:
+        """A convolution's input and result to the next one's input."""
+        if self.skip == "unit":
+            return multiply_add(y, self.residual, x)
+        return add(x, y) if self.skip == "every" else y
+
+    def _infer(self, params: Params, x: Array, filters: Remembered) -> tuple[Array, Remembered]:
+        """Outside of training: an activation's shift is added by the convolution in front of it."""
+        memory, y = Memory(filters=filters), x
+        for n, conv in enumerate(self.convs, 1):
+            shift, activation = self.behind(n, params)
+            inner, memory = conv.infer(params[f"conv{n}"], y, memory, shift)
+            inner, _ = activation.apply(params.get(f"act{n}", {}), inner, False)
+            y = self._with_skip(y, inner)
+        return multiply_add(y, self.residual, x) if self.skip == "block" else y, memory.filters
+
+    def behind(self, n: int, params: Params) -> tuple[Array | None, Layer]:
+        """What stands behind the `n`-th convolution outside of training; see `npbsrn.layers.conv.split_shift`."""
+        return (None, Identity()) if n > self.activated else split_shift(self.activation, params.get(f"act{n}", {}))
 
     def trace(self, at: Trace) -> Trace:
         """All convolutions."""

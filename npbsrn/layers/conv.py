@@ -1,4 +1,4 @@
-"""Float layers: convolution, PReLU, pixel shuffle."""
+"""Float layers: convolution, activations, pixel shuffle."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from npbsrn.layers.base import Back, Identity, Layer, Rng, Trace, taped, uniform_filters
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.pointwise import prelu
+from npbsrn.ops.pointwise import prelu, shifted_prelu
 from npbsrn.ops.shuffle import pixel_shuffle
 from npbsrn.storage.params import Params
 
@@ -64,6 +64,36 @@ class PReLU(Layer):
 
 
 @dataclass(frozen=True)
+class RPReLU(Layer):
+    """PReLU with one slope and one shift per channel, ``PReLU(y + shift)`` (Liu et al., ReActNet, ECCV 2020).
+
+    The published RPReLU is ``PReLU(y + shift) + u`` with a second shift u per channel. Where a skip goes around each
+    convolution and its activation, ``A_n = A_(n-1) + r (PReLU(y_n + shift_n) + u_n)``, it is redundant and left out:
+    with ``U_n = r (u_1 + ... + u_n)`` and ``B_n = A_n - U_n``, the n-th convolution reads
+    ``sign(A_(n-1) + t_n) = sign(B_(n-1) + (t_n + U_(n-1)))``, so that B follows the same recursion without any u, with
+    other thresholds; and of the last ``A = B + U`` the float convolution behind it makes ``W * B + b + sum(W) U``,
+    another bias. Only in the outermost ring of pixels is this another function: there some taps see padding, 0 instead
+    of U.
+    """
+
+    channels: int
+
+    def init(self, rng: Rng, dtype: Any) -> Params:
+        """Slopes of 0.25, no shift yet."""
+        return {"slope": np.full(self.channels, 0.25, dtype), "shift": np.zeros(self.channels, dtype)}
+
+    def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
+        """(N, C, H, W) to the same."""
+        y, pull = shifted_prelu(x, params["slope"], params["shift"])
+
+        def back(dy: Array) -> tuple[Array, Params]:
+            dx, dslope, dshift = pull(dy)
+            return dx, {"slope": dslope, "shift": dshift}
+
+        return y, taped(back, train)
+
+
+@dataclass(frozen=True)
 class ReLU(Layer):
     """The positive part; after it, every sign would be +1."""
 
@@ -90,9 +120,21 @@ class PixelShuffle(Layer):
         return replace(at, height=at.height * r, width=at.width * r, step=at.step / r)
 
 
-ACTIVATIONS = ("prelu", "relu", "none")
+ACTIVATIONS = ("prelu", "relu", "none", "rprelu")
 
 
 def activation_layer(name: str, channels: int) -> Layer:
     """The layer that one of `ACTIVATIONS` names."""
-    return PReLU(channels) if name == "prelu" else ReLU() if name == "relu" else Identity()
+    layers = {"prelu": PReLU(channels), "relu": ReLU(), "none": Identity(), "rprelu": RPReLU(channels)}
+    return layers[name]
+
+
+def split_shift(activation: Layer, params: Params) -> tuple[Array | None, Layer]:
+    """An activation as a shift (C,), or None, and a layer behind it, which has the same parameters.
+
+    Outside of training, the shift is part of the offset of the convolution in front; see
+    `npbsrn.layers.binary.BinaryConv.normal_form`.
+    """
+    if isinstance(activation, RPReLU):
+        return params["shift"], PReLU(activation.channels)
+    return None, activation

@@ -40,6 +40,8 @@ class Network:
         Whether the chain works on the bicubically enlarged picture.
     gain : float
         Factor on the chain's input.
+    output : float
+        Factor on the details.
     config : dict
         The configuration from which `make_network` can rebuild the network.
     """
@@ -49,6 +51,7 @@ class Network:
     base: bool = True
     enlarged: bool = False
     gain: float = 1.0
+    output: float = 1.0
     config: Config = field(default_factory=dict, hash=False)
 
     def init(self, seed: int, dtype: Any = np.float32) -> Params:
@@ -74,9 +77,10 @@ class Network:
         large, pull_large = enlarge(x, self.scale) if self.base or self.enlarged else (middle, None)
         taken = large if self.enlarged else x
         details, back_chain = self.chain.apply(params, (taken - middle) * gain, train)
+        details = self._scaled(details)
 
         def back(dy: Array) -> tuple[Array, Params]:
-            dtaken, grads = back_chain(dy)
+            dtaken, grads = back_chain(self._scaled(dy))
             dtaken = dtaken * gain
             if pull_large is None:
                 return dtaken, grads
@@ -85,6 +89,9 @@ class Network:
             return dtaken + pull_large(dy), grads
 
         return details + (large if self.base else middle), taped(back, train)
+
+    def _scaled(self, details: Array) -> Array:
+        return details if self.output == 1 else details * details.dtype.type(self.output)
 
     def trace(self, height: int, width: int) -> Trace:
         """Extents, multiply-accumulates and reach for a picture of `height` x `width` pixels.

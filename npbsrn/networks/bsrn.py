@@ -36,7 +36,7 @@ def bsrn(
         Channels throughout.
     base : {"bicubic", "none"}
         What the network's details are added to: the bicubically enlarged picture, or nothing (the paper).
-    activation : {"prelu", "relu", "none"}
+    activation : {"prelu", "relu", "none", "rprelu"}
         Between the binary convolutions of an LB-block.
     skip : {"block", "every"}
         Shortcuts around each LB-block (the paper), or instead around every binary convolution.

@@ -40,7 +40,7 @@ def srresnet(
         Channels throughout.
     base : {"bicubic", "none"}
         What the network's details are added to: the bicubically enlarged picture, or nothing (both papers).
-    activation : {"prelu", "relu", "none"}
+    activation : {"prelu", "relu", "none", "rprelu"}
         Between the two convolutions of a block.
     skip : {"block", "every"}
         Shortcuts around each block, or instead around every convolution.

@@ -36,7 +36,7 @@ def vdsr(
         Number of blocks of three convolutions.
     width : int
         Channels throughout.
-    activation : {"prelu", "relu", "none"}, optional
+    activation : {"prelu", "relu", "none", "rprelu"}, optional
         Behind each convolution of a block: by default "relu" (the paper's) where activations are float, else "prelu",
         since after a ReLU every sign would be +1.
     norm : bool, optional

@@ -78,12 +78,21 @@ def memory_for_bits(shape: tuple[int, ...]) -> Array:
     return memory
 
 
-def pack(x: Array, pad: float) -> Bits:
-    """Signs of (N, C, H, W) float32, of which 0 counts as +1; C a multiple of 16."""
+def pack(x: Array, pad: float, shift: Array | None = None) -> Bits:
+    """Signs of ``x + shift``, of which 0 counts as +1.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) float32
+        C a multiple of 16.
+    pad : {1.0, -1.0}
+    shift : (C,) float32, optional
+    """
     from npbsrn.kernels.pack import pack_signs
 
     (n, channels, height, width), flat = x.shape, np.ascontiguousarray(x).ravel()
+    shift = np.zeros(channels, np.float32) if shift is None else shift
     memory = memory_for_bits(x.shape)
     numbers = channels // WORD, height, width, border_of(pad)
-    map_parallel(lambda shard: pack_signs(flat, *numbers, memory, *shard), parts_of(n, SHARDS))
+    map_parallel(lambda shard: pack_signs(flat, shift, *numbers, memory, *shard), parts_of(n, SHARDS))
     return Bits(memory, (n, channels, height, width), pad)

@@ -1,4 +1,4 @@
-"""Element-wise operations: PReLU, per-channel scales, magnitude maps, weighted sums."""
+"""Element-wise operations: PReLU, alone and behind a shift, per-channel scales, magnitude maps, weighted sums."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,17 +40,51 @@ def prelu(x: Array, slope: Array) -> tuple[Array, Callable[[Array], tuple[Array,
     """Parametric ReLU; compiled for float32. Equal to `prelu_ref` to the bit, except for dslope."""
     if x.dtype != np.float32 or slope.dtype != np.float32:
         return prelu_ref(x, slope)
+    y, pull = shifted_prelu(x, slope, np.full(len(slope), -0.0, np.float32))
+    return y, lambda dy: pull(dy)[:2]
+
+
+def shifted_prelu_ref(
+    x: Array, slope: Array, shift: Array
+) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+    """``PReLU(x + shift)``, the first two of the three steps of RPReLU (Liu et al., ReActNet, ECCV 2020).
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    slope, shift : (C,)
+
+    Returns
+    -------
+    y : (N, C, H, W)
+    pull : dy -> (dx, dslope, dshift); dshift is dx, summed
+    """
+    y, pull_prelu = prelu_ref(x + shift[:, None, None], slope)
+
+    def pull(dy: Array) -> tuple[Array, Array, Array]:
+        dx, dslope = pull_prelu(dy)
+        return dx, dslope, np.sum(dx, axis=(0, 2, 3))
+
+    return y, pull
+
+
+def shifted_prelu(x: Array, slope: Array, shift: Array) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+    """PReLU behind a shift; compiled for float32. Equal to `shifted_prelu_ref` to the bit, except for the sums."""
+    if any(array.dtype != np.float32 for array in (x, slope, shift)):
+        return shifted_prelu_ref(x, slope, shift)
     from npbsrn.kernels.pointwise import prelu_backward, prelu_forward
 
     n, channels, *sides = x.shape
-    flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, sides[0] * sides[1])
-    map_parallel(lambda part: prelu_forward(flat, slope, shape, *part, y.reshape(-1)), parts_of(n, SHARDS))
+    flat, y = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32)
+    fixed = slope, shift, (n, channels, sides[0] * sides[1])
+    map_parallel(lambda part: prelu_forward(flat, *fixed, *part, y.reshape(-1)), parts_of(n, SHARDS))
 
-    def pull(dy: Array) -> tuple[Array, Array]:
-        d, dx, dslope = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32), np.empty_like(slope)
-        out = dx.reshape(-1), dslope
-        map_parallel(lambda part: prelu_backward(flat, d, slope, shape, *part, *out), parts_of(channels, PARTS))
-        return dx, dslope
+    def pull(dy: Array) -> tuple[Array, Array, Array]:
+        d, dx = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32)
+        dslope, dshift = np.empty_like(slope), np.empty_like(shift)
+        out = dx.reshape(-1), dslope, dshift
+        map_parallel(lambda part: prelu_backward(flat, d, *fixed, *part, *out), parts_of(channels, PARTS))
+        return dx, dslope, dshift
 
     return y, pull
 

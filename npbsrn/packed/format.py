@@ -112,7 +112,7 @@ def _described_step(step: Step) -> dict[str, Any]:
         "terms": list(step.terms),
         "pad": step.pad,
         "skip": step.skip,
-    }
+    } | ({"amount": step.amount} if step.amount != 1 else {})
 
 
 class _Reader:
@@ -183,7 +183,9 @@ class _Reader:
         }
         floats: dict[str, Any] = {name: self.part(name, shapes[name]) if name in there else None for name in FLOATS}
         _ask(floats["factor"] is not None, "factor")
-        return Step(signs, terms=tuple(terms), pad=pad, skip=_flag(own, "skip"), **floats)
+        skip, amount = _flag(own, "skip"), _real(own, "amount") if "amount" in own else 1.0
+        _ask(skip or amount == 1, "amount")
+        return Step(signs, terms=tuple(terms), pad=pad, skip=skip, amount=amount, **floats)
 
     def convolution(self, name: str, inputs: int, outputs: int | None = None) -> Convolution:
         """A float convolution."""

@@ -12,11 +12,12 @@ import numpy as np
 from npbsrn.binarizers.base import Remembered
 from npbsrn.errors import UsageError
 from npbsrn.fused.block_chain import BlockChain
-from npbsrn.layers.base import Chain, Identity, Residual
+from npbsrn.layers.base import Chain, Identity, Layer, Residual
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
-from npbsrn.layers.conv import Conv, PReLU
+from npbsrn.layers.conv import Conv, PReLU, ReLU
 from npbsrn.layers.tail import Tail
 from npbsrn.models import Model
+from npbsrn.networks.base import Network
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.storage.params import Params
 
@@ -47,14 +48,24 @@ def lower(model: Model) -> Plan:
             raise _refused("a skip is around something else than blocks and a trunk")
         trunk, (name, body) = _convolution(own["trunk"]), inner[0]
         own = own[name]
+    elif isinstance(body, Chain) and len(body.layers) == 1:
+        ((name, body),) = body.layers
+        own = own[name]
     if not isinstance(body, BlockChain):
         raise _refused("its body is no chain of blocks")
     blocks = [block for g, group in enumerate(body.groups, 1) for block in _lower_group(group, own[str(g)])]
-    stages = [f"conv{n}" for n in range(1, len(tail.factors) + 1)] + ["last"]
+    stages = [_convolution(params["tail"][f"conv{n}"]) for n in range(1, len(tail.factors) + 1)]
+    convolutions = *stages, _output(network, params["tail"]["last"])
     return Plan(
         network.config, network.scale, network.enlarged, network.base, network.gain, _convolution(params["head"]),
-        tuple(blocks), trunk, tuple(_convolution(params["tail"][name]) for name in stages), tail.factors, model.card,
+        tuple(blocks), trunk, convolutions, tail.factors, model.card,
     )  # fmt: skip
+
+
+def _output(network: Network, params: Params) -> Convolution:
+    """The last convolution, with the factor on its result."""
+    (w, bias), factor = _convolution(params), np.float32(network.output)
+    return w * factor, bias * factor
 
 
 def _refused(reason: str) -> UsageError:
@@ -73,13 +84,11 @@ def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tup
     """The steps of a block; alpha is no longer needed once the filters' signs are known."""
     steps = []
     for n, conv in enumerate(block.convs, 1):
-        form, filters = conv.normal_form(params[f"conv{n}"], filters)
+        shift, activation = block.behind(n, params)
+        form, filters = conv.normal_form(params[f"conv{n}"], filters, shift)
         binary = form.thresholds is not None
         if binary and abs(form.pad) != 1:
             raise _refused("zeros around binary activations are a third value")
-        slope = None
-        if n <= block.activated and not isinstance(block.activation, Identity):
-            slope = params[f"act{n}"]["slope"] if isinstance(block.activation, PReLU) else np.zeros(conv.channels)
         whole = [w.astype(np.int8 if conv.scheme.binary else np.float32) for w in form.signs]
         steps.append(
             Step(
@@ -90,16 +99,25 @@ def _lower_block(block: BinaryBlock, params: Params, filters: Remembered) -> tup
                 _float(form.thresholds.shift) if form.thresholds else None,
                 tuple(range(n)) if conv.scheme.remembers[0] else (n - 1,),
                 form.pad,
-                _float(slope),
-                block.skip == "every",
+                _float(_slope(activation, params.get(f"act{n}", {}), conv.channels)),
+                block.skip in ("every", "unit"),
+                block.residual if block.skip == "unit" else 1.0,
             )
         )
     statistic = block.convs[0].scheme.statistic
     return Block(tuple(steps), statistic, block.residual if block.skip == "block" else None), filters
 
 
+def _slope(activation: Layer, params: Params, channels: int) -> Array | None:
+    if isinstance(activation, Identity):
+        return None
+    if not isinstance(activation, PReLU | ReLU):
+        raise _refused("there is an activation that is no PReLU")
+    return params["slope"] if isinstance(activation, PReLU) else np.zeros(channels)
+
+
 def _float(value: Array | None) -> Any:
-    return None if value is None else np.ascontiguousarray(value, np.float32)
+    return None if value is None else np.array(value, np.float32, order="C")  # never the model's own
 
 
 def _convolution(params: Params) -> Convolution:

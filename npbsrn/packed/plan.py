@@ -23,7 +23,7 @@ class Step:
     - ``S_ij`` is the convolution of bits_j with signs_i, a whole number;
     - ``y = offset + sum_ij factor_ij S_ij``, i outer and j inner; the first product is rounded by itself before the
       offset is added, the others are fused;
-    - ``a = PReLU(y)``, and with `skip` ``a = a + A``, where A is the step's input.
+    - ``a = PReLU(y)``, and with `skip` ``a = amount * a + A``, fused, where A is the step's input.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class Step:
         PReLU's.
     skip : bool
         Whether the step's own input is added.
+    amount : float
+        Factor on what is added to it; 1 without a skip.
     """
 
     signs: tuple[Array, ...]
@@ -53,6 +55,7 @@ class Step:
     pad: float
     slope: Array | None
     skip: bool = False
+    amount: float = 1.0
 
     @property
     def size(self) -> int:

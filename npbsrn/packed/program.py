@@ -116,7 +116,7 @@ def _added(step: Step, first: int, own: int, residual: float | None) -> tuple[in
     if step.skip:
         if residual is not None:
             raise ValueError("a step has one skip at most: around itself, or as the last one around its block")
-        return own, 1.0
+        return own, step.amount
     return (NOTHING, 0.0) if residual is None else (first, residual)
 
 

@@ -36,9 +36,14 @@ def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:
             y = sum_products(_products(step, terms), step.factor, step.offset)
             if step.slope is not None:
                 y = prelu_ref(y[None], step.slope)[0][0]
-            a = a + y if step.skip else y
-        x = a if block.residual is None else multiply_add(a, np.float32(block.residual), x)
+            a = _added(a, step.amount, y) if step.skip else y
+        x = a if block.residual is None else _added(x, block.residual, a)
     return x
+
+
+def _added(x: Array, amount: float, y: Array) -> Array:
+    """``x + amount * y``, of pictures, so that it is rounded once."""
+    return multiply_add(y[None], np.float32(amount), x[None])[0]
 
 
 def _products(step: Step, terms: list[Array]) -> list[list[Array]]:

@@ -88,9 +88,9 @@ def train(
     progress : bool
         Show loss, learning rate, patches per second and time left.
     **options
-        Differences from the preset: ``network`` ("bsrn", "srresnet" or "vdsr"), ``binarizer`` ("bam", "bnn", "dorefa",
-        "abc", "bw", "none", or a dict of its name and options), fields of `npbsrn.training.config.TrainConfig`, and
-        arguments of the network.
+        Differences from the preset: ``network`` ("bbcu", "bsrn", "srresnet" or "vdsr"), ``binarizer`` ("bam", "bbcu",
+        "bnn", "dorefa", "abc", "bw", "none", or a dict of its name and options), fields of
+        `npbsrn.training.config.TrainConfig`, and arguments of the network.
 
     Returns
     -------

@@ -52,7 +52,7 @@ def test_every_part_is_met_in_a_step(parts):
 
 def test_every_part_is_met_in_a_step_by_layers():
     met = set()
-    for scheme in ("bam", "bnn", "dorefa", "abc", "bw"):
+    for scheme in ("bam", "bbcu", "bnn", "dorefa", "abc", "bw"):
         options = {"name": "vdsr", "width": 4, "blocks": 1, "norm": True, "binarizer": scheme}
         found = parts_of(make_network({"scale": 2} | options))
         assert all(part.seconds > 0 and part.work > 0 for part in found.values()), scheme
@@ -61,7 +61,7 @@ def test_every_part_is_met_in_a_step_by_layers():
         assert found[BINARY_FORWARD].work == macs
         assert found[BINARY_BACKWARD].work == 2 * macs
         met |= set(found)
-    assert met >= names_of(EVERYWHERE | {"bam", "bnn", "dorefa", "abc_net", "binary_weights"})
+    assert met >= names_of(EVERYWHERE | {"bam", "bbcu", "bnn", "dorefa", "abc_net", "binary_weights"})
     assert met >= names_of({"binary"}) - {"blocks' convolutions"}
 
 
@@ -88,7 +88,7 @@ def test_every_network_has_cases():
     assert CASES["bsrn"] == {"48": Case(16, 48), "16": Case(8, 16)}
 
 
-SMALL = {"bsrn": Case(2, 6), "srresnet": Case(2, 6), "vdsr": Case(2, 3, 9)}
+SMALL = {"bbcu": Case(2, 6), "bsrn": Case(2, 6), "srresnet": Case(2, 6), "vdsr": Case(2, 3, 9)}
 
 
 def config_of(name, case):
@@ -123,7 +123,8 @@ def test_enlarged_patches_pass_the_chain_alone(tmp_path, rng):
 @pytest.mark.peers
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
-    ("name", "composed"), [("bsrn", False), ("bsrn", True), ("srresnet", False), ("srresnet", True), ("vdsr", False)]
+    ("name", "composed"),
+    [*((name, composed) for name in ("bbcu", "bsrn", "srresnet") for composed in (False, True)), ("vdsr", False)],
 )
 def test_the_peer_takes_the_same_step(tmp_path, name, composed, layout):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install .[peers]")

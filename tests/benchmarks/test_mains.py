@@ -12,7 +12,7 @@ from benchmarks.train_steps import Case
 from npbsrn.networks.base import make_network
 
 pytestmark = pytest.mark.peers
-SCHEMES = {"bsrn": "abc", "srresnet": "dorefa", "vdsr": "bnn"}
+SCHEMES = {"bbcu": "bbcu", "bsrn": "abc", "srresnet": "dorefa", "vdsr": "bnn"}
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_bench_upscale(monkeypatch, last_line, network, scheme):
 
 
 CASES = {
+    "bbcu": {"48": Case(2, 16)},
     "bsrn": {"48": Case(2, 16), "16": Case(2, 4)},
     "srresnet": {"48": Case(2, 16)},
     "vdsr": {"41": Case(2, 3, 9)},

@@ -13,6 +13,7 @@ from npbsrn.packed.lower import lower
 CONFIGS = {
     **{name: {"name": name, "blocks": 1, "width": 4} for name in NETWORKS},
     "no activation, no base": {"name": "bsrn", "blocks": 2, "width": 4, "activation": "none", "base": "none"},
+    "no trunk, small residuals": {"name": "bbcu", "blocks": 2, "width": 4, "trunk": False, "residual": 0.2},
     "relu, norm, every": {"name": "srresnet", "blocks": 2, "width": 4, "activation": "relu", "norm": True}
     | {"skip": "every", "residual": 1.0, "input_gain": 2.0},
 }
@@ -63,7 +64,8 @@ def test_multiplications_are_those_of_the_network(float_network):
 
 
 @pytest.mark.parametrize(
-    ("name", "plain", "composed"), [("bsrn", 84.7, 63.0), ("srresnet", 127.8, 79.7), ("vdsr", 614.7, None)]
+    ("name", "plain", "composed"),
+    [("bbcu", 114.2, 74.6), ("bsrn", 84.7, 63.0), ("srresnet", 127.8, 79.7), ("vdsr", 614.7, None)],
 )
 def test_multiplications_of_the_papers_networks(name, plain, composed):
     network = make_network({"name": name, "scale": 4, "binarizer": "none"})

@@ -45,6 +45,20 @@ def test_upscale_by_either_engine_in_tiles_and_by_threads(tmp_path, photographs,
     assert np.abs(results[1] - results[0]).max() <= 1
 
 
+def test_an_ensemble_of_a_picture_a_folder_and_a_set(tmp_path, photographs, weights, capsys):
+    one, folder = tmp_path / "one.png", tmp_path / "all"
+    assert main(["upscale", "-i", str(photographs / "0.png"), "-o", str(one), "-m", weights, "-x"]) == 0
+    assert main(["upscale", "-i", str(photographs), "-o", str(folder), "-m", weights, "--ensemble"]) == 0
+    expected = npbsrn.upscale(photographs / "0.png", 4, weights, ensemble=True)
+    for path in (one, folder / "0.png"):
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    capsys.readouterr()
+    assert main(["eval", str(photographs), "-m", weights, "-x", "--json", "-"]) == 0
+    report = npbsrn.evaluate(weights, photographs, ensemble=True)
+    assert json.loads(capsys.readouterr().out) == report.to_dict()
+
+
 def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     packed, out = str(tmp_path / "packed.npz"), str(tmp_path / "out.png")
     assert main(["pack", weights, "-o", packed]) == 0
@@ -90,7 +104,7 @@ def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert main(["bench", "-m", weights]) == 0
     assert "320x180" in capsys.readouterr().out
     assert main(["warmup"]) == 0
-    assert "training, vdsr: " in capsys.readouterr().out
+    assert "training, vdsr, bam: " in capsys.readouterr().out
 
 
 def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):
@@ -171,6 +185,7 @@ def test_train_another_network_with_another_binarizer(tmp_path, photographs, cac
     ("name", "scale", "parameters", "macs"),
     [
         ("bsrn", "4", "1219.2 K (1013.8 K of 1 bit)", "84.7 G for 1280x720 pixels out"),
+        ("bbcu", "4", "1523.8 K (1179.6 K of 1 bit)", "114.2 G for 1280x720 pixels out"),
         ("srresnet", "4", "1548.4 K (1179.6 K of 1 bit)", "127.8 G for 1280x720 pixels out"),
         ("vdsr", "4", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
         ("vdsr", "2", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),

@@ -50,3 +50,13 @@ def test_an_untrained_model_can_be_judged(tiny_model, photographs):
     report = npbsrn.evaluate(tiny_model, photographs, 4)
     assert len(report.scores) == 5
     assert report.model == "bsrn"
+
+
+def test_an_ensemble_is_judged_and_says_so(tiny_model, photographs):
+    plain, report = (npbsrn.evaluate(tiny_model, photographs, 4, ensemble=ensemble) for ensemble in (False, True))
+    hr = read_rgb(photographs / "0.png")[:52, :60]
+    result = npbsrn.upscale(resize(hr, 1 / 4), 4, tiny_model, ensemble=True)
+    assert (report.scores[0].psnr, report.scores[0].ssim) == compare(result, hr, 4)
+    assert report.scores[0].psnr != plain.scores[0].psnr
+    assert [json.loads(one.to_json())["ensemble"] for one in (plain, report)] == [False, True]
+    assert str(report).splitlines()[0] == f"{str(plain).splitlines()[0]}, ensemble of eight turns"

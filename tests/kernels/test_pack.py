@@ -27,6 +27,16 @@ def test_pack(n, groups, height, width, pad):
 
 
 @settings(deadline=None)
+@given(st.integers(1, 3), planes, st.integers(1, 5), st.integers(1, 50), st.integers(0, 99))
+def test_pack_around_thresholds(n, groups, height, width, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-3, 4, (n, 16 * groups, height, width)).astype(np.float32)
+    shift = rng.integers(-2, 3, 16 * groups).astype(np.float32)
+    expected = np.where(x + shift[:, None, None] < 0, np.float32(-1), np.float32(1))
+    np.testing.assert_array_equal(pack(x, 1.0, shift).unpack(), expected)
+
+
+@settings(deadline=None)
 @given(st.integers(1, 40), planes, st.sampled_from([1, 3]))
 def test_filter_words(outputs, groups, size):
     signs = np.random.default_rng(outputs).choice(np.array([-1, 1], np.float32), (outputs, 16 * groups, size, size))

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from npbsrn.binarizers import make_binarizer, normalized
+from npbsrn.binarizers import bbcu, make_binarizer, normalized
 from npbsrn.layers.binary import BinaryConv, Memory
 from npbsrn.networks.base import make_network
 from npbsrn.ops.norm_sign import norm_signs_ref
+from npbsrn.ops.shift_sign import shifted_signs_ref
 from npbsrn.storage.params import leaves
 
 
@@ -22,7 +23,11 @@ def test_padding_is_what_stands_around_the_binarized_activations(scheme, padding
         np.testing.assert_array_equal(y[0, 0], [[corner, edge, corner], [edge, 18, edge], [corner, edge, corner]])
 
 
-SCHEMES = [{"name": name} for name in ("bnn", "dorefa", "abc", "bam")] + [{"name": "abc", "activation_bases": 3}]
+SCHEMES = [
+    *({"name": name} for name in ("bnn", "dorefa", "abc", "bam", "bbcu")),
+    {"name": "abc", "activation_bases": 3},
+    {"name": "bbcu", "window": 20.0},
+]
 
 
 def one_step(network, binarizer):
@@ -34,7 +39,7 @@ def one_step(network, binarizer):
     return out, dict(leaves(grads)), {name: a for name, a in leaves(params) if ".running_" in name}
 
 
-@pytest.mark.parametrize("network", ["srresnet", "vdsr"])
+@pytest.mark.parametrize("network", ["bbcu", "srresnet", "vdsr"])
 @pytest.mark.parametrize("binarizer", SCHEMES, ids=str)
 def test_a_compiled_step_is_the_readable_one(network, binarizer, monkeypatch):
     """Forward to the bit, since signs hang on it; gradients but for the order of sums.
@@ -42,7 +47,11 @@ def test_a_compiled_step_is_the_readable_one(network, binarizer, monkeypatch):
     The head's bias has no gradient in front of a BN, but rounding errors of numbers near 1.
     """
     out, grads, averages = one_step(network, binarizer)
-    monkeypatch.setattr(normalized, "norm_signs", norm_signs_ref)  # gives arrays, which go the readable way
+    for module, name, readable in (
+        (normalized, "norm_signs", norm_signs_ref),
+        (bbcu, "shifted_signs", shifted_signs_ref),
+    ):
+        monkeypatch.setattr(module, name, readable)  # gives arrays, which go the readable way
     expected, grads_expected, averages_expected = one_step(network, binarizer)
     np.testing.assert_array_equal(out, expected)
     for name, average in averages.items():

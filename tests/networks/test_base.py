@@ -32,7 +32,7 @@ def test_a_network_without_details_gives_what_they_are_added_to(name):
     np.testing.assert_allclose(network.apply(params, x)[0][0], resize(x[0].transpose(1, 2, 0), 3).transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("scheme", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("scheme", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_a_configuration_builds_the_same_network_again(name, scheme):
     network = make_network({"name": name, "scale": 2, "binarizer": scheme})
@@ -102,7 +102,7 @@ def test_a_preset_says_only_what_a_network_has():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bsrn, .*vdsr"),
+        ({"name": "edsr", "scale": 4}, "no network 'edsr'; choose among bbcu, bsrn, .*vdsr"),
         ({"name": 3, "scale": 4}, "no network 3"),
         ({}, "bsrn needs a scale: 2, 3, 4"),
         ({"scale": 5}, "scale cannot be 5; choose among 2, 3, 4"),
@@ -112,7 +112,7 @@ def test_a_preset_says_only_what_a_network_has():
         ({"scale": 4, "colour": 1}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
         (
             {"scale": 4, "binarizer": {"name": "xyz"}},
-            "no binarizer 'xyz'; choose among abc, bam, .*none",
+            "no binarizer 'xyz'; choose among abc, bam, bbcu, .*none",
         ),
         ({"scale": 4, "binarizer": 3}, "binarizer must be a name or options, not 3"),
         ({"scale": 4, "binarizer": {"name": 3}}, "no binarizer 3"),

@@ -32,7 +32,7 @@ def test_counts_of_each_part(scale):
     assert network.trace(10, 20).macs == 200 * pixel
 
 
-@pytest.mark.parametrize("scheme", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("scheme", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_all_schemes_cost_the_same(scheme):
     network = make_network({"scale": 4, "binarizer": scheme})
     assert network.trace(180, 320).macs == make_network({"scale": 4}).trace(180, 320).macs

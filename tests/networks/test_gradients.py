@@ -18,6 +18,7 @@ from tests.smooth import smooth_scheme
 
 TINY = {"scale": 2, "blocks": 1, "width": 4}
 PAIRS = [(name, scheme) for name in sorted(NETWORKS) for scheme in sorted(SCHEMES)]
+BBCU = {"name": "bbcu", "binarizer": "bbcu", "blocks": 2}
 VARIANTS = {
     "paper": {"base": "none"},
     "two groups": {"blocks": 2},
@@ -39,6 +40,13 @@ VARIANTS = {
     "srresnet x4": {"name": "srresnet", "scale": 4},
     "srresnet skip every": {"name": "srresnet", "skip": "every"},
     "srresnet plain tail": {"name": "srresnet", "tail": "plain"},
+    "rprelu": {"activation": "rprelu", "skip": "every"},
+    "rprelu, norm of an offset": {"activation": "rprelu", "norm": True, "binarizer": "dorefa"},
+    "bbcu small gain": {**BBCU, "input_gain": 2.0, "residual": 0.3},
+    "bbcu no trunk x4": {**BBCU, "input_gain": 2.0, "trunk": False, "scale": 4},
+    "bbcu paper": {**BBCU, "input_gain": 2.0, "base": "none", "tail": "plain", "last": 9},
+    "bbcu prelu, norm": {**BBCU, "input_gain": 2.0, "activation": "prelu", "norm": True},
+    "bbcu several bases": {**BBCU, "input_gain": 2.0, "binarizer": {"name": "abc", "activation_bases": 2}},
     "vdsr x3": {"name": "vdsr", "scale": 3},
     "vdsr norm": {"name": "vdsr", "norm": True},
     "vdsr two blocks": {"name": "vdsr", "blocks": 2, "activation": "none"},

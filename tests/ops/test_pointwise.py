@@ -15,6 +15,8 @@ from npbsrn.ops.pointwise import (
     prelu_ref,
     scale,
     scale_channels,
+    shifted_prelu,
+    shifted_prelu_ref,
     weight_by_statistic,
     weight_by_statistic_ref,
     weighted_sum,
@@ -27,6 +29,7 @@ from tests.strategies import integer_arrays, sides
 def test_gradients(rng):
     x = rng.standard_normal((2, 3, 4, 5))
     check_gradient(prelu, x, rng.standard_normal(3))
+    check_gradient(shifted_prelu, x, rng.standard_normal(3), rng.standard_normal(3))
     check_gradient(scale_channels, x, rng.standard_normal(3))
     check_gradient(mean_magnitude, x)
 
@@ -39,6 +42,31 @@ def test_prelu_element_by_element(x, slope):
         factor = 1 if x[index] > 0 else slope[index[1]]
         assert y[index] == x[index] * factor
         assert dx[index] == factor
+
+
+@given(integer_arrays(2, 3, sides, sides), integer_arrays(3), integer_arrays(3))
+def test_shifted_prelu_element_by_element(x, slope, shift):
+    y, pull = shifted_prelu(x, slope, shift)
+    dx, dslope, dshift = pull(np.ones_like(x))
+    expected = np.zeros((2, 3))
+    for index in np.ndindex(*x.shape):
+        c = index[1]
+        z = x[index] + shift[c]
+        factor = 1 if z > 0 else slope[c]
+        assert y[index] == z * factor
+        assert dx[index] == factor
+        expected[:, c] += min(z, 0), factor
+    np.testing.assert_array_equal([dslope, dshift], expected)
+
+
+@pytest.mark.parametrize("wrong", [lambda dx, da, db: (dx, da, -db), lambda dx, da, db: (dx, db, db)])
+def test_a_wrong_gradient_of_a_shift_or_a_slope_is_caught(rng, wrong):
+    def planted(*args):
+        y, pull = shifted_prelu(*args)
+        return y, lambda dy: wrong(*pull(dy))
+
+    x = rng.standard_normal((2, 3, 4, 5))
+    assert directional_error(planted, x, rng.standard_normal(3), rng.standard_normal(3)) > 1e-2
 
 
 @pytest.mark.parametrize("statistic", ["abs", "mean", "none"])
@@ -137,6 +165,25 @@ def test_compiled_prelu(shape):
 
 
 @settings(max_examples=25, deadline=None)
+@given(shapes)
+def test_compiled_shifted_prelu(shape):
+    x, slope, shift, dy = drawn(shape), drawn(shape[1], 1), drawn(shape[1], 2), drawn(shape, 3)
+    x[..., ::3] = -shift[:, None, None]
+    (y, pull), (expected, pull_expected) = (of(x, slope, shift) for of in (shifted_prelu, shifted_prelu_ref))
+    np.testing.assert_array_equal(y, expected)
+    (dx, *sums), (dx_expected, *sums_expected) = pull(dy), pull_expected(dy)
+    np.testing.assert_array_equal(dx, dx_expected)
+    np.testing.assert_allclose(sums, sums_expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 0.25])
+def test_a_prelu_without_a_shift_keeps_zeros_signs(slope):
+    x = np.array([-0.0, 0.0, -1e-45], np.float32).reshape(1, 1, 1, 3)
+    y, expected = (of(x, np.full(1, slope, np.float32))[0] for of in (prelu, prelu_ref))
+    assert y.tobytes() == expected.tobytes()
+
+
+@settings(max_examples=25, deadline=None)
 @given(shapes, st.sampled_from(["abs", "mean", "none"]))
 def test_compiled_statistic(shape, statistic):
     a, dy = drawn(shape), drawn(shape, 1)
@@ -164,6 +211,7 @@ def test_threads_change_no_byte(monkeypatch):
         monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
         y, pull = prelu(x, slope)
         term, pull_term = weight_by_statistic(x, "abs")
-        parts = y, *pull(dy), term, pull_term(dy), add(x, dy), multiply_add(x, 0.5, dy)
+        shifted, pull_shifted = shifted_prelu(x, slope, slope)
+        parts = y, *pull(dy), shifted, *pull_shifted(dy), term, pull_term(dy), add(x, dy), multiply_add(x, 0.5, dy)
         results.append([part.tobytes() for part in parts])
     assert all(result == results[0] for result in results)

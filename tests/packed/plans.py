@@ -26,7 +26,7 @@ class Draw:
         x[self.rng.random(shape) < 0.1] = -0.0
         return x
 
-    def step(self, channels, size, bases, terms, sloped, skip):
+    def step(self, channels, size, bases, terms, sloped, skip, amount=1.0):
         """Each filter base and activation base with all there is."""
         m, n = bases
         draw = self.among
@@ -40,6 +40,7 @@ class Draw:
             float(self.rng.choice([1, -1])),
             draw([-0.5, 0, 0.25, 0.5, 1], channels) if sloped else None,
             skip,
+            amount,
         )
 
     def block(self, channels, sizes, statistic, sloped, bases, skip):
@@ -49,14 +50,15 @@ class Draw:
             some = np.flatnonzero(self.rng.random(n + 1) < 0.5)
             terms = [(n,), tuple(range(n + 1)), tuple(int(k) for k in some) or (0,)][self.rng.integers(0, 3)]
             own = sloped and self.rng.random() < 0.7
-            steps.append(self.step(channels, size, bases, terms, own, skip == "every"))
+            around = skip in ("every", "unit")
+            steps.append(self.step(channels, size, bases, terms, own, around, 0.25 if skip == "unit" else 1.0))
         return Block(tuple(steps), statistic, 0.5 if skip == "block" else None)
 
 
 def random_blocks(seed, channels, count=2, statistic="none", sloped=True, whole=True, several=False):
     """Blocks of one to three steps of 3x3 or 1x1, all with one kind of skip and as many bases."""
     rng = np.random.default_rng(seed)
-    draw, skip = Draw(rng, whole), rng.choice(["none", "block", "every"])
+    draw, skip = Draw(rng, whole), rng.choice(["none", "block", "every", "unit"])
     bases = tuple(int(n) for n in rng.integers(1, 4, 2)) if several else (1, 1)
     sizes = lambda: [int(k) for k in rng.choice([1, 3], rng.integers(1, 4))]  # noqa: E731
     return [draw.block(channels, sizes(), statistic, sloped, bases, skip) for _ in range(count)]
@@ -82,7 +84,7 @@ def contents(plan):
 
 def shape_of(plan):
     """All of a plan that is no array."""
-    steps = [(s.size, len(s.signs), s.terms, s.pad, s.skip) for s in plan.steps]
+    steps = [(s.size, len(s.signs), s.terms, s.pad, s.skip, s.amount) for s in plan.steps]
     blocks = [(len(b.steps), b.statistic, b.residual) for b in plan.blocks]
     whole = plan.scale, plan.enlarged, plan.base, plan.gain, plan.trunk is None, plan.shuffles
     return plan.config, whole, steps, blocks

@@ -31,6 +31,10 @@ VARIANTS = {
     "x3 of 65 channels": {"scale": 3, "width": 65, "blocks": 1, "binarizer": {"statistic": "mean"}},
     "x4 without anything": {"activation": "none", "binarizer": {"statistic": "none"}},
     "x2 of three filter bases": {"scale": 2, "binarizer": "abc", "skip": "every"},
+    "x2 of shifts": {"scale": 2, "activation": "rprelu"},
+    "bbcu": {"name": "bbcu", "binarizer": "bbcu", "residual": 0.3},
+    "bbcu x3 without a trunk": {"name": "bbcu", "scale": 3, "binarizer": "bbcu", "trunk": False, "blocks": 5},
+    "bbcu x2 of bam, last of 9x9": {"name": "bbcu", "scale": 2, "trunk": False, "last": 9, "width": 64},
     "srresnet": {"name": "srresnet", "scale": 3, "binarizer": "dorefa"},
     "vdsr x2": {"name": "vdsr", "scale": 2},
     "vdsr x3": {"name": "vdsr", "scale": 3, "binarizer": "bnn", "norm": True},
@@ -60,13 +64,29 @@ def test_random_networks(base, config, height, width, seed):
     assert difference.max() < 2e-5
 
 
-@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("name", ["bbcu", "bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_every_network_of_every_scheme(rng, name, binarizer):
     model = random_model(7, name=name, scale=2, blocks=2, width=20, binarizer=binarizer)
     picture, engine = smooth_picture(rng, 13, 21) / np.float32(255), Engine(lower(model))
     assert (engine.kernel == "float") == (binarizer in ("bw", "none"))
     assert abs(engine.run(picture) - Reference(model).run(picture)).max() < 2e-5
+
+
+@pytest.mark.parametrize("trunk", [True, False])
+@pytest.mark.parametrize("residual", [0.3, 1.0])
+@settings(max_examples=10)
+@given(
+    st.sampled_from([2, 3, 4]), st.sampled_from([4, 16, 65]), st.integers(1, 12), st.integers(1, 40),
+    st.sampled_from([3, 5, 7, 9]), seeds,
+)  # fmt: skip
+def test_random_networks_of_units(trunk, residual, scale, width, rows, columns, last, seed):
+    """Also without a trunk; of a picture of any size, whatever the gain."""
+    gain = float(np.random.default_rng(seed).choice([1, 20, 130]))
+    options = {"trunk": trunk, "residual": residual, "last": last, "input_gain": gain, "width": width}
+    model = random_model(seed, name="bbcu", scale=scale, blocks=3, binarizer="bbcu", **options)
+    picture = smooth_picture(np.random.default_rng(seed), rows, columns) / np.float32(255)
+    assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 2e-5
 
 
 @pytest.mark.parametrize("statistic", ["abs", "mean"])

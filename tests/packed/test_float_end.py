@@ -25,6 +25,8 @@ ENDS = {
     "vdsr": (False, 0, 1, 3, "picture", 20),
     "last of 9x9 alone": (False, 0, 1, 9, "none", 5),
     "no trunk": (False, 0, 2, 9, "bicubic", 16),
+    "no trunk x3": (False, 0, 3, 3, "none", 20),
+    "no trunk x4": (False, 0, 4, 5, "bicubic", 17),
     "no skip": (True, 0, 2, 3, "none", 16),
     "no stages": (True, 3, 1, 7, "picture", 16),
 }

@@ -21,12 +21,21 @@ def test_round_trip(tmp_path_factory, config, seed):
     assert_same(load_packed(path), plan)
 
 
-@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("name", ["bbcu", "bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_every_network_of_every_scheme(tmp_path, name, binarizer):
     plan = lower(random_model(7, name=name, scale=3, blocks=2, width=5, binarizer=binarizer))
     save_packed(tmp_path / "a.npz", plan)
     assert_same(load_packed(tmp_path / "a.npz"), plan)
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": 0.3}, {"residual": 0.3, "trunk": False, "last": 9}], ids=str)
+def test_units(tmp_path, options):
+    plan = lower(random_model(7, name="bbcu", scale=4, blocks=2, width=5, binarizer="bbcu", **options))
+    save_packed(tmp_path / "a.npz", plan)
+    assert_same(load_packed(tmp_path / "a.npz"), plan)
+    described = load_arrays(tmp_path / "a.npz")[1]["plan"]["blocks"][0]["steps"][0]
+    assert ("amount" in described) == ("residual" in options)  # without it, as files had it before there was any
 
 
 @pytest.fixture
@@ -108,6 +117,8 @@ def step(card, n=0):
         (lambda a, c: step(c).update(floats=["factor", "weight"]), "shift is missing"),
         (lambda a, c: step(c).update(floats=["weight", "shift"]), "factor is missing"),
         (lambda a, c: step(c, 2).update(skip=True), "skip is missing"),
+        (lambda a, c: step(c).update(amount=0.5), "amount is missing"),
+        (lambda a, c: step(c).update(skip=True, amount="1"), "amount is missing"),
         (lambda a, c: c.update(packed=3), "is packed in version 3, this npbsrn reads up to 2; upgrade npbsrn"),
         (lambda a, c: c.update(kind="float"), "is no packed weight file"),
         (lambda a, c: c.pop("config"), "does not say which network"),

@@ -1,5 +1,6 @@
 """A plan's steps against the layers that they stand for, convolution by convolution."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import npbsrn
+from npbsrn.binarizers import make_binarizer
 from npbsrn.errors import UsageError
-from npbsrn.layers.blocks import long_range
+from npbsrn.fused.block_chain import BlockChain
+from npbsrn.layers.base import Chain, Layer
+from npbsrn.layers.binary import BinaryConv, Memory
+from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
+from npbsrn.layers.conv import Conv
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.ops import normal_form
@@ -92,21 +98,26 @@ def test_steps_stand_for_the_layers(config, seed):
     np.testing.assert_array_equal(blocks_ref(x[0], plan.blocks), seen[-1][2])  # to the bit
 
 
+RPRELU = {"activation": "rprelu"}
 KINDS = [
-    *[("bsrn", options) for options in ({}, {"skip": "every"}, {"norm": True})],
+    *[("bbcu", options) for options in ({}, {"norm": True}, {"residual": 0.3}, {"activation": "prelu"})],
+    *[("bbcu", {"trunk": False} | options) for options in ({}, {"activation": "relu"}, {"activation": "none"})],
+    *[("bsrn", options) for options in ({}, {"skip": "every"}, {"norm": True}, RPRELU)],
     *[("srresnet", options) for options in ({}, {"skip": "every"}, {"norm": True}, {"activation": "relu"})],
-    *[("vdsr", options) for options in ({}, {"norm": True}, {"activation": "relu"})],
+    *[("srresnet", RPRELU | options) for options in ({}, {"skip": "every"}, {"norm": True})],
+    *[("vdsr", options) for options in ({}, {"norm": True}, {"activation": "relu"}, RPRELU)],
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
-@pytest.mark.parametrize("binarizer", ["bam", "bnn", "dorefa", "abc", "bw", "none"])
+@pytest.mark.parametrize("binarizer", ["bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none"])
 def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, options):
     model = random_model(11, name=name, scale=2, blocks=2, width=20, binarizer=binarizer, **options)
     layer = dict(model.network.chain.layers)["body"]
     params = model.params["body"]
-    if hasattr(layer, "inner"):
-        inner = layer.inner.layers[0]
+    layer = getattr(layer, "inner", layer)
+    if hasattr(layer, "layers"):
+        inner = layer.layers[0]
         layer, params = inner[1], params[inner[0]]
     x = rng.standard_normal((1, 20, 5, 37)).astype(np.float32)
     expected, _ = layer.apply(params, x, train=False)
@@ -114,6 +125,8 @@ def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, opt
     result = blocks_ref(x[0], plan.blocks)
     if all(step.binary or step.size > 1 for step in plan.steps):
         np.testing.assert_array_equal(result, expected[0])
+        if plan.steps[0].binary:
+            np.testing.assert_array_equal(run(Case(x[0], plan.blocks), 2), expected[0])
     else:  # float activations by 1x1: BLAS has its own order
         np.testing.assert_allclose(result, expected[0], rtol=1e-4, atol=1e-4)
 
@@ -173,12 +186,74 @@ def test_a_shift_of_minus_zero_is_none():
     assert not any(np.signbit(step.shift).any() for step in lower(model).steps)
 
 
-def test_the_model_stays_as_it_was():
-    model = random_model(2, scale=3, blocks=2, width=16)
+@pytest.mark.parametrize("options", [{}, {"name": "bbcu", "binarizer": "bbcu", "output_gain": 1.0}])
+def test_the_model_stays_as_it_was(options):
+    model = random_model(2, scale=3, blocks=2, width=16, **options)
     before = digest(dict(leaves(model.params)))
-    for step in lower(model).steps:
-        step.weight[...] = 0
+    plan = lower(model)
+    for step in plan.steps:
+        for array in (step.weight, step.shift, step.factor, step.offset, step.slope):
+            if array is not None:
+                array[...] = 7
+    for array in (array for own in (plan.head, plan.trunk, *plan.tail) for array in own):
+        array[...] = 7
     assert digest(dict(leaves(model.params))) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"norm": True}, {"binarizer": "dorefa"}])
+def test_a_shift_behind_a_convolution_is_part_of_its_offset(options):
+    """In float64 and rounded once; a shift alone is the offset, to the bit."""
+    model = random_model(3, **{"name": "bbcu", "scale": 2, "blocks": 1, "width": 16, "binarizer": "bbcu"} | options)
+    own = model.params["body"]["blocks"]["1"]["1"]
+    bare = Model(make_network(model.network.config | {"activation": "prelu"}), model.params)
+    (step,), (without,) = lower(model).steps, lower(bare).steps
+    start = 0 if without.offset is None else without.offset.astype(np.float64)
+    assert (without.offset is None) == (options == {})
+    np.testing.assert_allclose(step.offset, start + own["act1"]["shift"], rtol=1e-6, atol=1e-6)
+    if options == {}:
+        np.testing.assert_array_equal(step.offset, own["act1"]["shift"])
+    for name in ("factor", "slope", "weight", "shift"):
+        np.testing.assert_array_equal(getattr(step, name), getattr(without, name))
+
+
+def test_the_factor_on_details_is_in_the_last_convolution():
+    plain, divided = (
+        lower(random_model(4, name="bbcu", scale=2, blocks=1, width=16, output_gain=gain)) for gain in (1.0, 0.25)
+    )
+    for own, other in zip(plain.tail[-1], divided.tail[-1], strict=True):
+        np.testing.assert_array_equal(own * np.float32(0.25), other)
+    for own, other in zip(plain.tail[0], divided.tail[0], strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_a_body_of_something_else_is_refused():
+    network = make_network({"name": "bbcu", "scale": 2, "blocks": 1, "width": 4, "trunk": False})
+    (head, (name, body), tail), params = network.chain.layers, network.init(0)
+    blocks = dict(body.layers)["blocks"]
+    for layers in ((("a", blocks), ("b", blocks)), (("a", Conv(4, 4)),), ()):
+        chain = Chain((head, (name, Chain(layers)), tail))
+        other = dataclasses.replace(network, chain=chain)
+        with pytest.raises(UsageError, match="its body is no chain of blocks"):
+            lower(Model(other, {**params, "body": Chain(layers).init(np.random.default_rng(0), np.float32)}))
+
+
+class Half(Layer):
+    def apply(self, params, x, train):
+        return x / 2, None
+
+
+def test_an_activation_of_ones_own_runs_and_is_refused(rng):
+    """By the layers; a plan has PReLUs only."""
+    conv = BinaryConv(4, 3, make_binarizer("bbcu"))
+    body = BlockChain((BlockGroup((BinaryBlock((conv,), Half(), "unit"),)),))
+    network = make_network({"name": "bbcu", "scale": 2, "blocks": 1, "width": 4})
+    (head, _, tail) = network.chain.layers
+    network = dataclasses.replace(network, chain=Chain((head, ("body", body), tail)))
+    params, x = network.init(0), rng.standard_normal((1, 4, 5, 6)).astype(np.float32)
+    y, _ = conv.infer(params["body"]["1"]["1"]["conv1"], x, Memory())
+    np.testing.assert_array_equal(body.apply(params["body"], x, False)[0], x + y / 2)
+    with pytest.raises(UsageError, match=r'an activation that is no PReLU; run it with engine="reference"'):
+        lower(Model(network, params))
 
 
 def test_what_bits_cannot_stand_for_is_refused():

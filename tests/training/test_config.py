@@ -102,7 +102,7 @@ def test_options_of_a_binarizer_are_changed_one_by_one():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
+@pytest.mark.parametrize("name", ["bbcu", "bsrn", "srresnet", "vdsr"])
 def test_a_preset_goes_with_every_network(name, preset):
     """Of what it says of arguments, that which the network has; the scheme is what was named."""
     for scheme in ("bam", "dorefa"):

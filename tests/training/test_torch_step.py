@@ -19,8 +19,9 @@ pytestmark = pytest.mark.peers
 RTOL, FLOAT_RTOL = 1e-9, 5e-5  # in float64, in float32
 MARGIN = 1e-6  # in float64, of what is binarized in float32
 
-NETWORKS = ("bsrn", "srresnet", "vdsr")
-SCHEMES = ("bam", "bnn", "dorefa", "abc", "bw", "none")
+NETWORKS = ("bbcu", "bsrn", "srresnet", "vdsr")
+SCHEMES = ("bam", "bbcu", "bnn", "dorefa", "abc", "bw", "none")
+CLIP = {"activation_ste": "clip", "window": 0.5}
 CASES = {
     **{f"{name} {scheme}": {"scale": 2, "name": name, "binarizer": scheme} for name in NETWORKS for scheme in SCHEMES},
     "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
@@ -36,7 +37,12 @@ CASES = {
     "srresnet x4, norm": {"scale": 4, "name": "srresnet", "norm": True, "skip": "every"},
     "vdsr x4, norm, gain": {"scale": 4, "name": "vdsr", "norm": True, "input_gain": 2.0, "binarizer": "bnn"},
     "vdsr, nothing between": {"scale": 3, "name": "vdsr", "activation": "none"},
-    **{f"{name}, composed": {"scale": 4, "name": name, "tail": "composed"} for name in ("bsrn", "srresnet")},
+    "bbcu, a wide window": {"scale": 3, "name": "bbcu", "binarizer": {"name": "bbcu", "window": 20.0}, "residual": 0.3},
+    "bbcu, a clip": {"scale": 2, "name": "bbcu", "input_gain": 2.0, "binarizer": {"name": "bbcu"} | CLIP},
+    "bbcu without a trunk": {"scale": 4, "name": "bbcu", "trunk": False, "last": 9, "binarizer": "bbcu"},
+    "bbcu, norm, no base": {"scale": 2, "name": "bbcu", "norm": True, "base": "none", "output_gain": 0.5},
+    "rprelu between convolutions": {"scale": 2, "activation": "rprelu", "binarizer": "bbcu", "skip": "every"},
+    **{f"{name}, composed": {"scale": 4, "name": name, "tail": "composed"} for name in ("bbcu", "bsrn", "srresnet")},
 }
 
 
