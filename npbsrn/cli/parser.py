@@ -139,6 +139,6 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one; "
-        "of the data: keep=0.8 (only places where bicubic errs most), flat=1 (patches of one colour), degrade=true",
+        "of the data: keep=0.8 (only places where bicubic errs most), flat_patches=1 (of one colour), degrade=true",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -31,7 +31,7 @@ class TrainConfig:
         Where that part begins, as a fraction of the steps.
     keep : float
         Share of the places in the pictures that patches are drawn from: those where bicubic enlargement errs most.
-    flat : int
+    flat_patches : int
         Patches of a batch that are one flat colour each, instead of a piece of a picture.
     degrade : bool
         Whether LR patches are blurred, noisy and compressed, three quarters of them, for networks that enlarge
@@ -75,7 +75,7 @@ class TrainConfig:
     late_patch: int = 0
     late_from: float = 0.5
     keep: float = 1.0
-    flat: int = 0
+    flat_patches: int = 0
     degrade: bool = False
     rate: float = 3e-3
     binary_rate: float = 1.0
@@ -101,7 +101,7 @@ class TrainConfig:
         for names, allowed, words in (
             ("steps batch patch halve_every validate_every checkpoint_every rate binary_rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
-            ("warmup weight_decay clip seed holdout late_patch flat", lambda v: v >= 0, "at least 0"),
+            ("warmup weight_decay clip seed holdout late_patch flat_patches", lambda v: v >= 0, "at least 0"),
             ("distill", lambda v: 0 <= v <= 1, "at least 0 and at most 1"),
             ("gamma keep", lambda v: 0 < v <= 1, "above 0 and at most 1"),
         ):
@@ -111,8 +111,8 @@ class TrainConfig:
                     raise UsageError(f"{name} must be a number {words}, not {value!r}")
         if not isinstance(self.degrade, bool):
             raise UsageError(f"degrade must be True or False, not {self.degrade!r}")
-        if self.flat > self.batch:
-            raise UsageError(f"flat must be at most the batch of {self.batch}, not {self.flat}")
+        if self.flat_patches > self.batch:
+            raise UsageError(f"flat_patches must be at most the batch of {self.batch}, not {self.flat_patches}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"schedule cannot be {self.schedule!r}; choose among {', '.join(SCHEDULES)}")
         object.__setattr__(self, "milestones", _milestones(self.milestones))
@@ -164,7 +164,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "accumulate_filters": False, "accumulate_activations": False,
             },
         },
-        "steps": 100_000, "batch": 16, "patch": 32, "keep": 0.8, "flat": 1, "rate": 1.2e-3, "binary_rate": 12.0,
+        "steps": 100_000, "batch": 16, "patch": 32, "keep": 0.8, "flat_patches": 1, "rate": 1.2e-3, "binary_rate": 12.0,
         "clip": 0.05, "warmup": 500, "validate_every": 2500, "checkpoint_every": 500,
     },
     "best-bsrn": {

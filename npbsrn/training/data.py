@@ -43,7 +43,7 @@ class PatchSource:
     keep : float
         Share of the places in all pictures that patches are drawn from: those where bicubic enlargement errs most.
         With 1 every place of every picture can be drawn.
-    flat : int
+    flat_patches : int
         How many patches of a batch are one flat colour, which a network must leave flat.
     degrade : bool
         Whether LR patches are blurred, noisy and compressed; see `npbsrn.training.degrade.degrade`.
@@ -64,10 +64,10 @@ class PatchSource:
         sieve: Sieve | None = None,
         holdout: int = 0,
         keep: float = 1.0,
-        flat: int = 0,
+        flat_patches: int = 0,
         degrade: bool = False,
     ) -> None:
-        self.scale, self.flat, self.degrade = scale, flat, degrade
+        self.scale, self.flat_patches, self.degrade = scale, flat_patches, degrade
         folder, given = Path(cache) if cache else default_cache(), sieve
         sieve = sieve or Sieve()
         side = f"a patch of {patch * scale}x{patch * scale} pixels"
@@ -124,8 +124,8 @@ class PatchSource:
             low = self._low(lr, top, left, p, more)
             high = hr.rows(top * s, p * s)[:, left * s : (left + p) * s]
             lows[n], highs[n] = _turn(low, turns, mirror), _turn(high, turns, mirror)
-        colours = more.integers(256, size=(self.flat, 3, 1, 1))
-        lows[: self.flat], highs[: self.flat] = colours, colours
+        colours = more.integers(256, size=(self.flat_patches, 3, 1, 1))
+        lows[: self.flat_patches], highs[: self.flat_patches] = colours, colours
         return VALUES[lows], VALUES[highs]
 
     def _low(self, lr: Decoded, top: int, left: int, patch: int, rng: np.random.Generator) -> Array:

@@ -159,7 +159,7 @@ def _pictures(
     with tqdm(desc="decode", total=len(pairs), disable=None if progress else True, leave=False) as bar:
         source = PatchSource(
             pairs, config.scale, patch, cache, bar.update, sieve, holdout,
-            keep=config.keep, flat=config.flat, degrade=config.degrade,
+            keep=config.keep, flat_patches=config.flat_patches, degrade=config.degrade,
         )  # fmt: skip
     if origin.digest not in (None, source.digest):
         new = f": {listing(new)}; mend them, or name those" if (new := sieve.new(TRAINING)) else "; name those"

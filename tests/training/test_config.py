@@ -74,10 +74,10 @@ def test_milestones_become_a_tuple(value):
         ({"rate": "fast"}, "rate must be a number above 0, not 'fast'"),
         ({"keep": 0}, "keep must be a number above 0 and at most 1, not 0"),
         ({"keep": 1.1}, "keep must be a number above 0 and at most 1"),
-        ({"flat": -1}, "flat must be a number at least 0"),
-        ({"flat": 0.5}, "flat must be a whole number"),
-        ({"flat": True}, "flat must be a whole number"),
-        ({"flat": 9, "batch": 8}, "flat must be at most the batch of 8, not 9"),
+        ({"flat_patches": -1}, "flat_patches must be a number at least 0"),
+        ({"flat_patches": 0.5}, "flat_patches must be a whole number"),
+        ({"flat_patches": True}, "flat_patches must be a whole number"),
+        ({"flat_patches": 9, "batch": 8}, "flat_patches must be at most the batch of 8, not 9"),
         ({"degrade": 1}, "degrade must be True or False, not 1"),
         ({"degrade": "yes"}, "degrade must be True or False, not 'yes'"),
         ({"ema": 1}, "ema must be a number at least 0 and below 1"),
@@ -129,7 +129,7 @@ def test_best_is_bbcu_where_no_network_is_named():
         config = make_config(2, "best", options)
         assert config.network["name"] == "bbcu"
         assert config.network["residual"] == PRESETS["best"]["network"]["residual"]
-        assert (config.keep, config.flat) == (PRESETS["best"]["keep"], PRESETS["best"]["flat"])
+        assert (config.keep, config.flat_patches) == (PRESETS["best"]["keep"], PRESETS["best"]["flat_patches"])
 
 
 @pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])

@@ -124,10 +124,10 @@ def test_whoever_removes_what_cannot_be_used_changes_nothing(photographs, tmp_pa
     assert names(again.held) == names(source.held)
 
 
-MORE = {"keep": 0.7, "flat": 2, "degrade": True}
+MORE = {"keep": 0.7, "flat_patches": 2, "degrade": True}
 
 
-@pytest.mark.parametrize("options", [{"keep": 0.7}, {"flat": 2}, {"degrade": True}, MORE], ids=str)
+@pytest.mark.parametrize("options", [{"keep": 0.7}, {"flat_patches": 2}, {"degrade": True}, MORE], ids=str)
 def test_a_batch_with_options_is_a_pure_function(photographs, tmp_path, options):
     one, two = (
         PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / cache, **options) for cache in ("cache", "another")
@@ -142,7 +142,7 @@ def test_a_batch_with_options_is_a_pure_function(photographs, tmp_path, options)
 
 
 def test_flat_patches_take_the_place_of_the_first_ones(source, photographs, tmp_path):
-    flat = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", flat=2)
+    flat = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", flat_patches=2)
     (x, y), plain = flat.batch(1, 2, 5, 8), source.batch(1, 2, 5, 8)
     for patch, target in zip(x[:2], y[:2], strict=True):
         colour = patch[:, :1, :1]

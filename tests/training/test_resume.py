@@ -32,7 +32,7 @@ def test_ctrl_c_saves_and_resume_ends_bit_for_bit_the_same(train, tmp_path, monk
 
 
 def test_a_run_with_options_of_its_data_ends_the_same_when_resumed(train, tmp_path, monkeypatch):
-    options = {"keep": 0.6, "flat": 1, "degrade": True}
+    options = {"keep": 0.6, "flat_patches": 1, "degrade": True}
     train("whole", **options)
     train("plain")
     assert not same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "plain/weights.npz"))

@@ -71,9 +71,7 @@ class Pictures:
         return self.low, self.high, self.offset, self.width, self.places
 
 
-def load_pictures(
-    folders: list[Path], config: TrainConfig, variants: int, device: str, every: Map = map
-) -> Pictures:
+def load_pictures(folders: list[Path], config: TrainConfig, variants: int, device: str, every: Map = map) -> Pictures:
     """Read the pictures of some folders; of each, with ``config.degrade``, so many variants."""
     scale, side = config.scale, config.patch
     kinds = range(variants) if config.degrade else [None]
@@ -151,9 +149,9 @@ def batch(
         return planes(pixels[at])
 
     x, y = cut(1, low), cut(scale, high)
-    if config.flat:
+    if config.flat_patches:
         colour = torch.stack([mix(key + 3 + c) % 256 for c in range(3)], 1).float()[:, :, None, None] / 255
-        flat = (n < config.flat)[:, None, None, None]
+        flat = (n < config.flat_patches)[:, None, None, None]
         x, y = torch.where(flat, colour, x), torch.where(flat, colour, y)
     return x, y
 

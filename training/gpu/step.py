@@ -10,9 +10,9 @@ import torch
 from npbsrn.images.resize import bicubic_matrix
 from npbsrn.networks.base import Network
 from npbsrn.ops.norm import MOMENTUM
+from npbsrn.storage.params import leaves
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import EPSILON, Flat
-from npbsrn.storage.params import leaves
 from training.gpu.network import TorchBbcu
 
 Tensor = torch.Tensor
@@ -82,7 +82,9 @@ class Training:
         values = dict(leaves(network.init(config.seed)))
         values |= {name: a for name, a in init.items() if name in values and values[name].shape == a.shape}
         self.p, self.r = (
-            torch.tensor(np.concatenate([np.zeros(0, np.float32), *(values[name].ravel() for name in names)])).to(device)
+            torch.tensor(np.concatenate([np.zeros(0, np.float32), *(values[name].ravel() for name in names)])).to(
+                device
+            )
             for names in (self.net.learned, self.net.running)
         )
         self.p.requires_grad_()

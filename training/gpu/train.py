@@ -115,7 +115,9 @@ class Job:
         scale, torch.backends.cudnn.allow_tf32 = self.config.scale, False
         figures = {
             name: float(
-                torch.stack([psnr(self.training.enlarge(planes(low)[None])[0], high, scale) for low, high in pairs]).mean()
+                torch.stack(
+                    [psnr(self.training.enlarge(planes(low)[None])[0], high, scale) for low, high in pairs]
+                ).mean()
             )
             for name, pairs in self.held.items()
         }
