@@ -140,12 +140,13 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
         "--validation", type=Path, nargs="+", metavar="DIR",
         help="folders to judge the weights on meanwhile; the first decides which are best",
     )  # fmt: skip
-    command.add_argument("--network", help=f"{', '.join(sorted(NETWORKS))}; default bsrn")
+    command.add_argument("--network", help=f"{', '.join(sorted(NETWORKS))}; default: the preset's, bsrn or (best) bbcu")
     command.add_argument("--binarizer", help=f"{', '.join(sorted(SCHEMES))}; default bam")
     for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
         command.add_argument(f"--{name}", type=kind, help="default: the preset's")
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one",
+        help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one; "
+        "of the data: keep=0.8 (only places where bicubic errs most), flat_patches=1 (of one colour), degrade=true",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress bar")

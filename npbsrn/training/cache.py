@@ -103,13 +103,24 @@ def decoded(pair: Pair, scale: int, folder: Path) -> tuple[Decoded, Decoded]:
     except (OSError, ValueError, EOFError):
         pass
     pictures = read_pair(pair, scale)
+    for path, picture in zip((lr_path, hr_path), pictures, strict=True):
+        store(path, picture)
+    return Decoded.open(lr_path), Decoded.open(hr_path)
+
+
+def store(path: Path, array: Array) -> None:
+    """Write an array into the cache, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the cache cannot be written.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, picture in zip((lr_path, hr_path), pictures, strict=True):
-            with atomic_write(path) as file:
-                np.save(file, picture)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            np.save(file, array)
     except OSError as error:
         raise DataError(
-            f"cannot write to the cache {folder} ({error.strerror}); name a folder with space by NPBSRN_CACHE"
+            f"cannot write to the cache {path.parent} ({error.strerror}); name a folder with space by NPBSRN_CACHE"
         ) from None
-    return Decoded.open(lr_path), Decoded.open(hr_path)

@@ -1,8 +1,10 @@
 """A run's state in half its bytes, for moving it to another machine."""
 
 import dataclasses
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,13 +43,13 @@ def keep_bits(array: Array, bits: int) -> Array:
     return ((words + half) >> drop << drop).view(np.float32)
 
 
-def round_state(state: State) -> State:
-    """A state whose large arrays are rounded to `BITS`."""
+def round_state(state: State, bits: Mapping[str, int] = MappingProxyType(BITS)) -> State:
+    """A state whose large arrays are rounded to so many bits of the mantissa, by group."""
 
-    def rounded(group: Vector, bits: int) -> Vector:
-        return Vector({name: keep_bits(a, bits) if a.size >= SMALL else a for name, a in group.items()})
+    def rounded(group: Vector, kept: int) -> Vector:
+        return Vector({name: keep_bits(a, kept) if a.size >= SMALL else a for name, a in group.items()})
 
-    groups: dict[str, Any] = {name: rounded(getattr(state, name), bits) for name, bits in BITS.items()}
+    groups: dict[str, Any] = {name: rounded(getattr(state, name), kept) for name, kept in bits.items()}
     return dataclasses.replace(state, **groups)
 
 

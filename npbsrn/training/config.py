@@ -29,6 +29,13 @@ class TrainConfig:
         Side of the patches in the last part of the run; 0 for the same throughout.
     late_from : float
         Where that part begins, as a fraction of the steps.
+    keep : float
+        Share of the places in the pictures that patches are drawn from: those where bicubic enlargement errs most.
+    flat_patches : int
+        Patches of a batch that are one flat colour each, instead of a piece of a picture.
+    degrade : bool
+        Whether LR patches are blurred, noisy and compressed, three quarters of them, for networks that enlarge
+        photographs as they are found; see `npbsrn.training.degrade.degrade`.
     rate : float
         The highest learning rate.
     binary_rate : float
@@ -67,6 +74,9 @@ class TrainConfig:
     patch: int = 16
     late_patch: int = 0
     late_from: float = 0.5
+    keep: float = 1.0
+    flat_patches: int = 0
+    degrade: bool = False
     rate: float = 3e-3
     binary_rate: float = 1.0
     schedule: str = "cosine"
@@ -91,14 +101,18 @@ class TrainConfig:
         for names, allowed, words in (
             ("steps batch patch halve_every validate_every checkpoint_every rate binary_rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
-            ("warmup weight_decay clip seed holdout late_patch", lambda v: v >= 0, "at least 0"),
+            ("warmup weight_decay clip seed holdout late_patch flat_patches", lambda v: v >= 0, "at least 0"),
             ("distill", lambda v: 0 <= v <= 1, "at least 0 and at most 1"),
-            ("gamma", lambda v: 0 < v <= 1, "above 0 and at most 1"),
+            ("gamma keep", lambda v: 0 < v <= 1, "above 0 and at most 1"),
         ):
             for name in names.split():
                 value = getattr(self, name)
                 if not (_is_number(value) and allowed(value)):
                     raise UsageError(f"{name} must be a number {words}, not {value!r}")
+        if not isinstance(self.degrade, bool):
+            raise UsageError(f"degrade must be True or False, not {self.degrade!r}")
+        if self.flat_patches > self.batch:
+            raise UsageError(f"flat_patches must be at most the batch of {self.batch}, not {self.flat_patches}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"schedule cannot be {self.schedule!r}; choose among {', '.join(SCHEDULES)}")
         object.__setattr__(self, "milestones", _milestones(self.milestones))
@@ -136,12 +150,24 @@ def _milestones(value: Any) -> tuple[float, ...]:
     return given
 
 
-# `best` is what docs/recipes.md found.
+# `best` made the weights of `bbcu` (docs/networks.md), `best-bsrn` those of `bsrn` (docs/recipes.md); the schemes'
+# options that `best` switches off are those of blocks of several convolutions.
 # `paper` is section 4.1 of Xin et al.; an epoch, which they do not define, is taken as 1000 steps.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quick": {"steps": 300, "network": {"blocks": 3}, "validate_every": 100, "warmup": 50, "ema": 0.98},
     "best": {
+        "network": {
+            "name": "bbcu", "activation": "rprelu", "residual": 0.03, "input_gain": 1.0,
+            "binarizer": {
+                "name": "bam", "statistic": "none", "activation_ste": "bireal", "alpha": "one", "beta": "one",
+                "accumulate_filters": False, "accumulate_activations": False,
+            },
+        },
+        "steps": 100_000, "batch": 16, "patch": 32, "keep": 0.8, "flat_patches": 1, "rate": 1.2e-3, "binary_rate": 12.0,
+        "clip": 0.05, "warmup": 500, "validate_every": 2500, "checkpoint_every": 500,
+    },
+    "best-bsrn": {
         "network": {"activation": "none", "binarizer": {"statistic": "none", "activation_ste": "bireal"}},
         "steps": 150_000, "rate": 1e-3, "binary_rate": 3.0, "clip": 0.05, "warmup": 200, "late_patch": 32,
         "late_from": 0.8, "validate_every": 2500, "checkpoint_every": 500,
@@ -152,6 +178,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validate_every": 5000, "checkpoint_every": 1000,
     },
 }  # fmt: skip
+OTHERWISE = {"best": "best-bsrn"}  # what holds where another network is named than the preset's own
+
+
+def choose_network(preset: str, name: Any = None) -> tuple[str, Any]:
+    """The preset that holds for a network, and the network's name: without one, the preset's own.
+
+    Raises
+    ------
+    UsageError
+        If the preset is unknown.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}; choose among {', '.join(PRESETS)}")
+    own = PRESETS[preset].get("network", {}).get("name", "bsrn")
+    if name not in (None, own):
+        return OTHERWISE.get(preset, preset), name
+    return preset, own
 
 
 def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
@@ -175,7 +218,7 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
     ----------
     scale : int
     preset : str
-        A key of `PRESETS`.
+        A key of `PRESETS`. With "best", where another network is named than its own, "best-bsrn" holds instead.
     options : dict
         Fields of `TrainConfig`, the name of the ``network``, its ``binarizer`` (a name, or a dict with options), and
         its arguments (``blocks``, ``width``, ``base``, ...). Arguments in a preset that this network does not have are
@@ -186,16 +229,14 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
     UsageError
         If the preset, an option or a value is unknown.
     """
-    if preset not in PRESETS:
-        raise UsageError(f"there is no preset {preset!r}; choose among {', '.join(PRESETS)}")
+    preset, kind = choose_network(preset, (options or {}).get("network"))
     fields = {f.name: type(f.default) for f in dataclasses.fields(TrainConfig)}
     values: dict[str, Any] = dict(PRESETS[preset])
-    kind = (options or {}).get("network", "bsrn")
-    network = {"name": kind, "scale": scale, **arguments_of(kind, values.pop("network", {}))}
+    network = {**arguments_of(kind, values.pop("network", {})), "name": kind, "scale": scale}
     for name, value in (options or {}).items():
         if name in fields and name != "network":
             whole = fields[name] is int
-            if isinstance(value, bool) or (whole and not isinstance(value, int)):
+            if fields[name] is not bool and (isinstance(value, bool) or (whole and not isinstance(value, int))):
                 raise UsageError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
             values[name] = value
         else:

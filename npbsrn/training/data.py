@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, PictureError
 from npbsrn.training.cache import Decoded, decoded, default_cache
+from npbsrn.training.degrade import degraded_patch
+from npbsrn.training.places import Places, cached_errors
 from npbsrn.training.sieve import TRAINING, Sieve, listing
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +40,13 @@ class PatchSource:
     holdout : int
         How many pictures are kept apart in `held`, evenly spread, but at most a tenth. They are chosen among those that
         can be used: whoever removes the others changes nothing.
+    keep : float
+        Share of the places in all pictures that patches are drawn from: those where bicubic enlargement errs most.
+        With 1 every place of every picture can be drawn.
+    flat_patches : int
+        How many patches of a batch are one flat colour, which a network must leave flat.
+    degrade : bool
+        Whether LR patches are blurred, noisy and compressed; see `npbsrn.training.degrade.degrade`.
 
     Raises
     ------
@@ -54,8 +63,11 @@ class PatchSource:
         progress: Callable[[], object] | None = None,
         sieve: Sieve | None = None,
         holdout: int = 0,
+        keep: float = 1.0,
+        flat_patches: int = 0,
+        degrade: bool = False,
     ) -> None:
-        self.scale = scale
+        self.scale, self.flat_patches, self.degrade = scale, flat_patches, degrade
         folder, given = Path(cache) if cache else default_cache(), sieve
         sieve = sieve or Sieve()
         side = f"a patch of {patch * scale}x{patch * scale} pixels"
@@ -63,11 +75,13 @@ class PatchSource:
         def read(pair: Pair) -> tuple[Decoded, Decoded]:
             try:
                 lr, hr = decoded(pair, scale, folder)
+                if min(lr.height, lr.width) < patch:
+                    raise PictureError(f"{pair.hr} is smaller than {side}")
+                if keep < 1:
+                    cached_errors(lr, hr, scale, patch)  # now, as progress is shown meanwhile
             finally:
                 if progress:
                     progress()
-            if min(lr.height, lr.width) < patch:
-                raise PictureError(f"{pair.hr} is smaller than {side}")
             return lr, hr
 
         usable = list(sieve.read(TRAINING, pairs, read))
@@ -86,30 +100,49 @@ class PatchSource:
         self.digest = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
         areas = np.array([lr.height * lr.width for lr, _ in self.entries], np.float64)
         self.shares = areas / areas.sum()
+        self.places = Places(self.entries, scale, patch, keep) if keep < 1 else None
 
     def batch(self, seed: int, step: int, size: int, patch: int) -> tuple[Array, Array]:
         """The patches of one step: a pure function of its arguments and the pictures.
 
-        A picture is drawn in proportion to its area, a place in it uniformly, and one of the eight rotations and
-        mirrorings.
+        A picture is drawn in proportion to its area, a place in it uniformly (or both together, from the places that
+        are kept), and one of the eight rotations and mirrorings. Colours and degradations have a generator of their
+        own: with or without them, the same places are drawn.
 
         Returns
         -------
         x : (size, 3, patch, patch) float32, in [0, 1]
         y : (size, 3, patch * scale, patch * scale) float32, in [0, 1]
         """
-        rng = np.random.default_rng((seed, step))
+        rng, more = np.random.default_rng((seed, step)), np.random.default_rng((seed, step, 1))
         p, s = patch, self.scale
         lows = np.empty((size, 3, p, p), np.uint8)
         highs = np.empty((size, 3, p * s, p * s), np.uint8)
-        for n, index in enumerate(rng.choice(len(self.entries), size, p=self.shares)):
+        for n, (index, top, left) in enumerate(self._places(rng, size, p)):
             lr, hr = self.entries[index]
-            top, left = rng.integers(lr.height - p + 1), rng.integers(lr.width - p + 1)
             turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-            low = lr.rows(top, p)[:, left : left + p]
+            low = self._low(lr, top, left, p, more)
             high = hr.rows(top * s, p * s)[:, left * s : (left + p) * s]
             lows[n], highs[n] = _turn(low, turns, mirror), _turn(high, turns, mirror)
+        colours = more.integers(256, size=(self.flat_patches, 3, 1, 1))
+        lows[: self.flat_patches], highs[: self.flat_patches] = colours, colours
         return VALUES[lows], VALUES[highs]
+
+    def _low(self, lr: Decoded, top: int, left: int, patch: int, rng: np.random.Generator) -> Array:
+        """A patch of an LR picture, (patch, patch, 3) uint8."""
+        if self.degrade:
+            return degraded_patch(lr, top, left, patch, rng)
+        return lr.rows(top, patch)[:, left : left + patch]
+
+    def _places(self, rng: np.random.Generator, size: int, patch: int) -> Iterator[tuple[int, int, int]]:
+        """Index of the picture, top and left of each patch, drawn when it is its turn."""
+        if self.places is not None:
+            for _ in range(size):
+                yield self.places.draw(rng, patch)
+            return
+        for index in rng.choice(len(self.entries), size, p=self.shares):
+            lr, _ = self.entries[index]
+            yield int(index), int(rng.integers(lr.height - patch + 1)), int(rng.integers(lr.width - patch + 1))
 
 
 def _turn(picture: Array, turns: int, mirror: bool) -> Array:

@@ -21,7 +21,7 @@ from npbsrn.runtime import buffers
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.storage.params import leaves
 from npbsrn.training.checkpoint import Origin
-from npbsrn.training.config import TrainConfig, make_config
+from npbsrn.training.config import TrainConfig, choose_network, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.folder import check_folder, own_folder, refuse_mixing
 from npbsrn.training.loop import Run
@@ -65,7 +65,8 @@ def train(
     output : path, optional
         The run's folder, made if missing: ``config.json``, ``metrics.csv``, ``checkpoint.npz``, ``best.npz`` and
         ``weights.npz``. By default ``runs/NETWORK-xSCALE``, such as ``runs/bsrn-x4``.
-    preset : {"default", "quick", "best", "paper"}, optional
+    preset : {"default", "quick", "best", "best-bsrn", "paper"}, optional
+        "best" trains the network `bbcu`, the others `bsrn`, if none is named.
     resume : bool
         Continue the run in `output` with its own configuration; the result is the same, bit for bit, as without the
         interruption. Another number of ``steps`` makes the run longer or shorter: from here on, schedule and
@@ -108,7 +109,8 @@ def train(
     """
     if scale is not None:
         check_scale(scale)
-    run = Path(output) if output else Path("runs") / f"{options.get('network', 'bsrn')}-x{scale or 4}"
+    named = choose_network(preset or "default", options.get("network"))[1]
+    run = Path(output) if output else Path("runs") / f"{named}-x{scale or 4}"
     origin = _origin(folder, validation, init, teacher)
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
@@ -155,7 +157,10 @@ def _pictures(
     refuse_mixing(run, Path(origin.folder), [pair for found in (pairs, *(sets or {}).values()) for pair in found])
     patch, holdout = max(config.patch, config.late_patch), config.holdout if sets is None else 0
     with tqdm(desc="decode", total=len(pairs), disable=None if progress else True, leave=False) as bar:
-        source = PatchSource(pairs, config.scale, patch, cache, bar.update, sieve, holdout)
+        source = PatchSource(
+            pairs, config.scale, patch, cache, bar.update, sieve, holdout,
+            keep=config.keep, flat_patches=config.flat_patches, degrade=config.degrade,
+        )  # fmt: skip
     if origin.digest not in (None, source.digest):
         new = f": {listing(new)}; mend them, or name those" if (new := sieve.new(TRAINING)) else "; name those"
         raise DataError(f"the pictures in {origin.folder} are not those that this run began with{new}")

@@ -132,7 +132,7 @@ SHELL = {
     "train zero": "1 of 1 pictures in .*HR have no partner in .*LR, a.png for one",
     "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
     "train photographs --steps 0": "steps must be a number above 0, not 0",
-    "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, best, paper",
+    "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, best, best-bsrn, paper",
     "train photographs --set colour=1": "bsrn has no argument colour; it has scale, binarizer, blocks, width",
     "train photographs --set colour": "--set takes NAME=VALUE, not 'colour'",
     "train photographs --set binarizer.alpha=two": "the option alpha of bam cannot be 'two'",

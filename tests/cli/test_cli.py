@@ -246,3 +246,15 @@ def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 def test_the_module_runs():
     done = subprocess.run([sys.executable, "-m", "npbsrn", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("npbsrn ")
+
+
+def test_train_the_best_preset_with_options_of_the_data(tmp_path, photographs, cache, capsys):
+    command = ["train", str(photographs), "-o", str(tmp_path / "run"), "--preset", "best", "--steps", "2", "--quiet"]
+    command += ["--batch", "2", "--patch", "6"]
+    for setting in ("blocks=1", "width=4", "keep=0.5", "flat_patches=0", "degrade=true"):
+        command += ["--set", setting]
+    assert main(command) == 0
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["network"]["name"], config["network"]["activation"]) == ("bbcu", "rprelu")
+    assert (config["keep"], config["flat_patches"], config["degrade"]) == (0.5, 0, True)
+    assert main(["train", str(photographs), "-o", str(tmp_path / "run"), "--resume", "--steps", "3", "--quiet"]) == 0

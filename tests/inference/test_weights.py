@@ -18,7 +18,7 @@ FLOORS = {2: 37.2, 3: 33.3, 4: 31.0}  # dB on Set5
 @pytest.mark.parametrize("scale", FLOORS)
 def test_the_papers_size_ships_with_its_card(scale):
     model = npbsrn.load(scale=scale)
-    assert model.network.chain == make_network(make_config(scale, "best").network).chain
+    assert model.network.chain == make_network(make_config(scale, "best-bsrn").network).chain
     assert (model.network.config["blocks"], model.network.config["width"]) == (20, 48)
     assert {"data", "steps", "minutes", "seed", "validation_psnr"} <= model.card.keys()
 

@@ -5,7 +5,8 @@ import pytest
 
 from npbsrn.errors import UsageError
 from npbsrn.networks.base import make_network
-from npbsrn.training.config import PRESETS, TrainConfig, make_config, with_option
+from npbsrn.storage.params import leaves
+from npbsrn.training.config import PRESETS, TrainConfig, choose_network, make_config, with_option
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -71,6 +72,14 @@ def test_milestones_become_a_tuple(value):
         ({"distill": 1.5}, "distill must be a number at least 0 and at most 1, not 1.5"),
         ({"binary_rate": 0}, "binary_rate must be a number above 0, not 0"),
         ({"rate": "fast"}, "rate must be a number above 0, not 'fast'"),
+        ({"keep": 0}, "keep must be a number above 0 and at most 1, not 0"),
+        ({"keep": 1.1}, "keep must be a number above 0 and at most 1"),
+        ({"flat_patches": -1}, "flat_patches must be a number at least 0"),
+        ({"flat_patches": 0.5}, "flat_patches must be a whole number"),
+        ({"flat_patches": True}, "flat_patches must be a whole number"),
+        ({"flat_patches": 9, "batch": 8}, "flat_patches must be at most the batch of 8, not 9"),
+        ({"degrade": 1}, "degrade must be True or False, not 1"),
+        ({"degrade": "yes"}, "degrade must be True or False, not 'yes'"),
         ({"ema": 1}, "ema must be a number at least 0 and below 1"),
         ({"seed": -1}, "seed must be a number at least 0"),
         ({"schedule": "linear"}, "schedule cannot be 'linear'; choose among cosine, step, multistep"),
@@ -91,7 +100,7 @@ def test_unknown_options_are_refused(options, message):
 
 
 def test_unknown_presets_are_refused():
-    with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, best, paper"):
+    with pytest.raises(UsageError, match="no preset 'fast'; choose among default, quick, best, best-bsrn, paper"):
         make_config(4, "fast")
 
 
@@ -109,10 +118,33 @@ def test_a_preset_goes_with_every_network(name, preset):
         config = make_config(3, preset, {"network": name, "binarizer": scheme, "width": 4})
         assert (config.network["name"], config.network["scale"], config.network["width"]) == (name, 3, 4)
         assert config.network["binarizer"]["name"] == scheme
-        own = PRESETS[preset].get("network", {})
+        own = PRESETS[choose_network(preset, name)[0]].get("network", {})
         assert all(
             config.network[argument] == own[argument] for argument in config.network.keys() & own.keys() - {"binarizer"}
         )
+
+
+def test_best_is_bbcu_where_no_network_is_named():
+    for options in ({}, {"network": "bbcu"}, {"steps": 7}):
+        config = make_config(2, "best", options)
+        assert config.network["name"] == "bbcu"
+        assert config.network["residual"] == PRESETS["best"]["network"]["residual"]
+        assert (config.keep, config.flat_patches) == (PRESETS["best"]["keep"], PRESETS["best"]["flat_patches"])
+
+
+@pytest.mark.parametrize("name", ["bsrn", "srresnet", "vdsr"])
+def test_best_of_another_network_is_what_was_found_for_bsrn(name):
+    """Its blocks have several convolutions, and what these remember is not switched off."""
+    config = make_config(4, "best", {"network": name})
+    assert config == make_config(4, "best-bsrn", {"network": name})
+    assert config.network["name"] == name
+    assert config.network["binarizer"]["accumulate_activations"]
+
+
+def test_best_takes_a_network_with_no_more_parameters_than_it_uses():
+    """Scalars that weigh a single term would have gradients of nothing but rounding."""
+    names = [name for name, _ in leaves(make_network(make_config(4, "best").network).init(0))]
+    assert not [name for name in names if name.endswith((".alpha", ".beta"))]
 
 
 def test_the_float_networks_old_name_means_the_same():

@@ -122,3 +122,44 @@ def test_whoever_removes_what_cannot_be_used_changes_nothing(photographs, tmp_pa
     again = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", holdout=2)
     assert again.digest == source.digest
     assert names(again.held) == names(source.held)
+
+
+MORE = {"keep": 0.7, "flat_patches": 2, "degrade": True}
+
+
+@pytest.mark.parametrize("options", [{"keep": 0.7}, {"flat_patches": 2}, {"degrade": True}, MORE], ids=str)
+def test_a_batch_with_options_is_a_pure_function(photographs, tmp_path, options):
+    one, two = (
+        PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / cache, **options) for cache in ("cache", "another")
+    )
+    plain = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache")
+    x, y = one.batch(1, 2, 9, 8)
+    for a, b in zip((x, y), two.batch(1, 2, 9, 8), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for seed, step in ((1, 3), (2, 2)):
+        assert not np.array_equal(x, one.batch(seed, step, 9, 8)[0])
+    assert not np.array_equal(x, plain.batch(1, 2, 9, 8)[0])
+
+
+def test_flat_patches_take_the_place_of_the_first_ones(source, photographs, tmp_path):
+    flat = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", flat_patches=2)
+    (x, y), plain = flat.batch(1, 2, 5, 8), source.batch(1, 2, 5, 8)
+    for patch, target in zip(x[:2], y[:2], strict=True):
+        colour = patch[:, :1, :1]
+        assert np.all(patch == colour)
+        assert np.all(target == colour)
+    np.testing.assert_array_equal(x[2:], plain[0][2:])
+    np.testing.assert_array_equal(y[2:], plain[1][2:])
+    colours = np.concatenate([flat.batch(1, step, 2, 8)[0][:, :, 0, 0] for step in range(300)]) * 255
+    assert colours.min() < 5
+    assert colours.max() > 250
+    assert abs(colours.mean() - 127.5) < 10
+
+
+def test_only_small_pictures_are_degraded(source, photographs, tmp_path):
+    degraded = PatchSource(find_pairs(photographs, 4), 4, 8, tmp_path / "cache", degrade=True)
+    (x, y), plain = degraded.batch(1, 2, 40, 8), source.batch(1, 2, 40, 8)
+    np.testing.assert_array_equal(y, plain[1])
+    clean = np.mean([np.array_equal(a, b) for a, b in zip(x, plain[0], strict=True)])
+    assert 0.05 < clean < 0.6
+    assert np.abs(x - plain[0]).mean() < 0.05

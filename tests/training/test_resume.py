@@ -31,6 +31,19 @@ def test_ctrl_c_saves_and_resume_ends_bit_for_bit_the_same(train, tmp_path, monk
     assert same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "stopped/weights.npz"))
 
 
+def test_a_run_with_options_of_its_data_ends_the_same_when_resumed(train, tmp_path, monkeypatch):
+    options = {"keep": 0.6, "flat_patches": 1, "degrade": True}
+    train("whole", **options)
+    train("plain")
+    assert not same(arrays(tmp_path / "whole/weights.npz"), arrays(tmp_path / "plain/weights.npz"))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped", **options)
+    go_on(tmp_path / "stopped")
+    assert same(arrays(tmp_path / "whole/checkpoint.npz"), arrays(tmp_path / "stopped/checkpoint.npz"))
+
+
 def figures(run):
     """What ``metrics.csv`` says, without the seconds."""
     return [{**row, "seconds": None} for row in read_metrics(run)]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.peers
 CASES = {
     "x2": {"scale": 2},
     "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
-    "x4 best": {"scale": 4} | PRESETS["best"]["network"],
+    "x4 best-bsrn": {"scale": 4} | PRESETS["best-bsrn"]["network"],
     "x4 plain tail": {"scale": 4, "tail": "plain"},
     "x2 signed mean": {"scale": 2, "binarizer": {"statistic": "mean", "activation_ste": "identity"}},
     **{row: {"scale": 2, "binarizer": options} for row, options in ABLATIONS.items()},

@@ -26,6 +26,7 @@ CASES = {
     **{f"{name} {scheme}": {"scale": 2, "name": name, "binarizer": scheme} for name in NETWORKS for scheme in SCHEMES},
     "x3 paper": {"scale": 3, "base": "none", "residual": 1.0},
     "x4 bireal": {"scale": 4, "binarizer": {"activation_ste": "bireal", "filter_ste": "clip"}},
+    "x4 best-bsrn": {"scale": 4} | PRESETS["best-bsrn"]["network"],
     "x4 best": {"scale": 4} | PRESETS["best"]["network"],
     "x2 signed mean": {"scale": 2, "input_gain": 2.0, "binarizer": {"statistic": "mean", "padding": "zero"}},
     **{row: {"scale": 2, "binarizer": options} for row, options in ABLATIONS.items()},

@@ -100,3 +100,15 @@ def test_a_second_training_into_one_folder_is_refused(train, tmp_path, monkeypat
         train("undisturbed")
     assert same(arrays(tmp_path / "run/checkpoint.npz"), arrays(tmp_path / "undisturbed/checkpoint.npz"))
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == ["4", "8"]
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [({}, "bsrn-x4"), ({"preset": "best"}, "bbcu-x4"), ({"preset": "best", "network": "vdsr"}, "vdsr-x4")],
+)
+def test_a_runs_folder_is_named_by_its_network(photographs, tmp_path, monkeypatch, options, folder):
+    monkeypatch.chdir(tmp_path)
+    small = {"blocks": 1, "width": 4, "batch": 2, "patch": 6, "late_patch": 6, "steps": 2}
+    model = npbsrn.train(photographs, cache=tmp_path / "cache", progress=False, **small, **options)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder]
+    assert f"{model.network.config['name']}-x4" == folder

@@ -1,0 +1,171 @@
+"""Train networks of one binary convolution a unit (`bbcu`) by PyTorch, on a GPU where there is one.
+
+``python -m training.gpu.train PICTURES JOBS.json OUT``, from the repository's root. JOBS.json is a list; each job runs
+in a process of its own:
+
+    {"name": "x4", "scale": 4, "preset": "best", "options": {"steps": 100000},
+     "folders": ["train"], "held": ["held"], "seconds": 0, "init": "other.npz", "variants": 3}
+
+`options` are those of `npbsrn train`; `folders` and `held` lie in PICTURES; `seconds` ends the run, and its schedule,
+after some time instead of some steps; `init` is a file in OUT; `variants` of each picture are degraded where the option
+``degrade`` is set. OUT/NAME.npz has the averaged weights, OUT/NAME.csv step, loss, PSNR and seconds, and
+OUT/NAME.state.npz the whole state at the end (see `training.gpu.to_checkpoint`).
+"""
+
+import dataclasses
+import functools
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from npbsrn.networks.base import make_network
+from npbsrn.training.config import make_config
+from training.gpu.pictures import Pictures, batch, load_held, load_pictures, planes, psnr
+from training.gpu.step import Training
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+READERS = 4  # processes that read pictures
+AHEAD = 20  # steps between two looks at the clock, and that are sent to the device before it is waited for
+
+
+class Job:
+    """One run.
+
+    Parameters
+    ----------
+    spec : dict
+        An entry of JOBS.json.
+    folder, out : path
+    """
+
+    def __init__(self, spec: dict[str, Any], folder: Path, out: Path) -> None:
+        self.spec, self.name, self.out = spec, spec["name"], out
+        self.seconds = spec.get("seconds", 0)
+        config = make_config(spec["scale"], spec.get("preset", "best"), spec.get("options"))
+        self.config, places = config, [folder / name for name in spec.get("folders", ["train"])]
+        with multiprocessing.get_context("spawn").Pool(READERS) as pool:
+            every = functools.partial(pool.imap, chunksize=2)
+            self.pictures = load_pictures(places, config, spec.get("variants", 1), DEVICE, every)
+        self.held = load_held([folder / name for name in spec.get("held", ["held"])], config, DEVICE)
+        init = dict(np.load(out / spec["init"])) if spec.get("init") else {}
+        cuda = DEVICE == "cuda"
+        self.training = Training(make_network(config.network), config, init, DEVICE, half=cuda, compiled=cuda)
+        self.best = float("-inf")
+
+    def one(self) -> None:
+        """One step."""
+        pictures: Pictures = self.pictures
+        x, y = batch(*pictures.tensors(), self.training.step, pictures.scale, self.config)
+        self.training.one(x, y, bool(self.seconds))
+
+    def captured(self) -> Callable[[], None]:
+        """A step as a graph that the device runs without Python, where there is a device."""
+        if DEVICE != "cuda":
+            return self.one
+        before = [tensor.detach().clone() for tensor in self.training.tensors()]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):  # compiles
+                self.one()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):
+            self.one()
+        with torch.no_grad():
+            for tensor, value in zip(self.training.tensors(), before, strict=True):
+                tensor.copy_(value)
+        torch.cuda.synchronize()
+        return graph.replay
+
+    def run(self) -> None:
+        """All steps, or as many as the time allows."""
+        go, began, n, judged = self.captured(), time.time(), 0, 0
+        ended = False
+        while not ended:
+            if n % AHEAD == 0:
+                if DEVICE == "cuda":
+                    torch.cuda.synchronize()  # so that the clock says how far the steps are
+                if self.seconds:
+                    share = min(1.0, (time.time() - began) / self.seconds)
+                    self.training.done.fill_(share)
+                    ended = share >= 1.0
+            go()
+            n += 1
+            ended = ended or (not self.seconds and n == self.config.steps)
+            if ended or n % self.config.validate_every == 0:
+                self.judge(n, n - judged, time.time() - began)
+                judged = n
+        self.save_state(n, time.time() - began)
+
+    @torch.no_grad()
+    def judge(self, step: int, count: int, seconds: float) -> None:
+        """Write a line of figures and the averaged weights; keep the best."""
+        loss = float(self.training.loss) / count
+        self.training.loss.zero_()
+        if not np.isfinite(loss):
+            raise ArithmeticError(f"the loss of {self.name} is not finite at step {step}")
+        scale, torch.backends.cudnn.allow_tf32 = self.config.scale, False
+        figures = {
+            name: float(
+                torch.stack(
+                    [psnr(self.training.enlarge(planes(low)[None])[0], high, scale) for low, high in pairs]
+                ).mean()
+            )
+            for name, pairs in self.held.items()
+        }
+        torch.backends.cudnn.allow_tf32 = True
+        words = [str(step), f"{loss:.6f}", *(f"{value:.4f}" for value in figures.values()), f"{seconds:.1f}"]
+        with (self.out / f"{self.name}.csv").open("a") as file:
+            file.write(",".join(words) + "\n")
+        print(self.name, *words, flush=True)
+        self.figures = figures
+        self.save(self.name)
+        if sum(figures.values()) > self.best:
+            self.best = sum(figures.values())
+            self.save(f"{self.name}.best")
+
+    def save(self, name: str) -> None:
+        """Write the averaged weights."""
+        arrays = self.training.arrays()
+        own = {key.removeprefix("average."): a for key, a in arrays.items() if key.startswith("average.")}
+        np.savez(self.out / f"{name}.npz", **own)
+
+    def save_state(self, step: int, seconds: float) -> None:
+        """Write the whole state, and what it is."""
+        np.savez(self.out / f"{self.name}.state.npz", **self.training.arrays())
+        config = dataclasses.asdict(self.config)
+        card = {"step": step, "seconds": seconds, "figures": self.figures, "spec": self.spec, "train": config}
+        (self.out / f"{self.name}.card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def run_job(spec: dict[str, Any], folder: Path, out: Path) -> None:
+    """One job, from its pictures to its state."""
+    if DEVICE == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch._dynamo.config.cache_size_limit = 256
+    Job(spec, folder, out).run()
+
+
+def main() -> None:
+    """All jobs at once."""
+    folder, jobs, out = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), Path(sys.argv[3])
+    out.mkdir(parents=True, exist_ok=True)
+    start = multiprocessing.get_context("spawn").Process
+    processes = [start(target=run_job, args=(spec, folder, out)) for spec in jobs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(any(process.exitcode for process in processes))
+
+
+if __name__ == "__main__":
+    main()
