@@ -53,10 +53,12 @@ def bbcu(
     trunk : bool
         Whether a float convolution stands behind the units, with a skip from the head's result around both. Without
         it the tail reads what the units give, whose own skips lead there from the head.
-    tail : {"composed", "plain"}
-        How the tail is computed in training; see `npbsrn.layers.tail.Tail`.
+    tail : {"composed", "plain", "direct"}
+        "composed" and "plain" are one tail, computed in two ways in training; see `npbsrn.layers.tail.Tail`. "direct"
+        is another: one 3x3 convolution to the three colours of all pixels, and one shuffle by `scale`, for networks
+        that are to be fast (Shi et al., ESPCN, CVPR 2016).
     last : {3, 5, 7, 9}
-        Size of the tail's last convolution.
+        Size of the tail's last convolution; a direct tail has none.
     input_gain : float
         Factor on the head's input, the picture minus 0.5: a large one (the paper's k is 130) lets the skips carry
         numbers as large as the sums of signs that are added to them. The base is added unchanged.
@@ -65,7 +67,7 @@ def bbcu(
     """
     one_of("base", base, ("bicubic", "none"))
     one_of("activation", activation, ACTIVATIONS)
-    one_of("tail", tail, ("composed", "plain"))
+    one_of("tail", tail, ("composed", "plain", "direct"))
     one_of("last", last, LAST)
     positive_whole(blocks=blocks, width=width)
     positive(residual=residual, input_gain=input_gain)
@@ -80,7 +82,7 @@ def bbcu(
     body: Layer = Chain((("blocks", units),))
     if trunk:
         body = Residual(Chain((("blocks", units), ("trunk", Conv(width, width)))))
-    end = Tail(FACTORS[scale], width, tail == "composed", last)
+    end = Tail((scale,), width, last=None) if tail == "direct" else Tail(FACTORS[scale], width, tail == "composed", last)
     chain = Chain((("head", Conv(3, width)), ("body", body), ("tail", end)))
     config = {"norm": norm, "output_gain": output_gain}
     return Network(scale, chain, base == "bicubic", gain=input_gain, output=output_gain, config=config)

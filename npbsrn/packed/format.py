@@ -144,7 +144,7 @@ class _Reader:
             inputs = len(tail[-1][1]) // (factor or 1) ** 2
             _ask(factor is None or inputs * factor**2 == len(tail[-1][1]), f"tail.{n}.bias")
         size = composed_size([w.shape[-1] for w, _ in tail], shuffles)
-        _ask(size in ((5, 7) if shuffles else (3, 5, 7)), "tail")
+        _ask(size in (3, 5, 7), "tail")
         self.signs((0,))
         for name in ("filters", *FLOATS):
             _ask(self.taken.get(name, 0) == (self.arrays[name].size if name in self.arrays else 0), name)
