@@ -82,7 +82,8 @@ def bbcu(
     body: Layer = Chain((("blocks", units),))
     if trunk:
         body = Residual(Chain((("blocks", units), ("trunk", Conv(width, width)))))
-    end = Tail((scale,), width, last=None) if tail == "direct" else Tail(FACTORS[scale], width, tail == "composed", last)
+    factors, last_size = ((scale,), None) if tail == "direct" else (FACTORS[scale], last)
+    end = Tail(factors, width, tail == "composed", last_size)
     chain = Chain((("head", Conv(3, width)), ("body", body), ("tail", end)))
     config = {"norm": norm, "output_gain": output_gain}
     return Network(scale, chain, base == "bicubic", gain=input_gain, output=output_gain, config=config)

@@ -110,7 +110,7 @@ class Plan:
     trunk : Convolution, or None
         Behind the blocks, with a skip from the head's result around both.
     tail : tuple of Convolution
-        The convolution before each shuffle, and the last one: 1x1, from each colour to itself, where a network has none.
+        The convolution before each shuffle, and the last one: where a network has none, 1x1 from each colour to itself.
     shuffles : tuple of int
         Their factors.
     card : dict

@@ -35,6 +35,8 @@ VARIANTS = {
     "bbcu": {"name": "bbcu", "binarizer": "bbcu", "residual": 0.3},
     "bbcu x3 without a trunk": {"name": "bbcu", "scale": 3, "binarizer": "bbcu", "trunk": False, "blocks": 5},
     "bbcu x2 of bam, last of 9x9": {"name": "bbcu", "scale": 2, "trunk": False, "last": 9, "width": 64},
+    "bbcu direct": {"name": "bbcu", "trunk": False, "tail": "direct", "residual": 0.03, "input_gain": 1.0},
+    "bbcu x3 direct, a trunk": {"name": "bbcu", "scale": 3, "binarizer": "bbcu", "tail": "direct", "base": "none"},
     "srresnet": {"name": "srresnet", "scale": 3, "binarizer": "dorefa"},
     "vdsr x2": {"name": "vdsr", "scale": 2},
     "vdsr x3": {"name": "vdsr", "scale": 3, "binarizer": "bnn", "norm": True},
@@ -85,6 +87,18 @@ def test_random_networks_of_units(trunk, residual, scale, width, rows, columns, 
     gain = float(np.random.default_rng(seed).choice([1, 20, 130]))
     options = {"trunk": trunk, "residual": residual, "last": last, "input_gain": gain, "width": width}
     model = random_model(seed, name="bbcu", scale=scale, blocks=3, binarizer="bbcu", **options)
+    picture = smooth_picture(np.random.default_rng(seed), rows, columns) / np.float32(255)
+    assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 2e-5
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from([2, 3, 4]), st.sampled_from([4, 16, 65]), st.booleans(), st.sampled_from(["bicubic", "none"]),
+    st.integers(1, 12), st.integers(1, 40), seeds,
+)  # fmt: skip
+def test_random_networks_with_a_direct_tail(scale, width, trunk, base, rows, columns, seed):
+    options = {"scale": scale, "width": width, "trunk": trunk, "base": base, "tail": "direct", "output_gain": 0.5}
+    model = random_model(seed, name="bbcu", blocks=2, binarizer="bam", **options)
     picture = smooth_picture(np.random.default_rng(seed), rows, columns) / np.float32(255)
     assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 2e-5
 

@@ -29,7 +29,10 @@ def test_every_network_of_every_scheme(tmp_path, name, binarizer):
     assert_same(load_packed(tmp_path / "a.npz"), plan)
 
 
-@pytest.mark.parametrize("options", [{}, {"residual": 0.3}, {"residual": 0.3, "trunk": False, "last": 9}], ids=str)
+UNITS = [{}, *({"residual": 0.3} | more for more in ({}, {"trunk": False, "last": 9}, {"tail": "direct"}))]
+
+
+@pytest.mark.parametrize("options", UNITS, ids=str)
 def test_units(tmp_path, options):
     plan = lower(random_model(7, name="bbcu", scale=4, blocks=2, width=5, binarizer="bbcu", **options))
     save_packed(tmp_path / "a.npz", plan)
