@@ -27,6 +27,7 @@ def bbcu(
     last: int = 3,
     input_gain: float = 130.0,
     output_gain: float | None = None,
+    flat: bool = False,
 ) -> Network:
     """A head, 32 basic binary convolution units, a trunk with a global skip from the head's result, and a tail.
 
@@ -64,6 +65,9 @@ def bbcu(
         numbers as large as the sums of signs that are added to them. The base is added unchanged.
     output_gain : float, optional
         Factor on the details; by default ``1 / input_gain``, as in the paper.
+    flat : bool
+        Whether pixels amid 5x5 of one colour keep that colour outside of training. There the enlarged base is right,
+        and the details that signs add are up to some levels of noise, most of it along the picture's border.
     """
     one_of("base", base, ("bicubic", "none"))
     one_of("activation", activation, ACTIVATIONS)
@@ -74,7 +78,7 @@ def bbcu(
     output_gain = 1 / input_gain if output_gain is None else output_gain
     positive(output_gain=output_gain)
     norm = not binarizer.scaled if norm is None else norm
-    yes_or_no(norm=norm, trunk=trunk)
+    yes_or_no(norm=norm, trunk=trunk, flat=flat)
     unit = BinaryBlock(
         (BinaryConv(width, 3, binarizer, norm=norm),), activation_layer(activation, width), "unit", residual
     )
@@ -86,4 +90,4 @@ def bbcu(
     end = Tail(factors, width, tail == "composed", last_size)
     chain = Chain((("head", Conv(3, width)), ("body", body), ("tail", end)))
     config = {"norm": norm, "output_gain": output_gain}
-    return Network(scale, chain, base == "bicubic", gain=input_gain, output=output_gain, config=config)
+    return Network(scale, chain, base == "bicubic", gain=input_gain, output=output_gain, flat=flat, config=config)

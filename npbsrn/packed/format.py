@@ -99,7 +99,7 @@ def _described(plan: Plan) -> dict[str, Any]:
             }
             for block in plan.blocks
         ],
-    }
+    } | ({"flat": True} if plan.flat else {})
 
 
 def _described_step(step: Step) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class _Reader:
         card = {name: value for name, value in card.items() if name != "plan"}
         return Plan(
             config, scale, enlarged, _flag(own, "base"), _real(own, "gain"), head, blocks, trunk, tuple(tail),
-            tuple(shuffles), card,
+            tuple(shuffles), _flag(own, "flat") if "flat" in own else False, card,
         )  # fmt: skip
 
     def block(self, own: Mapping[str, Any], channels: int) -> Block:

@@ -61,7 +61,7 @@ def lower(model: Model) -> Plan:
     convolutions = *stages, _output(network, IDENTITY if tail.last is None else params["tail"]["last"])
     return Plan(
         network.config, network.scale, network.enlarged, network.base, network.gain, _convolution(params["head"]),
-        tuple(blocks), trunk, convolutions, tail.factors, model.card,
+        tuple(blocks), trunk, convolutions, tail.factors, network.flat, model.card,
     )  # fmt: skip
 
 
