@@ -29,7 +29,8 @@ def test_every_network_of_every_scheme(tmp_path, name, binarizer):
     assert_same(load_packed(tmp_path / "a.npz"), plan)
 
 
-UNITS = [{}, *({"residual": 0.3} | more for more in ({}, {"trunk": False, "last": 9}, {"tail": "direct"}))]
+UNITS = [{}, {"residual": 0.3}, {"residual": 0.3, "trunk": False, "last": 9}]
+UNITS += [{"residual": 0.3, "tail": "direct"}, {"residual": 0.3, "flat": True}]
 
 
 @pytest.mark.parametrize("options", UNITS, ids=str)
@@ -106,6 +107,7 @@ def step(card, n=0):
         (lambda a, c: c["plan"].update(scale=3, shuffles=[3]), "is missing or of another shape"),
         (lambda a, c: c["plan"].update(shuffles=[4]), "is missing or of another shape"),
         (lambda a, c: c["plan"].update(shuffles=[2]), "shuffles is missing"),
+        (lambda a, c: c["plan"].update(flat=1), "flat is missing"),
         (lambda a, c: c["plan"].update(gain=float("inf")), "gain is missing"),
         (lambda a, c: c["plan"]["blocks"].pop(), "is missing or of another shape"),
         (lambda a, c: c["plan"]["blocks"][0].update(statistic="median"), "statistic is missing"),
