@@ -149,12 +149,7 @@ def test_the_mean_colour_is_kept(name, scale):
     """Within half a level, of the sample photograph and of parts of it."""
     coffee = resize(np.asarray(Image.open(ROOT / "docs/images/coffee.png").convert("RGB")), 1 / scale)
     half, third = len(coffee) // 2, len(coffee[0]) // 3
-    for picture in (
-        coffee,
-        coffee[:half, :third],
-        coffee[half:, -third:],
-        coffee[half // 2 : -half // 2, third:-third],
-    ):
+    for picture in (coffee, coffee[:half, :third], coffee[half:, -third:]):
         enlarged = npbsrn.upscale(picture.astype(np.float32) / np.float32(255), scale, name)
         means = (np.mean(own, axis=(0, 1), dtype=np.float64) for own in (enlarged * 255, picture))
         assert np.max(np.abs(np.subtract(*means))) < 0.5
