@@ -94,7 +94,7 @@ class Case:
 
     def __init__(self, path: str | None, network: str, binarizer: str) -> None:
         if path is not None or (network, binarizer) == SHIPPED:
-            self.model: Model = load(path, SCALE)
+            self.model: Model = load("bsrn" if path is None else path, SCALE)
         else:
             whole = make_network({"name": network, "scale": SCALE, "binarizer": binarizer})
             self.model = Model(whole, whole.init(0))

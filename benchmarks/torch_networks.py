@@ -122,6 +122,8 @@ class TorchNetwork:
 
     def tail(self, x: Tensor) -> Tensor:
         """Convolutions and shuffles to three channels."""
+        if self.config.get("tail") == "direct":
+            return functional.pixel_shuffle(self.conv("tail.conv1", x), self.config["scale"])
         factors = SHUFFLES[self.config["scale"]]
         if not self.composed:
             for n, factor in enumerate(factors, 1):

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import npbsrn
 from npbsrn.images.metrics import compare
 from npbsrn.images.reading import read_rgb
 from npbsrn.images.resize import resize
-from npbsrn.inference.runners import Bicubic, Reference
+from npbsrn.inference.choose import choose_runner
+from npbsrn.inference.runners import Bicubic
 
 IMAGES = Path(__file__).parent / "images"
 SCALE = 4
@@ -24,7 +24,7 @@ def main() -> None:
     """Write docs/images/before-after.png and print the PSNR of the whole pictures."""
     truth = read_rgb(IMAGES / "coffee.png")
     reduced = resize(truth, 1 / SCALE)
-    results = [runner.run(reduced) for runner in (Bicubic(SCALE, by_axis=True), Reference(npbsrn.load(scale=SCALE)))]
+    results = [runner.run(reduced) for runner in (Bicubic(SCALE, by_axis=True), choose_runner(None, SCALE))]
     for name, result in zip(("bicubic", "npbsrn"), results, strict=True):
         print(f"{name}: {compare(result, truth, SCALE)[0]:.2f} dB")
     crops = [picture[ROWS, COLUMNS].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1) for picture in (*results, truth)]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks.base import SCALES, Network, make_network
+from npbsrn.shipped import is_bare, latent_weights, listed, named
 from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
 
 
@@ -38,8 +39,8 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The network's."""
-        return str(self.network.config["name"])
+        """The model's, if its card has one, or the network's."""
+        return str(self.card.get("name", self.network.config["name"]))
 
     def __repr__(self) -> str:
         config = self.network.config
@@ -58,10 +59,11 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
 
     Parameters
     ----------
-    model : path, optional
-        A weight file, or the folder of a training run; by default the weights that come with the package.
+    model : name or path, optional
+        A model of the package (`npbsrn.shipped.MODELS`), by default "clean"; or a weight file, or the folder of a
+        training run. A name goes before a file of the same name: ``./bsrn`` is the file.
     scale : {2, 3, 4}
-        Selects among the package's weights; a weight file has its own scale.
+        Selects among the package's models; a weight file has its own scale.
 
     Returns
     -------
@@ -70,29 +72,25 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     Raises
     ------
     UsageError
-        If no weights for `scale` come with the package.
+        If there is no such model for `scale`, or its latent weights do not come with the package.
     WeightsError
         If the file is missing, damaged, foreign, or does not fit the network that it names.
     """
-    if model is not None:
-        if not isinstance(model, str | PathLike) or not str(model):
-            raise UsageError(f"a model is named by a path, not by {model!r}")
-        path = Path(model)
-        if path.is_dir():  # of a run: while it is under way there are only the best weights so far
-            written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
-            if not written:
-                raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
-            path = written[0]
-        return _load_file(path)
     check_scale(scale)
-    resource = files("npbsrn") / "weights" / f"bsrn-x{scale}.npz"
-    if not resource.is_file():
-        raise UsageError(
-            f"no weights for x{scale} come with this npbsrn; train some with `npbsrn train DIR -s {scale} -o RUN` "
-            "and name them as the model"
-        )
-    with as_file(resource) as path:
-        return _load_file(path)
+    if (name := named(model, scale)) is not None:
+        with as_file(latent_weights(name, scale)) as path:
+            return _load_file(path)
+    if not isinstance(model, str | PathLike) or not str(model):
+        raise UsageError(f"a model is named by a path or a name, not by {model!r}")
+    path = Path(model)
+    if path.is_dir():  # of a run: while it is under way there are only the best weights so far
+        written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
+        if not written:
+            raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
+        path = written[0]
+    if is_bare(model) and not path.exists():
+        raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
+    return _load_file(path)
 
 
 def check_scale(scale: Any) -> None:

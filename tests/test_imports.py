@@ -14,6 +14,7 @@ ROOT = Path(npbsrn.__file__).parent
 # floor does not import each other, but within one package it may.
 FLOORS = [
     ["errors"],
+    ["shipped"],
     ["runtime"],
     ["storage"],
     ["images", "kernels"],

@@ -11,7 +11,6 @@ from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.models import is_packed
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
@@ -39,10 +38,9 @@ def bench(model: str | PathLike[str] | None, scale: int) -> Iterator[str]:
             seconds = _median(engine, picture, threads)
             rate = height * width / seconds / 1e6
             yield f"{width:8}x{height:<8} {threads:5}   {seconds:9.4f}   {rate:.2f}"
-    if model is None or not is_packed(model):  # else there are no float weights
-        reference, picture = choose_runner(model, scale, "reference"), np.zeros((*SIZES[0], 3), np.uint8)
-        seconds = _time(lambda: reference.run(picture))
-        yield f"the reference engine, {SIZES[0][1]}x{SIZES[0][0]}: {seconds:.2f} s"
+    reference, picture = choose_runner(model, scale, "reference"), np.zeros((*SIZES[0], 3), np.uint8)
+    seconds = _time(lambda: reference.run(picture))
+    yield f"the reference engine, {SIZES[0][1]}x{SIZES[0][0]}: {seconds:.2f} s"
 
 
 def _median(runner: Runner, picture: Array, threads: int) -> float:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from tqdm import tqdm
 from npbsrn.cli.batch import Batch, plan
 from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
 from npbsrn.images.formats import FORMATS
-from npbsrn.models import is_packed, load
-from npbsrn.networks.base import NETWORKS, make_network
+from npbsrn.models import check_scale, is_packed, load
+from npbsrn.networks.base import NETWORKS, Network, make_network
+from npbsrn.shipped import MODELS, named, packed_weights
 from npbsrn.storage.files import atomic_write, check_folder_of
+from npbsrn.storage.params import Params, peek_card
 
 TRAIN_OPTIONS = ("network", "binarizer", "steps", "batch", "patch", "rate", "seed")
 OWN_OPTIONS = {
@@ -216,20 +219,20 @@ def run_bench(arguments: argparse.Namespace) -> None:
         print(words, flush=True)
 
 
+def run_models(arguments: argparse.Namespace) -> None:
+    """``npbsrn models``."""
+    print("name   scale       MB   PSNR   for")
+    for name, model in MODELS.items():
+        for scale in model.scales:
+            with as_file(packed_weights(name, scale)) as path:
+                size, card = path.stat().st_size, peek_card(path)
+            print(f"{name:6} x{scale}      {size / 1e6:5.2f}  {card['validation_psnr']:5.2f}   {model.words}")
+    print("PSNR is on the pictures that each model's training held out: bsrn's are others.")
+
+
 def run_info(arguments: argparse.Namespace) -> None:
     """``npbsrn info``."""
-    if arguments.model in NETWORKS:
-        network = make_network({"name": arguments.model, "scale": arguments.scale})
-        params, card = network.init(0), {}
-    elif arguments.model is not None and is_packed(arguments.model):
-        from npbsrn.packed.format import load_packed
-
-        folded = load_packed(arguments.model)
-        network, card = make_network(folded.config), folded.card
-        params = network.init(0)  # whose numbers are those of the network before it was packed
-    else:
-        model = load(arguments.model, arguments.scale)
-        network, params, card = model.network, model.params, model.card
+    network, params, card = _of_info(arguments.model, arguments.scale)
     counts = network.count_parameters(params)
     scale = network.scale
     trace = network.trace(720 // scale, 1280 // scale)
@@ -239,3 +242,21 @@ def run_info(arguments: argparse.Namespace) -> None:
     for key, value in card.items():
         if key != "config":
             print(f"{key:11} {json.dumps(value) if isinstance(value, dict) else value}")
+
+
+def _of_info(model: str | None, scale: int) -> tuple[Network, Params, dict[str, Any]]:
+    """A network, parameters to count, and the card: of a shipped model, of a network's name, or of a file."""
+    check_scale(scale)
+    name = named(model, scale)
+    if name is None and model in NETWORKS:
+        network = make_network({"name": model, "scale": scale})
+        return network, network.init(0), {}
+    if name is None and not is_packed(str(model)):
+        loaded = load(model, scale)
+        return loaded.network, loaded.params, loaded.card
+    from npbsrn.packed.format import load_packed
+
+    with as_file(packed_weights(name, scale)) if name else contextlib.nullcontext(Path(str(model))) as path:
+        plan = load_packed(path)
+    network = make_network(plan.config)
+    return network, network.init(0), plan.card  # with as many numbers as the network had before it was packed

@@ -1,4 +1,4 @@
-"""The command line: ``npbsrn upscale | train | compact | eval | info | pack | warmup | bench``.
+"""The command line: ``npbsrn upscale | train | compact | eval | models | info | pack | warmup | bench``.
 
 Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 plus the signal's number, interrupted: 130 by Ctrl-C,
 143 by SIGTERM, 129 by SIGHUP.
@@ -19,7 +19,10 @@ from npbsrn.cli.commands import say
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
 from npbsrn.models import package_version
 from npbsrn.networks.base import NETWORKS
+from npbsrn.shipped import DEFAULT, MODELS
 from npbsrn.training.config import PRESETS
+
+MODEL = f'{", ".join(MODELS)}, "bicubic", a weight file or a run folder; default {DEFAULT}'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("upscale", commands.run_upscale, "Enlarge a picture, or all pictures of a folder.")
     command.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
-    command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
+    command.add_argument("-m", "--model", help=MODEL)
     command.add_argument("--overwrite", action="store_true", help="replace results that exist; without, they are kept")
     add_engine_options(command)
     command.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
@@ -93,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = add("eval", commands.run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
     command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
-    command.add_argument("-m", "--model", help='weight file, run folder, or "bicubic"; default: the package\'s weights')
+    command.add_argument("-m", "--model", help=MODEL)
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
     )
@@ -106,10 +109,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("warmup", commands.run_warmup, "Compile all kernels now, so that nothing has to be compiled later.", False)
 
     command = add("bench", commands.run_bench, "Time the enlargement of a picture on this machine.")
-    command.add_argument("-m", "--model", help="weight file or run folder; default: the package's weights")
+    command.add_argument("-m", "--model", help="a model's name, weight file or run folder; default clean")
+
+    add("models", commands.run_models, "List the models that come with the package.", False)
 
     command = add("info", commands.run_info, "Print a network's parameters and cost, and a weight file's card.")
-    command.add_argument("-m", "--model", default=None, help=f"{', '.join(sorted(NETWORKS))}, or a weight file")
+    command.add_argument(
+        "-m", "--model", default=None, help=f"a model's name; {', '.join(sorted(NETWORKS))}; or a file"
+    )
     return parser
 
 
@@ -131,7 +138,7 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
-    command.add_argument("--init", type=Path, metavar="FILE", help="weight file or run whose weights are the first")
+    command.add_argument("--init", metavar="FILE", help="weight file or run whose weights are the first")
     command.add_argument(
         "--teacher", type=Path, metavar="FILE",
         help="weight file or run whose results are a second target, with a share of --set distill=0.5 in the loss",

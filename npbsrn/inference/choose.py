@@ -1,18 +1,19 @@
 """Choose the `Runner` for whatever names a model."""
 
 import weakref
-from functools import lru_cache
-from importlib.resources import as_file, files
+from functools import cache
+from importlib.resources import as_file
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from npbsrn.errors import UsageError
-from npbsrn.inference.runners import Bicubic, Reference, Runner
+from npbsrn.inference.runners import Bicubic, PlanReference, Reference, Runner
 from npbsrn.models import Model, check_scale, is_packed, load
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Plan
+from npbsrn.shipped import MODELS, named, packed_weights
 
 Source = Model | Runner | str | PathLike[str] | None
 
@@ -26,8 +27,9 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
 
     Parameters
     ----------
-    source : Model, Runner, path, "bicubic" or None
-        A path of a weight file or of a training run; None for the weights that come with the package.
+    source : Model, Runner, name, path, "bicubic" or None
+        The name of a model that comes with the package, of which None is the default one; or the path of a weight file
+        or of a training run. See `npbsrn.shipped.named`.
     scale : {2, 3, 4}
     engine : {"auto", "packed", "reference"}
         "auto" takes the packed engine where it can.
@@ -35,7 +37,7 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
     Raises
     ------
     UsageError
-        If `scale` is unknown or not the model's, or `engine` is unknown or cannot run the model.
+        If `scale` is unknown or not the model's, there is no such model, or `engine` is unknown or cannot run it.
     """
     check_scale(scale)
     if engine not in ENGINES:
@@ -57,7 +59,11 @@ def _runner_of(source: Source, scale: int, engine: str) -> Runner:
         if engine == "reference":
             raise UsageError("an engine is no model that the reference could run; name the model")
         return source
-    return _runner_of_file(source, scale, engine) or runner_of_model(load(source, scale), engine)
+    if (name := named(source, scale)) is not None:
+        return _shipped(name, scale, engine)
+    if isinstance(source, str | PathLike) and Path(source).is_file() and is_packed(source):
+        return _make(load_packed(Path(source)), engine)
+    return runner_of_model(load(source, scale), engine)
 
 
 def runner_of_model(model: Model, engine: str = "auto") -> Runner:
@@ -78,36 +84,21 @@ def runner_of_model(model: Model, engine: str = "auto") -> Runner:
             if engine == "packed":
                 raise
             return Reference(model)
-        _packed[key] = weakref.ref(model, lambda _: _packed.pop(key, None)), _make(plan)
+        _packed[key] = weakref.ref(model, lambda _: _packed.pop(key, None)), _make(plan, engine)
     return _packed[key][1]
 
 
-def _runner_of_file(source: str | PathLike[str] | None, scale: int, engine: str) -> Runner | None:
-    """The packed engine of a packed weight file (by default the package's), or None for any other file."""
-    if source is None:
-        return None if engine == "reference" else _packaged(scale)
-    if not isinstance(source, str | PathLike) or not Path(source).is_file():
-        return None  # `npbsrn.models.load` knows what to say
-    path = Path(source)
-    if not is_packed(path):
-        return None
+@cache
+def _shipped(name: str, scale: int, engine: str) -> Runner:
+    if engine == "reference" and MODELS[name].latent:
+        return Reference(load(name, scale))
+    with as_file(packed_weights(name, scale)) as path:
+        return _make(load_packed(path), engine)
+
+
+def _make(plan: Plan, engine: str) -> Runner:
     if engine == "reference":
-        raise UsageError(
-            f"{source} holds a packed network, which only the packed engine runs; name the weights it is of"
-        )
-    return _make(load_packed(path))
-
-
-@lru_cache(maxsize=3)
-def _packaged(scale: int) -> Runner | None:
-    resource = files("npbsrn") / "weights" / f"bsrn-x{scale}-packed.npz"
-    if not resource.is_file():
-        return None
-    with as_file(resource) as path:
-        return _make(load_packed(path))
-
-
-def _make(plan: Plan) -> Runner:
+        return PlanReference(plan)
     from npbsrn.packed.engine import Engine  # which imports Numba
 
     return Engine(plan)

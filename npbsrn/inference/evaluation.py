@@ -100,8 +100,8 @@ def evaluate(
 
     Parameters
     ----------
-    model : Model, path, "bicubic" or None
-        None takes the weights that come with the package.
+    model : Model, name, path, "bicubic" or None
+        As for `npbsrn.upscale`; None is "clean".
     folder : path
         Any layout of `npbsrn.datasets.pairs.find_pairs`.
     scale : {2, 3, 4}

@@ -9,6 +9,9 @@ from npbsrn.images.resize import resize
 from npbsrn.images.samples import to_fractions, to_samples
 from npbsrn.images.tiles import cut
 from npbsrn.models import Model
+from npbsrn.networks.base import make_network
+from npbsrn.packed.plan import Plan
+from npbsrn.packed.reference import plan_ref
 from npbsrn.runtime.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
@@ -59,12 +62,12 @@ class Reference:
 
     def __init__(self, model: Model) -> None:
         self.model, self.scale, self.name = model, model.scale, model.name
+        self.reach = math.ceil(model.network.trace(1, 1).reach)
 
     def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
         """See `Runner.run`."""
         values = to_fractions(picture)
         (height, width, _), scale = picture.shape, self.scale
-        margin = math.ceil(self.model.network.trace(1, 1).reach)
         result = np.empty((height * scale, width * scale, 3), np.float32)
 
         def enlarge(tile: Any) -> None:
@@ -73,13 +76,24 @@ class Reference:
             result[tile.enlarged(scale)] = whole[top * scale : bottom * scale, left * scale : right * scale]
 
         with quiet_blas():
-            map_parallel(enlarge, cut(height, width, tile or SIDE, margin), threads)
+            map_parallel(enlarge, cut(height, width, tile or SIDE, self.reach), threads)
         return to_samples(result, picture.dtype)
 
     def _whole(self, values: Array) -> Array:
         x = np.ascontiguousarray(values.transpose(2, 0, 1)[None])
         y, _ = self.model.network.apply(self.model.params, x)
         return y[0].transpose(1, 2, 0)
+
+
+class PlanReference(Reference):
+    """A packed network, operation by operation; of a packed file there are no layers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.scale, self.name = plan, plan.scale, plan.name
+        self.reach = math.ceil(make_network(plan.config).trace(1, 1).reach)
+
+    def _whole(self, values: Array) -> Array:
+        return plan_ref(np.ascontiguousarray(values.transpose(2, 0, 1)), self.plan).transpose(1, 2, 0)
 
 
 class Bicubic:

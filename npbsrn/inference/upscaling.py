@@ -46,10 +46,10 @@ def upscale(
         back as one. A file with 16 bits per channel comes back with 8: see `upscale_file`.
     scale : {2, 3, 4}
         Factor for both axes.
-    model : Model, path, "bicubic" or a `Runner`, optional
-        By default the weights that come with the package for `scale`. "bicubic" is rounded once, at the end; the
-        protocol of `evaluate` rounds it after each axis. A `Model` is packed when it first runs and not read again, so
-        its arrays must not change after that.
+    model : Model, name, path, "bicubic" or a `Runner`, optional
+        A name of `npbsrn.shipped.MODELS`: "clean", the default, "fast", "photo" or "bsrn". "bicubic" is
+        rounded once, at the end; the protocol of `evaluate` rounds it after each axis. A `Model` is packed when it
+        first runs and not read again, so its arrays must not change after that.
     engine : {"auto", "packed", "reference"}
         The packed engine runs networks on bits; the reference runs any network, with the float operations of training.
         "auto" takes the packed engine where it can. Fewer than a thousandth of their 8-bit values differ.

@@ -17,7 +17,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Tail(Layer):
-    """Shuffle stages, each behind a float convolution, and a last convolution to three channels.
+    """Shuffle stages, each behind a float convolution, and a last convolution to three channels, or none.
+
+    Without a last convolution (a direct tail), the one before the last shuffle gives the three colours of all pixels.
 
     The tail is linear, so in training it can be one convolution on the low-resolution grid, composed again in each
     step. If the last convolution is 3x3, the composed one is 5x5, at x4 58 K multiplications per pixel instead of 435
@@ -32,21 +34,22 @@ class Tail(Layer):
     width : int
         Channels.
     composed : bool
-        Whether training takes the composed convolution.
-    last : int
-        Size of the last convolution, odd.
+        Whether training takes the composed convolution. One convolution alone is that already.
+    last : int, or None
+        Size of the last convolution, odd; None where there is none, but a stage at least.
     """
 
     factors: tuple[int, ...]
     width: int
     composed: bool = True
-    last: int = 3
+    last: int | None = 3
 
     def _plain(self) -> Chain:
         stages: list[tuple[str, Layer]] = []
         for n, factor in enumerate(self.factors, 1):
-            stages += [(f"conv{n}", Conv(self.width, self.width * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
-        return Chain((*stages, ("last", Conv(self.width, 3, self.last))))
+            outputs = 3 if self.last is None and n == len(self.factors) else self.width
+            stages += [(f"conv{n}", Conv(self.width, outputs * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
+        return Chain((*stages, *([] if self.last is None else [("last", Conv(self.width, 3, self.last))])))
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """``conv1, ..., last``."""
@@ -54,7 +57,7 @@ class Tail(Layer):
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, width, H, W) to (N, 3, H * scale, W * scale)."""
-        if not (train and self.composed):
+        if not (train and self.composed) or self.last is None:
             return self._plain().apply(params, x, train)
         filters, bias = params["last"]["weight"], params["last"]["bias"]
         pulls = []

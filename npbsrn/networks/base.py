@@ -11,6 +11,7 @@ import numpy as np
 from npbsrn.binarizers import describe, make_binarizer
 from npbsrn.binarizers.base import Binarizer
 from npbsrn.errors import UsageError
+from npbsrn.images.flat import flat_pixels, keep_flat
 from npbsrn.layers.base import Back, Chain, Trace, taped
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.storage.params import Params, leaves
@@ -42,6 +43,8 @@ class Network:
         Factor on the chain's input.
     output : float
         Factor on the details.
+    flat : bool
+        Whether pixels amid 5x5 of one colour keep that colour outside of training, whatever the details there.
     config : dict
         The configuration from which `make_network` can rebuild the network.
     """
@@ -52,6 +55,7 @@ class Network:
     enlarged: bool = False
     gain: float = 1.0
     output: float = 1.0
+    flat: bool = False
     config: Config = field(default_factory=dict, hash=False)
 
     def init(self, seed: int, dtype: Any = np.float32) -> Params:
@@ -88,7 +92,12 @@ class Network:
                 return pull_large(dtaken + dy if self.base else dtaken), grads
             return dtaken + pull_large(dy), grads
 
-        return details + (large if self.base else middle), taped(back, train)
+        y = details + (large if self.base else middle)
+        if self.flat and not train:
+            for own, enlarged in zip(x, y, strict=True):
+                picture = own.transpose(1, 2, 0)
+                keep_flat(picture, flat_pixels(picture), enlarged.transpose(1, 2, 0))
+        return y, taped(back, train)
 
     def _scaled(self, details: Array) -> Array:
         return details if self.output == 1 else details * details.dtype.type(self.output)

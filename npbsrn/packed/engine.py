@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import TooLargeError
+from npbsrn.images.flat import flat_pixels, keep_flat
 from npbsrn.images.samples import to_fractions
 from npbsrn.images.tiles import Tile, cut
 from npbsrn.kernels.bits import TILE
@@ -62,7 +63,7 @@ class Engine:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.name, self.scale, self.channels = plan, str(plan.config["name"]), plan.scale, plan.channels
+        self.plan, self.name, self.scale, self.channels = plan, plan.name, plan.scale, plan.channels
         self.gain = np.float32(plan.gain)
         self.kernel = chosen_kernel() if all(step.binary for step in plan.steps) else "float"
         self.program = None if self.kernel in ("float", "numpy") else compile_blocks(plan.blocks, plan.channels)
@@ -144,6 +145,10 @@ class Engine:
         rows, columns = ((begin * self.factor, end * self.factor) for begin, end in tile.inner)
         pass_ = _Pass(self, to_fractions(picture[tile.outer].transpose(2, 0, 1)), threads)
         pass_.run(rows, columns, out[tile.enlarged(self.scale)])
+        if self.plan.flat:
+            (top, bottom), (left, right) = tile.inner
+            flat = flat_pixels(picture[tile.outer])[top:bottom, left:right]  # a margin is wider than they look
+            keep_flat(picture[slice(*tile.rows), slice(*tile.columns)], flat, out[tile.enlarged(self.scale)])
 
 
 class _Pass:

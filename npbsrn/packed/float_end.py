@@ -11,11 +11,13 @@ from npbsrn.kernels.winograd import STEP, Filters, plain, transformed, vectors_o
 from npbsrn.networks.base import MIDDLE
 from npbsrn.packed.direct_tail import DirectTail, suits
 from npbsrn.packed.ends import COLOURS, from_feature_map, surround
-from npbsrn.packed.tail import Convolution, Place, Tail
+from npbsrn.packed.tail import Convolution, Place, Tail, base_filters
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import quiet_blas
 
 Array = np.ndarray[Any, Any]
+
+BICUBIC = 5  # extent of the filters of the bicubic base
 
 
 class FloatEnd:
@@ -26,7 +28,9 @@ class FloatEnd:
     the tail, they are the picture's colours, so that the bicubic enlargement is part of the tail. Both are computed by
     Winograd's filtering along the rows, in groups of `STEP` pixels.
 
-    Without a trunk and without stages the tail is one convolution to three outputs, for which see `DirectTail`.
+    Where the composed tail is smaller than the filters of the bicubic base, as a direct tail's is, the base is a
+    convolution of its own. Without a trunk and without stages the tail is one convolution to three outputs, for which
+    see `DirectTail`.
 
     Parameters
     ----------
@@ -64,6 +68,10 @@ class FloatEnd:
         tail = [*tail[:-1], (tail[-1][0], tail[-1][1] + np.float32(0 if self.base else MIDDLE))]
         self.direct = DirectTail(tail[-1]) if trunk is None and not factors and suits(channels) else None
         self.tail = Tail(tail, factors, self.base and self.direct is None)
+        self.apart: tuple[Filters, Array] | None = None
+        if base == "bicubic" and self.tail.size < BICUBIC:
+            self.tail.base, w = False, _by_phase(base_filters(self.tail.scale, BICUBIC))
+            self.apart = transformed(w), self._outputs(np.zeros(len(w), np.float32))
         self.scale, self.grid, self.trunk = self.tail.scale, 0, None
         if trunk is not None:
             w, bias = trunk
@@ -74,13 +82,13 @@ class FloatEnd:
         self._filters: dict[tuple[Place, Place], tuple[Any, Array]] = {}
         self._lock = threading.Lock()
         lead, groups = self.tail.size // 2, STEP - 1
-        self.base_margin = lead if self.tail.base else 0
+        self.base_margin = lead if self.tail.base else BICUBIC // 2 if self.apart else 0
         self.reach = lead + (trunk is not None)
         # The tail's group that ends with a pixel begins three before it, at a multiple of STEP, and looks `lead`
         # further; the trunk's group there begins at the multiple of STEP before that. What it sees one pixel further
         # out is part of one product (`transforms`: that at 0, or at infinity), which its outermost result alone takes.
         outer = lead if trunk is None else -(-lead // STEP) * STEP + (lead % STEP == 0)
-        self.margin = lead if self.direct else groups + outer
+        self.margin = lead if self.direct else groups + max(outer, self.base_margin)
 
     def values(self, rows: int, width: int) -> int:
         """Numbers that `run` holds at once, for so many rows that are wanted."""
@@ -89,7 +97,11 @@ class FloatEnd:
         high, depths = rows + 2 * self.reach, [self.padded + COLOURS * n for n in (self.grid**2, self.tail.base)]
         outputs = vectors_of(COLOURS * self.scale**2) * LANES
         pixels = high * (width + CHUNK + self.tail.size + 1)
-        return pixels * (sum(depths) + outputs) + workspace_size(high, max(depths), self.tail.size)
+        own = pixels * (sum(depths) + outputs) + workspace_size(high, max(depths), self.tail.size)
+        if self.apart is None:
+            return own
+        high = rows + BICUBIC - 1
+        return own + high * (width + CHUNK + 2 * BICUBIC) * (COLOURS + outputs) + workspace_size(high, COLOURS, BICUBIC)
 
     def run(self, feature_map: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
         """Compute trunk and tail on some rows of the feature map.
@@ -125,8 +137,11 @@ class FloatEnd:
             inputs = empty((high - low + 2, line + 4, self.padded + COLOURS * self.grid**2), np.float32)
             from_feature_map(feature_map, self.channels, low - 1, width, 1, image, self.grid, inputs)
             _convolve(inputs, self.trunk, 3, features[above : len(features) - below], lead)
-        surround(features, above, below, lead, width, base, begin)
-        return self._enlarge(features, width, begin, height)
+        surround(features, above, below, lead, width, base if self.tail.base else base[:0], begin)
+        y = self._enlarge(features, width, begin, height)
+        if self.apart is not None:
+            y[:, :width] += self._bicubic(base[:, begin : end + BICUBIC - 1], self.apart, y.shape)[:, :width]
+        return y
 
     def _enlarge(self, features: Array, width: int, begin: int, height: int) -> Array:
         """The tail of the rows from `begin` on; pixels near a border have filters of their own."""
@@ -144,6 +159,15 @@ class FloatEnd:
             for h in rows:
                 r, filters = h - begin, self._filters_of(tail.place(h, height), column)
                 convolve_column(features[r : r + size], *filters, size, y[r : r + 1], v)
+        return y
+
+    @staticmethod
+    def _bicubic(base: Array, filters: tuple[Filters, Array], shape: tuple[int, ...]) -> Array:
+        """The bicubic base of some rows, by phase and colour, as the tail's result lies in memory."""
+        pixels = empty((base.shape[1], shape[1] + 2 * BICUBIC, COLOURS), np.float32)
+        pixels[:, : base.shape[2]], pixels[:, base.shape[2] :] = base.transpose(1, 2, 0), 0
+        y = empty(shape, np.float32)
+        _convolve(pixels, filters, BICUBIC, y, 0)
         return y
 
     def _filters_of(self, row: Place, column: Place) -> tuple[Any, Array]:

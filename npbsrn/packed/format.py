@@ -99,7 +99,7 @@ def _described(plan: Plan) -> dict[str, Any]:
             }
             for block in plan.blocks
         ],
-    }
+    } | ({"flat": True} if plan.flat else {})
 
 
 def _described_step(step: Step) -> dict[str, Any]:
@@ -144,14 +144,14 @@ class _Reader:
             inputs = len(tail[-1][1]) // (factor or 1) ** 2
             _ask(factor is None or inputs * factor**2 == len(tail[-1][1]), f"tail.{n}.bias")
         size = composed_size([w.shape[-1] for w, _ in tail], shuffles)
-        _ask(size in ((5, 7) if shuffles else (3, 5, 7)), "tail")
+        _ask(size in (3, 5, 7), "tail")
         self.signs((0,))
         for name in ("filters", *FLOATS):
             _ask(self.taken.get(name, 0) == (self.arrays[name].size if name in self.arrays else 0), name)
         card = {name: value for name, value in card.items() if name != "plan"}
         return Plan(
             config, scale, enlarged, _flag(own, "base"), _real(own, "gain"), head, blocks, trunk, tuple(tail),
-            tuple(shuffles), card,
+            tuple(shuffles), _flag(own, "flat") if "flat" in own else False, card,
         )  # fmt: skip
 
     def block(self, own: Mapping[str, Any], channels: int) -> Block:

@@ -62,7 +62,7 @@ def plan_of(arrays: Mapping[str, Array], config: dict[str, Any], card: dict[str,
     tail = [convolution(f"tail.{n}", o) for n, o in zip(range(1, stages + 1), outputs, strict=True)]
     return Plan(
         config, config["scale"], False, config["base"] == "bicubic", config["input_gain"], convolution("head", width),
-        tuple(blocks), convolution("trunk", width), tuple(tail), factors, card,
+        tuple(blocks), convolution("trunk", width), tuple(tail), factors, card=card,
     )  # fmt: skip
 
 

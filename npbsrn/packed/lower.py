@@ -23,6 +23,9 @@ from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
 
+# The last convolution of a plan whose tail has none.
+IDENTITY: Params = {"weight": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "bias": np.zeros(3, np.float32)}
+
 
 def lower(model: Model) -> Plan:
     """The plan of a model.
@@ -55,10 +58,10 @@ def lower(model: Model) -> Plan:
         raise _refused("its body is no chain of blocks")
     blocks = [block for g, group in enumerate(body.groups, 1) for block in _lower_group(group, own[str(g)])]
     stages = [_convolution(params["tail"][f"conv{n}"]) for n in range(1, len(tail.factors) + 1)]
-    convolutions = *stages, _output(network, params["tail"]["last"])
+    convolutions = *stages, _output(network, IDENTITY if tail.last is None else params["tail"]["last"])
     return Plan(
         network.config, network.scale, network.enlarged, network.base, network.gain, _convolution(params["head"]),
-        tuple(blocks), trunk, convolutions, tail.factors, model.card,
+        tuple(blocks), trunk, convolutions, tail.factors, network.flat, model.card,
     )  # fmt: skip
 
 

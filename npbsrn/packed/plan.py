@@ -110,9 +110,11 @@ class Plan:
     trunk : Convolution, or None
         Behind the blocks, with a skip from the head's result around both.
     tail : tuple of Convolution
-        The convolution before each shuffle, and the last one.
+        The convolution before each shuffle, and the last one: where a network has none, 1x1 from each colour to itself.
     shuffles : tuple of int
         Their factors.
+    flat : bool
+        Whether pixels amid 5x5 of one colour keep that colour.
     card : dict
         The model's.
     """
@@ -127,7 +129,13 @@ class Plan:
     trunk: Convolution | None
     tail: tuple[Convolution, ...]
     shuffles: tuple[int, ...]
+    flat: bool = False
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's, if its card has one, or the network's."""
+        return str(self.card.get("name", self.config["name"]))
 
     @property
     def channels(self) -> int:

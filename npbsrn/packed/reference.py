@@ -1,17 +1,49 @@
-"""A plan's blocks in plain NumPy: `npbsrn.packed.wavefront` without tiles, one operation after another."""
+"""A plan in plain NumPy: `npbsrn.packed.engine` without tiles, one operation after another."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from npbsrn.images.flat import flat_pixels, keep_flat
 from npbsrn.kernels.bits import counts_ref, pack_filters, pack_picture
+from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
+from npbsrn.ops.enlarge import enlarge
 from npbsrn.ops.normal_form import binarize_terms, sum_products
 from npbsrn.ops.pointwise import multiply_add, prelu_ref, weight_by_statistic
-from npbsrn.packed.plan import Block, Step
+from npbsrn.ops.shuffle import pixel_shuffle
+from npbsrn.packed.plan import Block, Plan, Step
 
 Array = np.ndarray[Any, Any]
+
+
+def plan_ref(x: Array, plan: Plan) -> Array:
+    """Enlarge a picture.
+
+    Parameters
+    ----------
+    x : (3, H, W) float32, in [0, 1]
+    plan : Plan
+
+    Returns
+    -------
+    y : (3, H * scale, W * scale) float32, not clipped
+        But for the order of sums in trunk and tail, what the engine gives.
+    """
+    middle = np.float32(MIDDLE)
+    large = enlarge(x[None], plan.scale)[0]
+    head, _ = conv2d(((large if plan.enlarged else x[None]) - middle) * np.float32(plan.gain), *plan.head)
+    y = blocks_ref(head[0], plan.blocks)[None]
+    if plan.trunk is not None:
+        y = conv2d(y, *plan.trunk)[0] + head
+    for convolution, factor in zip(plan.tail, (*plan.shuffles, 1), strict=True):
+        y, _ = pixel_shuffle(conv2d(y, *convolution)[0], factor)
+    y = y[0] + (large[0] if plan.base else middle)
+    if plan.flat:
+        picture = x.transpose(1, 2, 0)
+        keep_flat(picture, flat_pixels(picture), y.transpose(1, 2, 0))
+    return y
 
 
 def blocks_ref(x: Array, blocks: Sequence[Block]) -> Array:

@@ -158,7 +158,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 300, "network": {"blocks": 3}, "validate_every": 100, "warmup": 50, "ema": 0.98},
     "best": {
         "network": {
-            "name": "bbcu", "activation": "rprelu", "residual": 0.03, "input_gain": 1.0,
+            "name": "bbcu", "activation": "rprelu", "residual": 0.03, "input_gain": 1.0, "flat": True,
             "binarizer": {
                 "name": "bam", "statistic": "none", "activation_ste": "bireal", "alpha": "one", "beta": "one",
                 "accumulate_filters": False, "accumulate_activations": False,

@@ -172,7 +172,7 @@ def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -
     """The weights of `init` where they fit; a tail for another scale and missing blocks are new."""
     if init is None:
         return None
-    given, fresh = dict(leaves(load(init).params)), dict(leaves(network.init(seed)))
+    given, fresh = dict(leaves(load(init, network.scale).params)), dict(leaves(network.init(seed)))
     for name, array in given.items():
         wanted = fresh.get(name)
         if wanted is not None and wanted.shape == array.shape:

@@ -35,8 +35,8 @@ PYTHON = {
     "scale 2.5": (BLACK, {"scale": 2.5}, "the scale must be one of 2, 3, 4, not 2.5"),
     "scale as word": (BLACK, {"scale": "4"}, "the scale must be one of 2, 3, 4, not '4'"),
     "missing weights": (BLACK, {"model": "nowhere.npz"}, "there is no weight file nowhere.npz"),
-    "a number as model": (BLACK, {"model": 3}, "a model is named by a path, not by 3"),
-    "nothing as model": (BLACK, {"model": ""}, "a model is named by a path, not by ''"),
+    "a number as model": (BLACK, {"model": 3}, "a model is named by a path or a name, not by 3"),
+    "nothing as model": (BLACK, {"model": ""}, "a model is named by a path or a name, not by ''"),
     "missing file": ("nowhere.png", {}, "there is no file nowhere.png"),
     "float image": (
         Image.fromarray(np.full((4, 5), 2, np.float32)),
@@ -116,6 +116,10 @@ SHELL = {
     "upscale -i good.png -o out.png --engine packed": "is no network that the engine 'packed' could run",
     "upscale -i good.png -o out.png -s 7": "the scale must be one of 2, 3, 4, not 7",
     "upscale -i good.png -o out.png -s 2 -m tiny.npz": "the model enlarges x4, not x2",
+    "upscale -i good.png -o out.png -s 2 -m fast": "there is no model fast for x2; there are clean .x2, x3, x4",
+    "upscale -i good.png -o out.png -m cleen": "there is no model cleen, nor a file or run of that",
+    "eval photographs -m photo -s 3": "there is no model photo for x3; there are clean .x2, x3, x4",
+    "train photographs --patch 6 --init clean": "its latent weights are the file training/clean-x4/weights.npz of",
     "upscale -i good.png -o out.png -m cut.npz": "cut.npz is truncated or no npbsrn file",
     "upscale -i good.png -o out.png -m foreign.npz": "foreign.npz was not written by npbsrn",
     "upscale -i good.png -o out.png -m good.png": "good.png is truncated or no npbsrn file",
@@ -176,9 +180,9 @@ SHELL = {
     "eval photographs -s 1": "the scale must be one of 2, 3, 4, not 1",
     "eval photographs --json nowhere/r.json": "cannot write nowhere/r.json: there is no folder nowhere",
     "eval photographs --json good.png": "good.png is the name of a picture; name a .json file",
-    "info -m edsr": "there is no weight file edsr",
+    "info -m edsr": "there is no model edsr, nor a file or run of that name",
     "info -m cut.npz": "cut.npz is truncated",
-    "info -m bsrn -s 8": "scale cannot be 8; choose among 2, 3, 4",
+    "info -m bsrn -s 8": "the scale must be one of 2, 3, 4, not 8",
 }
 if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is available
     SHELL["train photographs --patch 6 --batch 1000000"] = r"1000000 patches of 6x6 need at least \d+\.\d GB of memory"

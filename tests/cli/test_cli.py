@@ -13,6 +13,8 @@ import npbsrn
 from npbsrn.cli.commands import _set
 from npbsrn.cli.parser import main
 from npbsrn.models import save_model
+from npbsrn.shipped import MODELS
+from npbsrn.storage.params import peek_card
 
 
 @pytest.fixture
@@ -66,8 +68,8 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     assert main(["upscale", "-i", str(photographs / "0.png"), "-o", out, "-m", packed]) == 0
     assert main(["eval", str(photographs), "-m", packed]) == 0
     assert "bsrn on" in capsys.readouterr().out
-    assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 2
-    assert "which only the packed engine runs" in capsys.readouterr().err
+    assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 0
+    assert "bsrn on" in capsys.readouterr().out
     assert main(["pack", packed, "-o", str(tmp_path / "again.npz")]) == 2
     assert "holds a packed network" in capsys.readouterr().err
     assert main(["pack", weights, "-o", weights]) == 2
@@ -184,7 +186,7 @@ def test_train_another_network_with_another_binarizer(tmp_path, photographs, cac
 @pytest.mark.parametrize(
     ("name", "scale", "parameters", "macs"),
     [
-        ("bsrn", "4", "1219.2 K (1013.8 K of 1 bit)", "84.7 G for 1280x720 pixels out"),
+        ("bsrn", "4", "1215.4 K (1013.8 K of 1 bit)", "84.7 G for 1280x720 pixels out"),
         ("bbcu", "4", "1523.8 K (1179.6 K of 1 bit)", "114.2 G for 1280x720 pixels out"),
         ("srresnet", "4", "1548.4 K (1179.6 K of 1 bit)", "127.8 G for 1280x720 pixels out"),
         ("vdsr", "4", "670.6 K (663.6 K of 1 bit)", "614.7 G for 1280x720 pixels out"),
@@ -220,6 +222,36 @@ def test_info_shows_a_packed_files_card(capsys):
     assert re.search(r"^kind +packed$", shown, re.MULTILINE)
 
 
+def test_models_lists_what_there_is(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = [tuple(line.split()[:2]) for line in lines[1:-1]]
+    assert found == [(name, f"x{scale}") for name, model in MODELS.items() for scale in model.scales]
+    for line in lines[1:-1]:
+        name, scale, megabytes, psnr, words = line.split(maxsplit=4)
+        path = Path(npbsrn.__file__).parent / "weights" / f"{name}-{scale}-packed.npz"
+        assert float(megabytes) == pytest.approx(path.stat().st_size / 1e6, abs=0.005)
+        assert float(psnr) == pytest.approx(peek_card(path)["validation_psnr"], abs=0.005)
+        assert words == MODELS[name].words
+
+
+def test_a_model_by_its_name(tmp_path, photographs, capsys):
+    source, results = photographs / "0.png", []
+    for name in ("clean", "fast", "photo", "bsrn"):
+        out = tmp_path / f"{name}.png"
+        assert main(["upscale", "-i", str(source), "-o", str(out), "-m", name]) == 0
+        results.append(out.read_bytes())
+    assert len(set(results)) == 4
+    assert main(["upscale", "-i", str(source), "-o", str(tmp_path / "default.png")]) == 0
+    assert (tmp_path / "default.png").read_bytes() == results[0]
+    assert main(["eval", str(photographs), "-m", "photo", "-s", "2"]) == 0
+    assert "photo on photographs, x2" in capsys.readouterr().out
+    assert main(["info", "-m", "fast"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^name +fast$", shown, re.MULTILINE)
+    assert re.search(r'"blocks": 10, .*"tail": "direct"', shown)
+
+
 def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys):
     from npbsrn.training.checkpoint import load_checkpoint
     from tests.training.runs import interrupt_at
@@ -233,7 +265,7 @@ def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys
 
 def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 
-    monkeypatch.setattr("npbsrn.cli.commands.load", lambda *_: 1 / 0)
+    monkeypatch.setattr("npbsrn.cli.commands.named", lambda *_: 1 / 0)
     assert main(["info"]) == 1
     assert (
         capsys.readouterr().err

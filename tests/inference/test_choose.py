@@ -63,8 +63,8 @@ def test_packed_files_run(packed_file, tiny_model, picture):
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, packed_file), expected)
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, str(packed_file), engine="packed"), expected)
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, choose_runner(packed_file, 4)), expected)
-    with pytest.raises(UsageError, match="which only the packed engine runs"):
-        npbsrn.upscale(picture, 4, packed_file, engine="reference")
+    difference = npbsrn.upscale(picture, 4, packed_file, engine="reference").astype(int) - expected
+    assert abs(difference).max() <= 1
     with pytest.raises(UsageError, match="the model enlarges x4, not x2"):
         npbsrn.upscale(picture, 2, packed_file)
 

@@ -19,6 +19,7 @@ LAYERS = {
     "Chain": Chain((("conv", Conv(4, 4)), ("act", PReLU(4)))),
     "empty Chain": Chain(()),
     "composed Tail": Tail((2,), 4),
+    "direct Tail": Tail((3,), 4, last=None),
     "plain Tail": Tail((2, 2), 4, composed=False),
     "BlockChain": dict(dict(make_network({"scale": 2, "blocks": 1, "width": 4}).chain.layers)["body"].inner.layers)[
         "hpb"

@@ -3,6 +3,7 @@ import pytest
 
 from npbsrn.layers.base import Trace
 from npbsrn.layers.tail import Tail
+from npbsrn.ops.conv import conv2d_ref
 from tests.gradient import check_gradient
 
 
@@ -39,7 +40,20 @@ def test_without_stages_it_is_the_last_convolution(rng, last):
     np.testing.assert_array_equal(composed, plain)
 
 
-@pytest.mark.parametrize(("factors", "last"), [((), 3), ((3,), 9), ((2, 2), 9)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("train", [True, False])
+def test_a_direct_tail_is_one_convolution_and_one_shuffle(rng, scale, train):
+    tail, params = make_tail(rng, (scale,), last=None)
+    assert {name for name in params if params[name]} == {"conv1"}
+    w, bias = params["conv1"]["weight"], params["conv1"]["bias"]
+    assert w.shape == (3 * scale**2, 4, 3, 3)
+    x = rng.standard_normal((2, 4, 5, 6))
+    phases = conv2d_ref(x, w, bias)[0].reshape(2, 3, scale, scale, 5, 6)  # colours, rows and columns within a pixel
+    expected = phases.transpose(0, 1, 4, 2, 5, 3).reshape(2, 3, 5 * scale, 6 * scale)
+    np.testing.assert_allclose(tail.apply(params, x, train)[0], expected, atol=1e-13)
+
+
+@pytest.mark.parametrize(("factors", "last"), [((), 3), ((3,), 9), ((2, 2), 9), ((3,), None), ((2, 2), None)])
 @pytest.mark.parametrize("composed", [True, False])
 def test_gradient(rng, factors, last, composed):
     tail, params = make_tail(rng, factors, width=2, composed=composed, last=last)
@@ -67,6 +81,7 @@ def test_gradient(rng, factors, last, composed):
         ((2,), 9, 64 * 256 * 9 + 4 * 64 * 3 * 81, 3),
         ((2, 2), 9, 5 * 64 * 256 * 9 + 16 * 64 * 3 * 81, 2.5),
         ((2, 2), 3, 5 * 64 * 256 * 9 + 16 * 64 * 3 * 9, 1.75),
+        ((4,), None, 64 * 48 * 9, 1),
     ],
 )
 @pytest.mark.parametrize("composed", [True, False])

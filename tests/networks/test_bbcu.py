@@ -45,9 +45,23 @@ def test_the_names_of_parameters():
     assert {name: a.shape for name, a in bare.items() if name.startswith("body.")} == expected
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_counts_of_a_direct_tail(scale):
+    network = bbcu(scale=scale, trunk=False, tail="direct", blocks=10)
+    counts, outputs = network.count_parameters(network.init(0)), 3 * scale**2
+    assert counts["binary"] == 10 * 9 * W * W
+    assert counts["float"] == (3 * W * 9 + W) + (outputs * W * 9 + outputs) + 10 * 3 * W
+    assert network.trace(10, 20).macs == 200 * (3 * W * 9 + outputs * W * 9 + counts["binary"])
+
+
 @pytest.mark.parametrize(
     ("options", "radius"),
-    [({}, 1 + 2 + 1 + 2), ({"trunk": False}, 1 + 2 + 2), ({"trunk": False, "last": 9}, 1 + 2 + 3)],
+    [
+        ({}, 1 + 2 + 1 + 2),
+        ({"trunk": False}, 1 + 2 + 2),
+        ({"trunk": False, "last": 9}, 1 + 2 + 3),
+        ({"trunk": False, "tail": "direct"}, 1 + 2 + 1),
+    ],
 )
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_nothing_beyond_its_reach_changes_a_pixel(scale, options, radius):
@@ -87,7 +101,7 @@ def test_what_has_no_scale_is_normalised(scheme, norm):
         ({"residual": 0}, "residual must be a number above 0, not 0"),
         ({"norm": 1}, "norm must be True or False, not 1"),
         ({"trunk": None}, "trunk must be True or False, not None"),
-        ({"tail": "long"}, "tail cannot be 'long'; choose among composed, plain"),
+        ({"tail": "long"}, "tail cannot be 'long'; choose among composed, plain, direct"),
         ({"last": 4}, "last cannot be 4; choose among 3, 5, 7, 9"),
         ({"input_gain": 0}, "input_gain must be a number above 0, not 0"),
         ({"output_gain": -1}, "output_gain must be a number above 0, not -1"),

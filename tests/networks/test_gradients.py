@@ -45,6 +45,7 @@ VARIANTS = {
     "bbcu small gain": {**BBCU, "input_gain": 2.0, "residual": 0.3},
     "bbcu no trunk x4": {**BBCU, "input_gain": 2.0, "trunk": False, "scale": 4},
     "bbcu paper": {**BBCU, "input_gain": 2.0, "base": "none", "tail": "plain", "last": 9},
+    "bbcu direct x3": {**BBCU, "input_gain": 2.0, "trunk": False, "scale": 3, "tail": "direct"},
     "bbcu prelu, norm": {**BBCU, "input_gain": 2.0, "activation": "prelu", "norm": True},
     "bbcu several bases": {**BBCU, "input_gain": 2.0, "binarizer": {"name": "abc", "activation_bases": 2}},
     "vdsr x3": {"name": "vdsr", "scale": 3},

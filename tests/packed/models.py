@@ -1,12 +1,18 @@
 """Small networks with parameters as a training could leave them, and pictures for them."""
 
+from pathlib import Path
+
 import numpy as np
 
+import npbsrn
 from npbsrn.images.resize import resize
-from npbsrn.models import Model
+from npbsrn.models import Model, load
 from npbsrn.networks.base import make_network
 from npbsrn.packed.lower import lower
+from npbsrn.shipped import MODELS
 from npbsrn.storage.params import leaves, nest
+
+ROOT = Path(npbsrn.__file__).parents[1]
 
 
 def random_model(seed, **config):
@@ -35,6 +41,11 @@ def random_model(seed, **config):
                 continue
         params[name] = new.astype(np.float32)
     return Model(network, nest(params))
+
+
+def latent_model(name, scale):
+    """A shipped model with its latent weights: the package holds bsrn's, the repository the others'."""
+    return load(name, scale) if MODELS[name].latent else load(ROOT / "training" / f"{name}-x{scale}" / "weights.npz")
 
 
 def put_on_threshold(model, x, statistic):

@@ -86,7 +86,7 @@ def shape_of(plan):
     """All of a plan that is no array."""
     steps = [(s.size, len(s.signs), s.terms, s.pad, s.skip, s.amount) for s in plan.steps]
     blocks = [(len(b.steps), b.statistic, b.residual) for b in plan.blocks]
-    whole = plan.scale, plan.enlarged, plan.base, plan.gain, plan.trunk is None, plan.shuffles
+    whole = plan.scale, plan.enlarged, plan.base, plan.gain, plan.trunk is None, plan.shuffles, plan.flat
     return plan.config, whole, steps, blocks
 
 

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import npbsrn
+from npbsrn.images.flat import flat_pixels
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import Reference
+from npbsrn.inference.runners import PlanReference, Reference
 from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.packed import engine as module
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.lower import lower
-from tests.packed.models import put_on_threshold, random_model, smooth_picture
+from npbsrn.shipped import MODELS
+from tests.packed.models import latent_model, put_on_threshold, random_model, smooth_picture
 from tests.strategies import packable_networks, seeds
 
 SMALL = {"scale": 4, "blocks": 2, "width": 20}
@@ -35,11 +36,15 @@ VARIANTS = {
     "bbcu": {"name": "bbcu", "binarizer": "bbcu", "residual": 0.3},
     "bbcu x3 without a trunk": {"name": "bbcu", "scale": 3, "binarizer": "bbcu", "trunk": False, "blocks": 5},
     "bbcu x2 of bam, last of 9x9": {"name": "bbcu", "scale": 2, "trunk": False, "last": 9, "width": 64},
+    "bbcu direct": {"name": "bbcu", "trunk": False, "tail": "direct", "residual": 0.03, "input_gain": 1.0},
+    "bbcu flat": {"name": "bbcu", "binarizer": "bbcu", "residual": 0.3, "flat": True},
+    "bbcu x3 direct, a trunk": {"name": "bbcu", "scale": 3, "binarizer": "bbcu", "tail": "direct", "base": "none"},
     "srresnet": {"name": "srresnet", "scale": 3, "binarizer": "dorefa"},
     "vdsr x2": {"name": "vdsr", "scale": 2},
     "vdsr x3": {"name": "vdsr", "scale": 3, "binarizer": "bnn", "norm": True},
     "float activations": {"name": "srresnet", "scale": 2, "binarizer": "bw"},
 }
+SHIPPED = [(name, scale) for name, model in MODELS.items() for scale in model.scales]
 AWKWARD = [(1, 1), (1, 23), (29, 1), (2, 2), (7, 5), (2, 17), (16, 32), (33, 31), (13, 37)]
 
 
@@ -49,8 +54,8 @@ def small_engine(variant="x2"):
 
 
 @lru_cache
-def packaged_engine(scale):
-    return choose_runner(None, scale, "packed")
+def packaged_engine(name, scale):
+    return choose_runner(name, scale, "packed")
 
 
 @pytest.mark.parametrize("base", ["bicubic", "none"])
@@ -89,6 +94,38 @@ def test_random_networks_of_units(trunk, residual, scale, width, rows, columns, 
     assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 2e-5
 
 
+@settings(max_examples=20)
+@given(
+    st.sampled_from([2, 3, 4]), st.sampled_from([4, 16, 65]), st.booleans(), st.sampled_from(["bicubic", "none"]),
+    st.integers(1, 12), st.integers(1, 40), seeds,
+)  # fmt: skip
+def test_random_networks_with_a_direct_tail(scale, width, trunk, base, rows, columns, seed):
+    options = {"scale": scale, "width": width, "trunk": trunk, "base": base, "tail": "direct", "output_gain": 0.5}
+    model = random_model(seed, name="bbcu", blocks=2, binarizer="bam", **options)
+    picture = smooth_picture(np.random.default_rng(seed), rows, columns) / np.float32(255)
+    assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 2e-5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_plan_in_plain_numpy(rng, variant):
+    model, picture = random_model(5, **SMALL | VARIANTS[variant]), smooth_picture(rng, 13, 21) / np.float32(255)
+    picture[:8, 9:] = np.float32(0.2)
+    result = PlanReference(lower(model)).run(picture)
+    for other in (small_engine(variant), Reference(model)):
+        assert abs(result - other.run(picture)).max() < 2e-5
+    np.testing.assert_allclose(PlanReference(lower(model)).run(picture, tile=7), result, atol=2e-5, rtol=0)
+
+
+def test_flat_parts_are_kept_only_where_that_is_asked_for(rng):
+    picture = smooth_picture(rng, 20, 30)
+    picture[4:, :17] = 200, 0, 255
+    inside = flat_pixels(picture).repeat(4, 0).repeat(4, 1)
+    kept, other = small_engine("bbcu flat").run(picture), small_engine("bbcu").run(picture)
+    np.testing.assert_array_equal(kept[inside], picture.repeat(4, 0).repeat(4, 1)[inside])
+    np.testing.assert_array_equal(kept[~inside], other[~inside])
+    assert np.any(kept[inside] != other[inside])
+
+
 @pytest.mark.parametrize("statistic", ["abs", "mean"])
 def test_a_picture_of_one_pixel(rng, statistic):
     """All that differs is the order of sums in the tail; a wrong sign would change a thousandth."""
@@ -100,13 +137,13 @@ def test_a_picture_of_one_pixel(rng, statistic):
         assert abs(Engine(lower(model)).run(picture) - Reference(model).run(picture)).max() < 1e-5
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_packages_weights(rng, scale):
+@pytest.mark.parametrize(("name", "scale"), SHIPPED)
+def test_the_packages_weights(rng, name, scale):
     """Forty blocks make much of any sign that rounding decides, so none may."""
-    model = npbsrn.load(None, scale)
+    model = latent_model(name, scale)
     for height, width in [(12, 16), (7, 33), (15, 13), (1, 40), (11, 11), (40, 3), (64, 57)]:
         picture = smooth_picture(rng, height, width)
-        packed = packaged_engine(scale).run(picture).astype(np.int64)
+        packed = packaged_engine(name, scale).run(picture).astype(np.int64)
         difference = abs(packed - Reference(model).run(picture))
         assert difference.max() <= 1
         assert np.mean(difference == 0) >= 0.999
@@ -150,9 +187,9 @@ def test_one_result_of_any_picture(variant, height, width, tile, threads, dtype,
     assert engine.run(picture, threads, tile).tobytes() == engine.run(picture, 1).tobytes()
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_one_result_with_the_packages_weights(rng, scale):
-    engine, picture = packaged_engine(scale), smooth_picture(rng, 53, 67)
+@pytest.mark.parametrize(("name", "scale"), SHIPPED)
+def test_one_result_with_the_packages_weights(rng, name, scale):
+    engine, picture = packaged_engine(name, scale), smooth_picture(rng, 53, 67)
     whole = engine.run(picture, 1)
     assert engine.run(picture, 2).tobytes() == whole.tobytes()
     assert engine.run(picture, 2, 29).tobytes() == whole.tobytes()

@@ -7,14 +7,15 @@ import pytest
 
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.winograd import STEP
-from npbsrn.layers.tail import Tail
 from npbsrn.networks.base import FACTORS, MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.enlarge import enlarge
+from npbsrn.ops.shuffle import pixel_shuffle
 from npbsrn.packed.float_end import FloatEnd
 from tests.other_cpus import CPUS, run_held
 
 # Trunk, size of the skip's head, scale (of which 1 has no stages), size of the last convolution, base, channels.
+# A last convolution of 1x1 stands behind a direct tail.
 ENDS = {
     "bsrn x2": (True, 3, 2, 3, "bicubic", 20),
     "bsrn x3": (True, 3, 3, 3, "none", 16),
@@ -28,6 +29,10 @@ ENDS = {
     "no trunk x3": (False, 0, 3, 3, "none", 20),
     "no trunk x4": (False, 0, 4, 5, "bicubic", 17),
     "no skip": (True, 0, 2, 3, "none", 16),
+    "direct x2": (False, 0, 2, 1, "bicubic", 16),
+    "direct x3 with a trunk": (True, 3, 3, 1, "bicubic", 20),
+    "direct x4": (False, 0, 4, 1, "bicubic", 17),
+    "direct x4 without base": (False, 0, 4, 1, "none", 16),
     "no stages": (True, 3, 1, 7, "picture", 16),
 }
 EXTENTS = [(1, 1), (2, 3), (3, 33), (6, 70)]
@@ -54,11 +59,11 @@ class Case:
         rng = np.random.default_rng(seed)
         trunk, head, scale, last, base, channels = ENDS[name]
         self.name, self.height, self.width, self.base_kind = name, height, width, base
-        self.factors = FACTORS.get(scale, ())
+        self.factors, colours = ((scale,), 3) if last == 1 else (FACTORS.get(scale, ()), channels)
         self.trunk = filters(rng, channels, channels, 3) if trunk else None
         self.head = filters(rng, channels, 3, head) if head else None
-        stages = [filters(rng, channels * r * r, channels, 3) for r in self.factors]
-        self.tail = [*stages, filters(rng, 3, channels, last)]
+        stages = [filters(rng, colours * r * r, channels, 3) for r in self.factors]
+        self.tail = [*stages, filters(rng, 3, colours, last)]
         self.end = FloatEnd(self.trunk, self.head, self.tail, self.factors, base, channels)
         self.looks = 0 if self.head is None else self.head[0].shape[-1] // 2
         self.x = rng.standard_normal((channels, height, width)).astype(np.float32)
@@ -89,10 +94,9 @@ class Case:
             own = [a.astype(np.float64) for a in self.trunk]
             more = 0 if self.head is None else conv2d(picture - MIDDLE, *(a.astype(np.float64) for a in self.head))[0]
             x = conv2d(x, *own)[0] + more
-        names = [f"conv{n}" for n in range(1, len(w))] + ["last"]
-        params = {name: {"weight": a, "bias": b} for name, (a, b) in zip(names, w, strict=True)}
-        plain = Tail(self.factors, x.shape[1], last=w[-1][0].shape[-1])
-        y, _ = plain.apply(params | {f"shuffle{n}": {} for n in range(1, len(w))}, x, train=False)
+        for (weight, bias), r in zip(w, (*self.factors, 1), strict=True):
+            x = pixel_shuffle(conv2d(x, weight, bias)[0], r)[0]
+        y = x
         y += MIDDLE if self.base_kind == "none" else enlarge(picture, s)[0] if s > 1 else picture
         phases = y[0].reshape(3, self.height, s, self.width, s).transpose(1, 3, 2, 4, 0)
         return phases.reshape(self.height, self.width, -1)

@@ -29,7 +29,11 @@ def test_every_network_of_every_scheme(tmp_path, name, binarizer):
     assert_same(load_packed(tmp_path / "a.npz"), plan)
 
 
-@pytest.mark.parametrize("options", [{}, {"residual": 0.3}, {"residual": 0.3, "trunk": False, "last": 9}], ids=str)
+UNITS = [{}, {"residual": 0.3}, {"residual": 0.3, "trunk": False, "last": 9}]
+UNITS += [{"residual": 0.3, "tail": "direct"}, {"residual": 0.3, "flat": True}]
+
+
+@pytest.mark.parametrize("options", UNITS, ids=str)
 def test_units(tmp_path, options):
     plan = lower(random_model(7, name="bbcu", scale=4, blocks=2, width=5, binarizer="bbcu", **options))
     save_packed(tmp_path / "a.npz", plan)
@@ -103,6 +107,7 @@ def step(card, n=0):
         (lambda a, c: c["plan"].update(scale=3, shuffles=[3]), "is missing or of another shape"),
         (lambda a, c: c["plan"].update(shuffles=[4]), "is missing or of another shape"),
         (lambda a, c: c["plan"].update(shuffles=[2]), "shuffles is missing"),
+        (lambda a, c: c["plan"].update(flat=1), "flat is missing"),
         (lambda a, c: c["plan"].update(gain=float("inf")), "gain is missing"),
         (lambda a, c: c["plan"]["blocks"].pop(), "is missing or of another shape"),
         (lambda a, c: c["plan"]["blocks"][0].update(statistic="median"), "statistic is missing"),

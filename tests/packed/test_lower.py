@@ -23,8 +23,9 @@ from npbsrn.ops.conv import conv2d_ref
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.reference import blocks_ref
+from npbsrn.shipped import MODELS
 from npbsrn.storage.params import digest, leaves
-from tests.packed.models import put_on_threshold, random_model
+from tests.packed.models import latent_model, put_on_threshold, random_model
 from tests.packed.plans import assert_same
 from tests.packed.test_wavefront import Case, run
 from tests.strategies import packable_networks, seeds
@@ -131,11 +132,11 @@ def test_blocks_of_every_network_and_scheme_to_the_bit(rng, name, binarizer, opt
         np.testing.assert_allclose(result, expected[0], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_folding_gives_the_shipped_arrays(scale):
+@pytest.mark.parametrize(("name", "scale"), [(name, scale) for name in MODELS for scale in MODELS[name].scales])
+def test_folding_gives_the_shipped_arrays(name, scale):
     """They were made elsewhere; on a CPU that sums in another order last bits of scales, or signs, would differ."""
-    there = load_packed(Path(npbsrn.__file__).parent / "weights" / f"bsrn-x{scale}-packed.npz")
-    assert_same(lower(npbsrn.load(None, scale)), there)
+    there = load_packed(Path(npbsrn.__file__).parent / "weights" / f"{name}-x{scale}-packed.npz")
+    assert_same(lower(latent_model(name, scale)), there)
 
 
 @pytest.mark.parametrize("statistic", ["abs", "mean"])

@@ -12,32 +12,36 @@ from npbsrn.inference.runners import Reference
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
+from npbsrn.shipped import MODELS
 from tests.other_cpus import CPUS, run_held
+from tests.packed.models import latent_model
 from tests.packed.plans import assert_same
 
 ROOT = Path(npbsrn.__file__).parents[1]
 SCALES = (2, 3, 4)
+SHIPPED = [(name, scale) for name, model in MODELS.items() for scale in model.scales]
 HERE = "as it is"
 
 
-def shipped(scale):
-    return ROOT / "npbsrn" / "weights" / f"bsrn-x{scale}-packed.npz"
+def shipped(name, scale):
+    return ROOT / "npbsrn" / "weights" / f"{name}-x{scale}-packed.npz"
 
 
 def check_packing():
     """What is packed here is what was packed elsewhere, to the byte."""
-    for scale in SCALES:
-        assert_same(lower(npbsrn.load(None, scale)), load_packed(shipped(scale)))
+    for name, scale in SHIPPED:
+        assert_same(lower(latent_model(name, scale)), load_packed(shipped(name, scale)))
 
 
 def check_pictures(pictures):
     """All signs are the same, and all that differs is the order of sums in the tail."""
-    engines = {scale: Engine(load_packed(shipped(scale))) for scale in {scale for _, scale, _ in pictures}}
-    for name, scale, picture in pictures:
-        packed = engines[scale].run(picture).astype(np.int64)
-        difference = abs(packed - Reference(npbsrn.load(None, scale)).run(picture))
-        assert difference.max() <= 1, (name, scale)
-        assert np.mean(difference > 0) < 1e-3, (name, scale)
+    for model in ("bsrn", "clean"):
+        engines = {scale: Engine(load_packed(shipped(model, scale))) for scale in {scale for _, scale, _ in pictures}}
+        for name, scale, picture in pictures:
+            packed = engines[scale].run(picture).astype(np.int64)
+            difference = abs(packed - Reference(latent_model(model, scale)).run(picture))
+            assert difference.max() <= 1, (model, name, scale)
+            assert np.mean(difference > 0) < 1e-3, (model, name, scale)
 
 
 def crops():

@@ -80,6 +80,17 @@ def test_equals_the_plain_tail_at_any_size(scale, last, width, height, extent, s
     np.testing.assert_allclose(apply_composed(tail, x[0]), expected[0], atol=1e-13, rtol=1e-13)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_direct_tail_has_the_same_filters_everywhere(rng, scale):
+    w, bias = rng.standard_normal((3 * scale**2, 5, 3, 3)), rng.standard_normal(3 * scale**2)
+    same = np.eye(3).reshape(3, 3, 1, 1), np.zeros(3)
+    tail = Tail([(w, bias), same], (scale,), False)
+    assert (tail.size, tail.ring) == (3, 0)
+    found, shift = tail.composed(tail.inside, tail.inside)
+    np.testing.assert_array_equal(found, w)
+    np.testing.assert_array_equal(shift, bias)
+
+
 @pytest.mark.parametrize(("scale", "last", "ring"), [(1, 9, 0), *((s, 3, 1) for s in (2, 3, 4)), (2, 9, 2), (4, 9, 2)])
 def test_every_place_has_filters_of_its_own(rng, scale, last, ring):
     _, _, tail = make_tails(rng, scale, 3, True, last)

@@ -8,7 +8,6 @@ import pytest
 
 import npbsrn
 from npbsrn.datasets.pairs import find_pairs, read_pair
-from npbsrn.errors import UsageError
 from npbsrn.images.metrics import compare
 from npbsrn.networks.base import make_network
 from npbsrn.storage.params import leaves, load_arrays, nest
@@ -45,12 +44,7 @@ RUN = {"steps": 50, "warmup": 3, "batch": 2, "patch": 16, "weight_decay": 1e-4, 
 
 
 def configured(case, **options):
-    try:
-        return make_config(case["scale"], "best", RUN | {"blocks": 3, "width": 16} | case | options)
-    except UsageError as error:
-        if case.get("tail") == "direct" and "tail cannot be 'direct'" in str(error):
-            pytest.skip("there is no direct tail yet")
-        raise
+    return make_config(case["scale"], "best", RUN | {"blocks": 3, "width": 16} | case | options)
 
 
 def moved(network, rng):

@@ -41,6 +41,7 @@ CASES = {
     "bbcu, a wide window": {"scale": 3, "name": "bbcu", "binarizer": {"name": "bbcu", "window": 20.0}, "residual": 0.3},
     "bbcu, a clip": {"scale": 2, "name": "bbcu", "input_gain": 2.0, "binarizer": {"name": "bbcu"} | CLIP},
     "bbcu without a trunk": {"scale": 4, "name": "bbcu", "trunk": False, "last": 9, "binarizer": "bbcu"},
+    "bbcu, a direct tail": {"scale": 4, "name": "bbcu", "trunk": False, "tail": "direct", "input_gain": 1.0},
     "bbcu, norm, no base": {"scale": 2, "name": "bbcu", "norm": True, "base": "none", "output_gain": 0.5},
     "rprelu between convolutions": {"scale": 2, "activation": "rprelu", "binarizer": "bbcu", "skip": "every"},
     **{f"{name}, composed": {"scale": 4, "name": name, "tail": "composed"} for name in ("bbcu", "bsrn", "srresnet")},
