@@ -36,8 +36,7 @@ Enlarge = Callable[[Array], Array]
 Network = tuple[str, str]  # name and precision; of ours, "bits"
 
 HEIGHT, WIDTH, SCALE = 180, 320, 4
-SHIPPED = "bsrn"
-MODELS = (SHIPPED, "clean", "fast")
+MODELS = ("bsrn", "clean", "fast")
 BITS, OURS = "bits", "npbsrn"
 
 
@@ -48,19 +47,10 @@ def our_runners(models: Sequence[str]) -> tuple[dict[str, Runner], list[str]]:
     for words in models:
         label, equals, source = words.partition("=") if not Path(words).exists() else (Path(words).stem, "=", words)
         try:
-            found[label] = _runner(source if equals else words)
+            found[label] = choose_runner(source if equals else words, SCALE)
         except NpbsrnError as error:
             missing.append(f"{label}: {error}")
     return found, missing
-
-
-def _runner(source: str) -> Runner:
-    try:
-        return choose_runner(source, SCALE)
-    except NpbsrnError:
-        if source != SHIPPED:
-            raise
-        return choose_runner(None, SCALE)
 
 
 def peer_files(folder: Path | None) -> tuple[dict[Network, Path], list[str]]:

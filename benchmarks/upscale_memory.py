@@ -1,7 +1,7 @@
 """Memory that the packed engine takes beyond the result, by the size of the picture.
 
-``python -m benchmarks.upscale_memory``: each size is run by a process of its own, with the weights that come with the
-package and all CPUs; what the process held before the run is not counted.
+``python -m benchmarks.upscale_memory``: each size is run by a process of its own, with the model `bsrn` and all CPUs;
+what the process held before the run is not counted.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ import numpy as np
 import npbsrn
 from benchmarks.timing import cpu_name
 
-SCALE, MEGAPIXELS = 4, (0.25, 1.0, 4.0, 8.0)
+MODEL, SCALE, MEGAPIXELS = "bsrn", 4, (0.25, 1.0, 4.0, 8.0)
 MEGABYTE = 1e6
 
 
@@ -23,16 +23,16 @@ def _peak() -> float:
 def _measure(size: float) -> float:
     side = round((size * 1e6) ** 0.5)
     picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    npbsrn.upscale(picture[:64, :64], SCALE, tile=32)  # loads and compiles, for the whole and for a part of a picture
-    npbsrn.upscale(picture[:64, :64], SCALE)
+    for tile in (32, "auto"):  # loads and compiles, for a part of a picture and for the whole
+        npbsrn.upscale(picture[:64, :64], SCALE, MODEL, tile=tile)
     before = _peak()
-    enlarged = npbsrn.upscale(picture, SCALE)
+    enlarged = npbsrn.upscale(picture, SCALE, MODEL)
     return _peak() - before - enlarged.nbytes
 
 
 def main() -> None:
     """Print a table."""
-    print(f"{cpu_name()}: BSRN x{SCALE}, peak of memory beyond the result")
+    print(f"{cpu_name()}: {MODEL} x{SCALE}, peak of memory beyond the result")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         pool.apply(_measure, (MEGAPIXELS[0],))  # compiles what is not on the disk yet, which takes memory, too
         for size in MEGAPIXELS:

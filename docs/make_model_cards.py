@@ -131,15 +131,16 @@ def card(plan: Plan) -> str:
     data = f"{facts['pictures']} pictures"
     data += f": {facts['data']}" if "trained" in facts else f" of the folder `{facts['data']}` (BSDS500; Yang et al.)"
     validation = facts.get("validation", {"held-out pictures": facts["validation_psnr"]})
+    flat = train.get("flat_patches", train.get("flats"))  # as the option is named, and was
     rows = {
         "network": f"`{plan.config}`",
         "parameters": f"{counts['total']:,}, of them {counts['binary']:,} of 1 bit",
         "data": data,
         "degraded": facts.get("degraded", "no"),
-        "trained": facts.get("trained", "by `npbsrn train --preset best`, on a CPU"),
+        "trained": facts.get("trained", "by `npbsrn train --preset best-bsrn`, on a CPU"),
         "steps": f"{facts['steps']} of {train['batch']} patches of {train['patch']}x{train['patch']} LR pixels",
         "last steps": late_steps(train),
-        "flat patches": f"{train['flats']} of {train['batch']} in each batch" if train.get("flats") else "none",
+        "flat patches": f"{flat} of {train['batch']} in each batch" if flat else "none",
         "first weights": facts.get("init") or "drawn from the seed",
         "minutes": facts["minutes"],
         "seed": facts["seed"],

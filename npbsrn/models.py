@@ -88,6 +88,8 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
         if not written:
             raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
         path = written[0]
+    if model == "bicubic" and not path.exists():
+        raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
         raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
     return _load_file(path)

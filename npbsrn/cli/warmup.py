@@ -28,7 +28,7 @@ def warmup() -> Iterator[str]:
         yield f"{words}: {time.perf_counter() - start:.1f} s"
     x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
     config = make_config(4, "default", {"batch": 1})
-    for name, scheme in (*((name, "bam") for name in NETWORKS), ("bbcu", "bbcu")):
+    for name, scheme in (*((name, "bam") for name in NETWORKS), ("bbcu", "bbcu"), ("vdsr", "bnn")):  # BNN has more BNs
         network = make_network({"name": name, "scale": 4, "blocks": 1, "binarizer": scheme})
         train_step(first_state(network, 0), network, config, x, y)
         yield f"training, {name}, {scheme}: {time.perf_counter() - start:.1f} s"

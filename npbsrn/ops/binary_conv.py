@@ -147,10 +147,11 @@ def binary_conv(
     slopes = np.empty(0, np.float32) if slope is None else slope
     fixed = memory, words, factors, offset, slopes, flat, shape, size
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
+    kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
         dbits, products, whole, due = _products(
-            dy, memory, signs, scales, coefs, bool(base), bits[0].shape, flat, slopes
+            dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes
         )
         total = np.tensordot(coefs, products, 1)
         if base:

@@ -181,6 +181,7 @@ SHELL = {
     "eval photographs --json nowhere/r.json": "cannot write nowhere/r.json: there is no folder nowhere",
     "eval photographs --json good.png": "good.png is the name of a picture; name a .json file",
     "info -m edsr": "there is no model edsr, nor a file or run of that name",
+    "info -m bicubic": "bicubic is no network, and has no weights; name a model, a weight file or a run",
     "info -m cut.npz": "cut.npz is truncated",
     "info -m bsrn -s 8": "the scale must be one of 2, 3, 4, not 8",
 }

@@ -106,7 +106,8 @@ def test_bench_and_warmup_print_what_they_did(weights, capsys):
     assert main(["bench", "-m", weights]) == 0
     assert "320x180" in capsys.readouterr().out
     assert main(["warmup"]) == 0
-    assert "training, vdsr, bam: " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert all(f"training, {pair}: " in shown for pair in ("vdsr, bam", "bbcu, bbcu", "vdsr, bnn"))
 
 
 def test_upscale_replaces_an_output_only_if_told(photographs, tmp_path, capsys):

@@ -94,6 +94,15 @@ def test_with_prelu_it_equals_its_twin(case, positive):
         np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
+def test_the_result_is_held_for_prelu_alone():
+    """Without one there are bits to go back by, and memory for the next layer."""
+    args, _ = draw(2, 16, 32, 3, 17, 3, 1, 1, 0.0, 1.0, 4)
+    for slope in (None, np.full(32, 0.25, np.float32)):
+        y, pull = binary_conv(*packed(args), slope)
+        held = [cell.cell_contents for cell in pull.__closure__]
+        assert any(isinstance(a, np.ndarray) and np.shares_memory(a, y) for a in held) == (slope is not None)
+
+
 @pytest.mark.parametrize("where", [0.0, -0.25, 1e-30])
 def test_slopes_by_which_nothing_can_be_divided(where):
     args, dy = draw(2, 16, 32, 3, 17, 3, 1, 1, 0.0, 1.0, 4)

@@ -237,9 +237,12 @@ def test_enlarging_is_npbsrns(monkeypatch):
 
 
 def test_what_this_program_does_not_train_is_refused():
-    for options in ({"binarizer": {"alpha": "learned"}}, {"base": "none"}, {"late_patch": 32}, {"distill": 0.5}):
+    for options in (
+        {"binarizer": {"alpha": "learned"}}, {"binarizer": {"activation_ste": "steep"}}, {"base": "none"},
+        {"late_patch": 32}, {"distill": 0.5},
+    ):  # fmt: skip
         config = configured(CASES["x2"], **options)
-        with pytest.raises(ValueError, match=r"bam must be|bicubic base|no teacher"):
+        with pytest.raises(ValueError, match=r"bam must be|activation_ste must be|bicubic base|no teacher"):
             gpu_step.Training(make_network(config.network), config, {}, "cpu")
 
 

@@ -15,6 +15,7 @@ Own = dict[str, Tensor]  # of one unit, by the last parts of the name
 Style = tuple[Any, ...]  # what a unit is, hashable
 
 EPS = 1e-5
+STES = ("identity", "clip", "bireal")  # stand-ins for the sign's gradient that are written here
 LAST = torch.channels_last
 PLAIN = {  # options of BAM for which a unit is written here: with one convolution there is nothing to accumulate
     "alpha": "one", "beta": "one", "statistic": "none", "filter_ste": "identity", "padding": "one",
@@ -22,7 +23,7 @@ PLAIN = {  # options of BAM for which a unit is written here: with one convoluti
 
 
 def soft(z: Tensor, kind: str) -> Tensor:
-    """What has the gradient that stands for the sign's; the kinds are those of `npbsrn.ops.sign.STES`."""
+    """What has the gradient that stands for the sign's; the kinds are `STES`, of `npbsrn.ops.sign.STES`."""
     if kind == "identity":
         return z
     inside = z.clamp(-1, 1)
@@ -126,6 +127,8 @@ class TorchBbcu:
         shapes = {name: array.shape for name, array in leaves(network.init(0))}
         self.learned = {name: shape for name, shape in shapes.items() if ".running_" not in name}
         self.running = {name: shape for name, shape in shapes.items() if ".running_" in name}
+        if scheme["activation_ste"] not in STES:
+            raise ValueError(f"activation_ste must be one of {', '.join(STES)}")
         window, ste = float(scheme.get("window", 1.0)), scheme["activation_ste"]
         self.style = (scheme["name"], window, ste, c["norm"], c["activation"], float(c["residual"]), half)
         self.unit = torch.compile(unit, dynamic=False, fullgraph=True) if compiled else unit
