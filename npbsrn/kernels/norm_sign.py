@@ -106,7 +106,8 @@ def _terms_back(
 ) -> None:  # fmt: skip
     """Pull back ``sum_k weights[k] terms[k]`` at the pixels from `first` on; its cotangent is `own`.
 
-    What each weight gets is added to `sums` (K, 16). Beyond the last pixel `own` may be anything.
+    What each weight gets is added to `sums` (K, 16). Beyond the last pixel `own` may be any finite number, but no
+    NaN: zeros stand beside it there.
     """
     for k in range(len(weights)):
         term, dterm, weight = memory(terms[k]), memory(dterms[k]), weights[k]

@@ -19,17 +19,10 @@ Array = np.ndarray[Any, Any]
 
 ROWS = 2  # of 16 pixels whose tables are made at once
 GROUPS = ROWS * LANES // 4  # of four pixels whose tables are made at once
-MOST = 3  # vectors of output channels of a chunk: their tables take 24 KiB
+MOST = 3  # vectors of output channels whose tables are made at once: 24 KiB
 
 # Of pixels 0, 4, 8, 12 in one row and in the next. Intrinsics are globals, see `npbsrn.kernels.counts`.
 _one, _two, _three = (make_look_up(1, GROUPS, parts, 4, apart=True) for parts in (1, 2, 3))
-
-
-def chunks_of(outputs: int) -> list[int]:
-    """Vectors of the chunks of so many output channels, a multiple of 16: few chunks, of nearly one size."""
-    vectors = outputs // LANES
-    count = -(-vectors // MOST)
-    return [vectors // count + (n < vectors % count) for n in range(count)]
 
 
 @intrinsic
