@@ -3,16 +3,13 @@
 import argparse
 import contextlib
 import json
-import sys
-from collections.abc import Callable, Sequence
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from npbsrn.cli.batch import Batch, plan
-from npbsrn.errors import ExistsError, PictureError, TooLargeError, UsageError
+from npbsrn.errors import UsageError
 from npbsrn.images.formats import FORMATS
 from npbsrn.models import check_scale, is_packed, load
 from npbsrn.networks.base import NETWORKS, Network, make_network
@@ -34,80 +31,6 @@ OWN_OPTIONS = {
     "cache",
     "progress",
 }  # of `train`
-
-
-def say(message: object) -> None:
-    """Print a sentence to the error stream."""
-    print(f"npbsrn: {message}", file=sys.stderr)
-
-
-def run_upscale(arguments: argparse.Namespace) -> int:
-    """``npbsrn upscale``."""
-    from npbsrn.inference.choose import choose_runner
-    from npbsrn.inference.upscaling import upscale_file
-
-    source, target = arguments.input, arguments.output
-    batch = plan(source, target, arguments.overwrite) if source.is_dir() else None
-    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
-    model = choose_runner(arguments.model, arguments.scale, arguments.engine) if batch else arguments.model
-
-    def enlarge(picture: Path, result: Path) -> tuple[int, int]:
-        try:
-            return upscale_file(
-                picture, result, arguments.scale, model, engine=arguments.engine, tile=tile,
-                threads=arguments.threads, overwrite=arguments.overwrite, ensemble=arguments.ensemble,
-            )  # fmt: skip
-        except MemoryError:
-            raise TooLargeError(
-                "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
-            ) from None
-
-    if batch:
-        return _upscale_folder(batch, target, enlarge)
-    width, height = enlarge(source, target)
-    print(f"{target}: {width}x{height} pixels")
-    return 0
-
-
-def _upscale_folder(batch: Batch, target: Path, enlarge: Callable[[Path, Path], object]) -> int:
-    """Enlarge what is to be done; a picture that cannot be enlarged stops none of the others."""
-    make_folder(target)
-    failed, there = 0, len(batch.existing)
-    for picture, result in tqdm(batch.jobs, unit="picture", disable=len(batch.jobs) < 2 or None, leave=False):
-        try:
-            make_folder(result.parent)
-            enlarge(picture, result)
-        except ExistsError:  # another process has written it meanwhile
-            there += 1
-        except (PictureError, TooLargeError) as error:
-            failed += 1
-            words = error if isinstance(error, PictureError) else f"{picture}: {error}"
-            tqdm.write(f"npbsrn: {words}", file=sys.stderr)
-    if batch.others:
-        say(f"left out, as what is not taken from folders: {_names(batch.others)}")
-    done = len(batch.jobs) + len(batch.existing) - there - failed
-    left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
-    if failed and failed == len(batch.jobs):
-        say(f"none of {failed} pictures could be enlarged{left}")
-    elif failed:
-        say(f"{failed} of {len(batch.jobs)} pictures could not be enlarged; the others are in {target}{left}")
-    else:
-        print(f"{target}: {done} picture{'' if done == 1 else 's'}{left}")
-    return 2 if failed else 0
-
-
-def _names(paths: Sequence[Path]) -> str:
-    """The first ten of some paths."""
-    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
-    return ", ".join(str(path) for path in paths[:10]) + more
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None
 
 
 def run_train(arguments: argparse.Namespace) -> None:

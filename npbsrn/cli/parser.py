@@ -15,7 +15,8 @@ from pathlib import Path
 
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli import commands
-from npbsrn.cli.commands import say
+from npbsrn.cli.say import say
+from npbsrn.cli.upscale import run_upscale
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
 from npbsrn.models import package_version
 from npbsrn.networks.base import NETWORKS
@@ -79,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
         return command
 
-    command = add("upscale", commands.run_upscale, "Enlarge a picture, or all pictures of a folder.")
+    command = add("upscale", run_upscale, "Enlarge a picture, or all pictures of a folder.")
     command.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
     command.add_argument("-m", "--model", help=MODEL)
