@@ -12,10 +12,11 @@ from PIL import Image
 
 from npbsrn.errors import ExistsError, PictureError, UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
+from npbsrn.images.fitting import check_output, fitted
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
-from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
+from npbsrn.images.writing import to_pillow, write_picture
 from npbsrn.inference.choose import Source, choose_runner
 from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
