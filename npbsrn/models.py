@@ -113,12 +113,38 @@ def _load_file(path: Path) -> Model:
     arrays, card = load_arrays(path)
     if card.get("kind") == KIND:
         raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
-    try:
-        network = make_network(card["config"])
-    except (KeyError, TypeError, UsageError) as error:
-        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+    network = network_of(path, card.get("config"), sum(array.size for array in arrays.values()))
     fits(path, arrays, network)
     return Model(network, nest(arrays), card)
+
+
+def network_of(path: Path | str, config: Any, weights: int) -> Network:
+    """The network that a file is for.
+
+    Parameters
+    ----------
+    path : path
+    config : any
+        What the file has as its network's configuration.
+    weights : int
+        How many weights the file holds. A network of more is not built, as it might take all memory there is.
+
+    Raises
+    ------
+    WeightsError
+        If that is no network, or one that is larger than the file.
+    """
+    try:
+        blocks, width = (_at_least_1(config.get(name)) for name in ("blocks", "width"))
+        if blocks * width**2 > weights:
+            raise ValueError(f"{weights} weights are too few for {blocks} blocks of {width} channels")
+        return make_network(config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+
+
+def _at_least_1(value: Any) -> int:
+    return max(1, value) if isinstance(value, int) else 1
 
 
 def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
