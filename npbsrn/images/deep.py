@@ -1,6 +1,7 @@
 """Samples of 16 bits and floats, which Pillow cannot hold, by imagecodecs and tifffile if installed."""
 
 import io
+import math
 import warnings
 from importlib.util import find_spec
 from typing import Any, BinaryIO
@@ -21,6 +22,9 @@ PHOTOMETRIC = {0: "white is 0", 1: "grey", 2: "RGB"}  # of TIFF: those that are 
 ACROSS, DOWN, UNIT, ICC = 282, 283, 296, 34675  # tags of TIFF
 INCH, INCHES = 2, {2: 1.0, 3: 2.54}  # units of resolution: an inch, and how many of others are in one
 UNASSOCIATED, ASSOCIATED = 2, 1  # of TIFF: kinds of alpha
+# Of TIFF: plain, LZW, deflate, packbits, LZMA, Zstandard. What unpacks to more than a strip or tile is cut off there;
+# of others, which are pictures themselves, the size within is anything.
+COMPRESSIONS = (1, 5, 8, 32946, 32773, 34925, 50000)
 
 
 def available() -> bool:
@@ -63,9 +67,7 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> tuple[Pic
 
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
-        refuse_huge(page.imagewidth, page.imagelength, max_pixels)
-        if page.samplesperpixel > 16:
-            raise PictureError(f"{name} has {page.samplesperpixel} channels; convert it to RGB")
+        _check_page(page, file, name, max_pixels)
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:
             raise PictureError(f"{name} holds colours of a kind that is not read at such a depth; convert it to RGB")
@@ -88,6 +90,22 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> tuple[Pic
         samples = _divided(samples)
     picture = split(samples)
     return Picture(picture.colour, picture.alpha, tags), orientation
+
+
+def _check_page(page: Any, file: BinaryIO, name: object, max_pixels: int | None) -> None:
+    """Refuse a page that would take far more memory or time than its pixels, before it is decoded."""
+    each = page.samplesperpixel * max(8, *np.ravel(page.bitspersample)) // 8
+    refuse_huge(page.imagewidth, page.imagelength, max_pixels, file, each)
+    if page.samplesperpixel > 16:
+        raise PictureError(f"{name} has {page.samplesperpixel} channels; convert it to RGB")
+    if int(page.compression) not in COMPRESSIONS:
+        raise PictureError(f"{name} is compressed in a way that is not read at such a depth; convert it")
+    if page.is_tiled:
+        refuse_huge(page.tilewidth, page.tilelength, max_pixels, file, each)
+    if page.imagedepth != 1 or (page.is_tiled and page.tiledepth != 1):
+        raise PictureError(f"{name} holds no picture of grey or colours; convert it first")
+    if math.prod(page.chunked) > len(page.dataoffsets):
+        raise PictureError(f"{name} is damaged (parts of it are missing); get a good copy of it")
 
 
 def _tags_of(page: Any) -> tuple[int, Tags]:

@@ -13,7 +13,8 @@ from npbsrn.images.picture import Tags
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095)
 DESCRIPTION, ORIENTATION, XMP = 270, 274, 700
 DETAILS, PLACE = 0x8769, 0x8825  # directories: EXIF's own, and GPS
-TURN = re.compile(rb'\s*tiff:Orientation\s*=\s*["\'][^"\']*["\']|<tiff:Orientation>[^<]*</tiff:Orientation>')  # in XMP
+# In XMP. Without the look-behind, a long run of spaces would be looked through once for each of them.
+TURN = re.compile(rb'(?<!\s)\s*tiff:Orientation\s*=\s*["\'][^"\']*["\']|<tiff:Orientation>[^<]*</tiff:Orientation>')
 EXTENTS = (0xA002, 0xA003)  # in EXIF's own: width and height
 
 

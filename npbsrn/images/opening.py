@@ -16,6 +16,9 @@ from npbsrn.images.formats import OPENED
 Source = str | os.PathLike[str] | bytes  # a path, or a file's content
 
 MAX_PIXELS = 1 << 28  # of a picture that is opened unasked: 805 MB of samples
+# A file of a few bytes may hold as many pixels as its format has numbers for. Pictures of more than SMALL pixels that
+# are packed more densely than DENSEST, beyond what an empty page takes as a PNG, are not opened unasked either.
+SMALL, DENSEST = 1 << 24, 10_000  # pixels; pixels a byte of the file
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -69,15 +72,36 @@ def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
             image = factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
             continue
-        refuse_huge(image.width, image.height, max_pixels)
+        refuse_huge(image.width, image.height, max_pixels, file)
         return image
     raise UnidentifiedImageError("of no known kind")
 
 
-def refuse_huge(width: int, height: int, max_pixels: int | None) -> None:
-    """Refuse a picture that has more pixels than are allowed, before memory is taken for it."""
-    if max_pixels is not None and width * height > max_pixels:
+def refuse_huge(width: int, height: int, max_pixels: int | None, file: BinaryIO, bytes_each: int = 0) -> None:
+    """Refuse a picture that has more pixels than are allowed, before memory is taken for it.
+
+    Parameters
+    ----------
+    width, height : int
+    max_pixels : int, optional
+        None allows any; with any but `MAX_PIXELS` somebody has asked for it, and the file may be as small as it is.
+    file : binary file
+        Which holds the picture.
+    bytes_each : int
+        Of a pixel's samples; one of more than 8, as RGBA of 16 bits has, counts as several.
+    """
+    pixels = width * height * max(bytes_each, 8) // 8
+    if max_pixels is not None and pixels > max_pixels:
         raise HugeError(f"{width}x{height} pixels, more than the {max_pixels} that are opened unasked")
+    if max_pixels == MAX_PIXELS and pixels > SMALL and pixels > DENSEST * (size := _size_of(file)):
+        raise HugeError(f"{width}x{height} pixels in {size} bytes, as files have that are made to fill the memory")
+
+
+def _size_of(file: BinaryIO) -> int:
+    at = file.tell()  # from where a plug-in reads on
+    size = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return size
 
 
 class HugeError(Exception):

@@ -55,7 +55,7 @@ def _run(module: str, place: Path, runs: int, seed: int) -> tuple[list[str], str
             command = [sys.executable, "-m", "tests.fuzz.worker", module, str(left), number, str(place)]
             code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
         text = (place / "log").read_text(errors="replace")
-        covered = ([covered] + re.findall(r"cov: \d+ ft: \d+ corp: \d+", text))[-1]
+        covered = [covered, *re.findall(r"cov: \d+ ft: \d+ corp: \d+", text)][-1]
         if code:
             deaths.append(f"exit code {code}: {text[-300:]}")
             shutil.copy(place / "last", place / "faults" / f"death-{time.time_ns()}.input")

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from npbsrn.errors import NpbsrnError
+from npbsrn.images.fitting import fitted
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
-from npbsrn.images.writing import fitted, write_picture
+from npbsrn.images.writing import write_picture
 from npbsrn.inference.runners import Bicubic
 from npbsrn.inference.upscaling import enlarge
 from tests.fuzz.samples import seeds as seeds
@@ -27,6 +28,7 @@ FEW = 1 << 14  # pixels of pictures that are written, so that an input takes mil
 NUMBERS = (0, 1, 2, 3, 255, 256, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 CHUNKS = (b"IDAT", b"PLTE", b"tRNS", b"iCCP", b"zTXt", b"iTXt", b"tEXt", b"eXIf", b"gAMA", b"cHRM", b"pHYs", b"acTL",
           b"fcTL", b"fdAT", b"IEND", b"cICP", b"sRGB")  # fmt: skip
+TAGS = (254, 256, 257, 258, 259, 262, 274, 277, 278, 282, 284, 317, 322, 323, 324, 325, 338, 339, 530, 700, 34675)
 Basic = Callable[[bytes], bytes]
 
 
@@ -135,8 +137,7 @@ def _changed_tiff(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     match rng.randrange(4):
         case 0:
-            struct.pack_into(order + "H", changed, at, rng.choice((254, 256, 257, 258, 259, 262, 274, 277, 278, 282, 284,
-                                                                  317, 322, 323, 324, 325, 338, 339, 530, 700, 34675)))  # fmt: skip
+            struct.pack_into(order + "H", changed, at, rng.choice(TAGS))
         case 1:
             struct.pack_into(order + "H", changed, at + 2, rng.randrange(20))
         case 2:

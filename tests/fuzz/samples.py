@@ -40,10 +40,17 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
         "key": [(b"tRNS", bytes(6))],
         "dpi": [(b"pHYs", struct.pack(">IIB", 3000, 3000, 1))],
         "exif": [(b"eXIf", exif.tobytes()[6:])],
-        "texts": [(b"tEXt", b"Title\0a"), (b"zTXt", b"Comment\0\0" + zlib.compress(b"text")), (b"iTXt", b"a" + bytes(5))],
+        "texts": [
+            (b"tEXt", b"Title\0a"),
+            (b"zTXt", b"Comment\0\0" + zlib.compress(b"text")),
+            (b"iTXt", b"a" + bytes(5)),
+        ],
         "xmp": [(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP)],
         "raw": [(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 8\n4578696600004d4d\n"))],
-        "animated": [(b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", struct.pack(">5I2H2B", 0, 7, 5, 0, 0, 1, 10, 0, 0))],
+        "animated": [
+            (b"acTL", struct.pack(">II", 1, 0)),
+            (b"fcTL", struct.pack(">5I2H2B", 0, 7, 5, 0, 0, 1, 10, 0, 0)),
+        ],
     }
     for name, more in chunks.items():
         yield f"{name}.png", files.png(RAMP[:, :, :3], 8, 2, *more)

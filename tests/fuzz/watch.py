@@ -1,5 +1,6 @@
 """Look at what reading one input does: what comes out, what is written, what is run, memory and time."""
 
+import logging
 import os
 import resource
 import sys
@@ -52,6 +53,7 @@ class Watch:
         self.folder.mkdir()
         self.said = os.open(Path(self.home.name) / "said", os.O_RDWR | os.O_CREAT)
         self.active, self.heard = False, dict[str, str]()
+        logging.root.addHandler(logging.NullHandler())  # as the command does
         sys.addaudithook(self._hear)
 
     def look(self, data: bytes) -> Seen:
@@ -74,7 +76,7 @@ class Watch:
         return Seen(outcome, faults, memory, seconds)
 
     def _run(self, data: bytes) -> str | BaseException:
-        """The word that `run` says, or what it lets through; what native code prints is a fault."""
+        """The word that `run` says, or what it lets through; decoders may print words, but no escape sequences."""
         sys.stderr.flush()
         errors = os.dup(2)
         os.dup2(self.said, 2)
@@ -90,10 +92,11 @@ class Watch:
             os.dup2(errors, 2)
             os.close(errors)
             if size := os.fstat(self.said).st_size:
-                self.heard["printed"] = os.pread(self.said, 400, 0).decode("utf-8", "backslashreplace")
+                said = os.pread(self.said, size, 0).decode("utf-8", "backslashreplace")
+                if not said.replace("\n", "").isprintable():
+                    self.heard["printed"] = ascii(said[:400])
                 os.ftruncate(self.said, 0)
                 os.lseek(self.said, 0, os.SEEK_SET)
-                assert size
 
     def _hear(self, event: str, details: tuple[Any, ...]) -> None:
         if not self.active:
