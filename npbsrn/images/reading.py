@@ -11,7 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.metadata import ORIENTATION, described, exif_entries
+from npbsrn.images.directory import Exif
+from npbsrn.images.metadata import ORIENTATION, described, exif_of_tiff, of_tiff
 from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
@@ -118,9 +119,9 @@ def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
 
 def _read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
     """By Pillow where it is known to be right, else by tifffile."""
+    exif = exif_of_tiff(file)
     try:
         with opened(file, max_pixels) as image:
-            exif = exif_entries(image)  # which Pillow keeps, and cannot read once the samples are there
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
@@ -129,15 +130,16 @@ def _read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
                 _load(image, name)
                 if wide:
                     _warn_shallow(name, curable)
-                return from_pillow(image, name=name)
+                return from_pillow(image, name=name, exif=exif)
     except UnidentifiedImageError:
-        exif = None
+        pass
     if not deep.available():
         raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture, orientation = deep.read_tiff(file, name, max_pixels)
-    icc = colour.fitting(picture.tags.icc, picture.grey)
-    return turned(replace(picture, tags=replace(picture.tags, icc=icc, exif=exif)), orientation)
+    picture = deep.read_tiff(file, name, max_pixels)
+    exif = exif or Exif()
+    orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
+    return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)
 
 
 def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
@@ -171,7 +173,9 @@ def turned(picture: Picture, orientation: int) -> Picture:
     return replace(picture, colour=turn(picture.colour), alpha=alpha)
 
 
-def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object = "the picture") -> Picture:
+def from_pillow(
+    image: Image.Image, facts: png.Facts | None = None, name: object = "the picture", exif: Exif | None = None
+) -> Picture:
     """Turn a Pillow image of any mode into samples, upright.
 
     Parameters
@@ -181,6 +185,8 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
         What the PNG that it was read from says.
     name : object
         What an error or warning calls it.
+    exif : Exif, optional
+        All tags of the TIFF that it was read from.
 
     Returns
     -------
@@ -197,7 +203,7 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
     original, image = image, ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     picture = (_grey if grey else _coloured)(image, facts, name)
-    return replace(picture, tags=described(original, picture.grey, facts))
+    return replace(picture, tags=described(original, picture.grey, facts, exif))
 
 
 def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:
