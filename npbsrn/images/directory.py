@@ -20,6 +20,7 @@ LARGEST = 1 << 24  # bytes of one value
 DETAILS, PLACE, INTEROP = 0x8769, 0x8825, 0xA005  # tags of directories: EXIF's own, GPS, interoperability
 NOTE = 0x927C  # tag of the maker's own notes
 INSIDE = {0: (DETAILS, PLACE), DETAILS: (INTEROP,), PLACE: (), INTEROP: ()}  # directories by the one that names them
+MOST_PAGES = 1 << 12
 FAR = 1 << 15  # bytes: as far as a maker's notes are kept where they were
 
 Read = Callable[[int, int], bytes]
@@ -109,19 +110,52 @@ def read_first(read: Read) -> Exif | None:
     read : (offset, length) -> bytes
         Shorter at the end. Entries that lead beyond it are left out.
     """
+    return read_at(read, None)
+
+
+def read_at(read: Read, at: int | None) -> Exif | None:
+    """A directory of a TIFF by its offset, of `pages_of`; the first for None. None where there is no header."""
+    head = _header(read)
+    if head is None:
+        return None
+    order, big, first = head
+    notes: list[int] = []
+    entries = _read_directory(read, order, big, first if at is None else at, 0, notes)
+    return Exif(order, entries, notes[0] if notes else None)
+
+
+def _header(read: Read) -> tuple[str, bool, int] | None:
+    """Byte order, whether offsets are of 64 bits, and the first directory's offset."""
     order = {b"II": "<", b"MM": ">"}.get(read(0, 2))
     if order is None:
         return None
     version, *_ = struct.unpack(order + "H", read(2, 2).ljust(2, b"\0"))
-    if version not in (42, 43):
-        return None
     big = version == 43
     start = read(8, 8) if big else read(4, 4)
-    if len(start) < (8 if big else 4):
+    if version not in (42, 43) or len(start) < (8 if big else 4):
         return None
-    notes: list[int] = []
-    entries = _read_directory(read, order, big, struct.unpack(order + ("Q" if big else "I"), start)[0], 0, notes)
-    return Exif(order, entries, notes[0] if notes else None)
+    return order, big, struct.unpack(order + ("Q" if big else "I"), start)[0]
+
+
+def pages_of(read: Read) -> list[int]:
+    """Offsets of a TIFF's directories, in their order."""
+    head = _header(read)
+    if head is None:
+        return []
+    order, big, at = head
+    size, width, code = (8, 20, "Q") if big else (2, 12, "I")
+    found: list[int] = []
+    while at and at not in found and len(found) < MOST_PAGES:
+        start = read(at, size)
+        if len(start) < size:
+            break
+        found.append(at)
+        (count,) = struct.unpack(order + ("Q" if big else "H"), start)
+        following = read(at + size + min(count, 1 << 16) * width, struct.calcsize(code))
+        if len(following) < struct.calcsize(code):
+            break
+        (at,) = struct.unpack(order + code, following)
+    return found
 
 
 def _read_directory(read: Read, order: str, big: bool, at: int, name: int, notes: list[int]) -> Directory:

@@ -14,7 +14,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep
 from npbsrn.images.alpha import over
 from npbsrn.images.embedding import too_long
-from npbsrn.images.formats import PNG, TIFF, Format, format_of
+from npbsrn.images.formats import GIF, PNG, TIFF, Format, format_of
 from npbsrn.images.metadata import bare
 from npbsrn.images.picture import Picture
 from npbsrn.images.samples import cast, to_fractions, to_samples
@@ -102,6 +102,8 @@ def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = 
             )
         else:
             picture = over(picture, saving.background)
+    if form is GIF:
+        warnings.warn(f"{path}: GIF holds 256 colours; write a .png or .webp to keep all", stacklevel=2)
     return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale, saving)
 
 

@@ -2,12 +2,12 @@
 
 import re
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from npbsrn.images import colour, png
-from npbsrn.images.directory import DETAILS, INTEROP, PLACE, Entry, Exif, read_exif, read_first
+from npbsrn.images.directory import DETAILS, INTEROP, PLACE, Entry, Exif, pages_of, read_at, read_exif
 from npbsrn.images.picture import Tags
 
 # Tags of the picture in EXIF's first directory; others of it belong to the file's format, or say how the file is to be
@@ -16,6 +16,7 @@ DESCRIPTIVE = (
     269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095,
 )  # fmt: skip
 DESCRIPTION, ORIENTATION, XMP, IPTC, RESOURCES, SOFTWARE = 270, 274, 700, 33723, 34377, 305
+KIND, REDUCED, MASK = 254, 1, 4  # tag of TIFF: what a picture is for, and the bits of a preview and of a mask
 ACROSS, DOWN, UNIT = 282, 283, 296
 CENTIMETRE, INCHES = 3, 2.54  # of resolution: the unit, and how many are in an inch
 PADDING = 0xEA1C  # which Windows leaves in EXIF
@@ -80,16 +81,32 @@ def of_tiff(exif: Exif, grey: bool) -> Tags:
     )
 
 
-def exif_of_tiff(file: Any) -> Exif | None:
-    """All tags of a TIFF's first page."""
+def exif_of_tiff(file: BinaryIO, page: int = 0) -> Exif | None:
+    """All tags of a TIFF's page."""
 
     def read(at: int, length: int) -> bytes:
         file.seek(at)
-        return bytes(file.read(length))
+        return file.read(length)
 
-    exif = read_first(read)
+    exif = read_at(read, pages_of(read)[page] if page else None)
     file.seek(0)
     return exif
+
+
+def pages_of_tiff(file: BinaryIO) -> list[int]:
+    """Which of a TIFF's pages hold pictures, and not previews of others or masks of transparency."""
+
+    def read(at: int, length: int) -> bytes:
+        file.seek(at)
+        return file.read(length)
+
+    def aside(at: int) -> bool:
+        exif = read_at(read, at)
+        return exif is not None and bool((*exif.numbers(exif.entries.get(KIND)), 0)[0] & (REDUCED | MASK))
+
+    pages = [number for number, at in enumerate(pages_of(read)) if not aside(at)]
+    file.seek(0)
+    return pages
 
 
 def _bytes(value: Any) -> bytes | None:

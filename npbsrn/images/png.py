@@ -192,6 +192,17 @@ def _profile(content: bytes | None) -> bytes | None:
     return profile if decoder.eof else None
 
 
+def chunks_of(data: bytes) -> Iterator[Chunk]:
+    """Name and content of each chunk of a whole PNG.
+
+    Raises
+    ------
+    ValueError
+        As `scan`.
+    """
+    return ((name, content) for name, content, _ in _chunks(data))
+
+
 class BehindHeader:
     """A file to which an encoder writes a PNG, and which puts more chunks behind its header.
 

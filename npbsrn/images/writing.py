@@ -16,6 +16,7 @@ from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp
 from npbsrn.images.fitting import PLAIN, by_srgbs_curve, check_output, in_dtype
 from npbsrn.images.formats import AVIF, BMP, GIF, JPEG, PNG, TIFF, WEBP, Format, format_of
 from npbsrn.images.metadata import bare
+from npbsrn.images.muxing import GifMuxer
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.saving import QUALITY, Saving
 from npbsrn.storage.files import atomic_write
@@ -97,6 +98,10 @@ def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> N
         else:
             deep.write_tiff(replace(picture, tags=tags), file)
         add_entries(file, tiff_entries(*said))
+    elif form is GIF:
+        animation = GifMuxer(file, picture.width, picture.height, 1, tags, saving)
+        animation.add(rgba_of(picture), 0)
+        animation.close()
     else:
         pillow_image(picture).save(file, form.name, **options_of(form, *said))
 
@@ -104,6 +109,14 @@ def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> N
 def pillow_image(picture: Picture) -> Image.Image:
     """The samples as Pillow has them."""
     return Image.fromarray(picture.samples())
+
+
+def rgba_of(picture: Picture) -> Array:
+    """Samples of 8 bits as (H, W, 4): red, green, blue, alpha."""
+    samples = np.empty((picture.height, picture.width, 4), np.uint8)
+    samples[:, :, :3] = picture.colour[:, :, None] if picture.grey else picture.colour
+    samples[:, :, 3] = 255 if picture.alpha is None else picture.alpha
+    return samples
 
 
 def options_of(form: Format, tags: Tags, width: int, height: int, saving: Saving) -> dict[str, Any]:
@@ -117,8 +130,6 @@ def options_of(form: Format, tags: Tags, width: int, height: int, saving: Saving
     if form is WEBP:
         lossless = tags.lossless and saving.quality is None
         return webp_options(tags, width, height, saving) | ({"lossless": True} if lossless else {"quality": quality})
-    if form is GIF:
-        return {"comment": tags.comment} if tags.comment else {}
     return {"dpi": tags.dpi or (0, 0)} if form is BMP else {}  # which is 96 if nothing is said
 
 
