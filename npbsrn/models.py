@@ -1,5 +1,6 @@
 """A model: a network, its parameters, and the card that records where they come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file
@@ -135,11 +136,13 @@ def network_of(path: Path | str, config: Any, weights: int) -> Network:
         If that is no network, or one that is larger than the file.
     """
     try:
+        if not isinstance(config, Mapping):
+            raise TypeError("there is no configuration")
         blocks, width = (_at_least_1(config.get(name)) for name in ("blocks", "width"))
         if blocks * width**2 > weights:
             raise ValueError(f"{weights} weights are too few for {blocks} blocks of {width} channels")
         return make_network(config)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
 
 

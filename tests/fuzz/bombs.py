@@ -222,7 +222,7 @@ def look(group: str, name: str) -> None:
     data = (pictures() if group == "pictures" else weights())[name]()
     target = picture_target if group == "pictures" else weight_target
     looking = watch.Watch(target.run)
-    looking.look(next(iter(target.seeds().values())))  # which imports what is imported once
+    looking.warm_up(list(target.seeds().values())[:9])
     watch.limit_addresses()
     seen = looking.look(data)
     faults = "; ".join(f"{name}: {story.strip().splitlines()[-1][:100]}" for name, story in seen.faults.items())

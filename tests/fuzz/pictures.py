@@ -9,21 +9,33 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from npbsrn.errors import NpbsrnError
+from npbsrn.images.animation import write_frames
 from npbsrn.images.fitting import fitted
+from npbsrn.images.frames import Frame, read_frames
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
+from npbsrn.images.saving import Saving, provenance
 from npbsrn.images.writing import write_picture
 from npbsrn.inference.runners import Bicubic
 from npbsrn.inference.upscaling import enlarge
 from tests.fuzz.samples import seeds as seeds
 
-SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".ppm", ".pgm")
+SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".ppm", ".pgm", ".gif", ".avif")
 LOSSLESS = (".png", ".tif", ".bmp", ".ppm")
+SAVINGS = (
+    Saving(),
+    Saving(background=(255, 255, 255), provenance=provenance("1", "a", 2, "b")),
+    Saving(quality=50, background=(0, 0, 0)),
+    Saving(strip=True),
+)
+MANY = 4  # frames that are read of an animation
 FEW = 1 << 14  # pixels of pictures that are written, so that an input takes milliseconds
 NUMBERS = (0, 1, 2, 3, 255, 256, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 CHUNKS = (b"IDAT", b"PLTE", b"tRNS", b"iCCP", b"zTXt", b"iTXt", b"tEXt", b"eXIf", b"gAMA", b"cHRM", b"pHYs", b"acTL",
@@ -33,9 +45,10 @@ Basic = Callable[[bytes], bytes]
 
 
 def run(data: bytes, folder: Path) -> str:
-    """Read a file, and write what was read."""
+    """Read a file, and write what was read; its frames, too."""
     source = folder / "in"
     source.write_bytes(data)
+    choice = zlib.crc32(data)
     try:
         picture = read_picture(source)
     except NpbsrnError:
@@ -43,13 +56,20 @@ def run(data: bytes, folder: Path) -> str:
     _check(picture)
     if picture.width * picture.height > FEW:
         return "read"
-    choice = zlib.crc32(data)
-    suffix = SUFFIXES[choice % len(SUFFIXES)]
+    said = _write(picture, folder, choice)
+    frames = _frames(source)
+    return said if len(frames) < 2 else _write_all(frames, folder, choice)
+
+
+def _write(picture: Picture, folder: Path, choice: int) -> str:
+    suffix, saving = SUFFIXES[choice % len(SUFFIXES)], SAVINGS[choice // 16 % len(SAVINGS)]
+    if suffix == ".avif" and choice // 64 % 16:
+        suffix = ".png"  # as AVIF takes long to write
     target = folder / f"out{suffix}"
     try:
-        fits = fitted(picture, target, 2)
-        large = enlarge(fits, Bicubic(2)) if choice % 3 == 0 else fits
-        write_picture(large, target)
+        fits = fitted(picture, target, 2, saving)
+        large = enlarge(fits, Bicubic(2)) if choice // 1024 % 3 == 0 else fits
+        write_picture(large, target, saving=saving)
     except NpbsrnError:
         assert not target.exists(), "there is a file in spite of an error"
         return "not written"
@@ -58,6 +78,33 @@ def run(data: bytes, folder: Path) -> str:
     if suffix in LOSSLESS and not large.grey and large.colour.dtype == again.colour.dtype:
         np.testing.assert_array_equal(again.colour, large.colour)
     return "written"
+
+
+def _frames(source: Path) -> list[Frame]:
+    """The first frames of an animation, or pages; none where they cannot be read."""
+    try:
+        frames = list(islice(read_frames(source), MANY))
+    except NpbsrnError:
+        return []
+    for frame in frames:
+        _check(frame.picture)
+        assert frame.duration >= 0, frame.duration
+    return frames
+
+
+def _write_all(frames: list[Frame], folder: Path, choice: int) -> str:
+    if any(frame.picture.width * frame.picture.height > FEW for frame in frames):
+        return "read frames"
+    target = folder / ("all.tif", "all.gif", "all.webp", "all.png")[choice % 4]
+    try:
+        fits = [replace(frame, picture=fitted(frame.picture, target)) for frame in frames]
+        write_frames(fits, target)
+    except NpbsrnError:
+        assert not target.exists(), "there is a file in spite of an error"
+        return "frames not written"
+    again = list(read_frames(target))
+    assert again[0].picture.width == frames[0].picture.width, "another size is read than was written"
+    return "frames written"
 
 
 def _check(picture: Picture) -> None:

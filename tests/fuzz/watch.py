@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,12 @@ class Watch:
         logging.root.addHandler(logging.NullHandler())  # as the command does
         sys.addaudithook(self._hear)
 
+    def warm_up(self, inputs: Iterable[bytes]) -> None:
+        """Run inputs unwatched, so that what they import and compile is there."""
+        for data in inputs:
+            self.run(data, self.folder)
+            _empty(self.folder)
+
     def look(self, data: bytes) -> Seen:
         """Run one input."""
         self.heard = {}
@@ -101,6 +107,8 @@ class Watch:
     def _hear(self, event: str, details: tuple[Any, ...]) -> None:
         if not self.active:
             return
+        if event == "pickle.find_class" and str(details[0]).startswith("numba."):
+            return  # a kernel that the package has kept on the disk
         if event in FORBIDDEN:
             self.heard[event] = str(details)[:400]
         elif event in CHANGING or (event == "open" and _writes(details)):

@@ -1,6 +1,6 @@
 """Weight files, packed files and checkpoints, changed: ``python -m tests.fuzz.weights --runs 50000``.
 
-What loads as a packed network is run on a small picture by the plain reference; members of an archive are changed and
+What loads as a packed network enlarges a small picture, by the engine and by the plain reference; members of an archive are changed and
 packed again with a right sum, so that a change reaches what reads them.
 """
 
@@ -19,8 +19,11 @@ import numpy as np
 from npbsrn.errors import NpbsrnError
 from npbsrn.models import Model, is_packed, load, save_model
 from npbsrn.networks.base import make_network
+from npbsrn.inference.runners import PlanReference
+from npbsrn.packed.engine import Engine
 from npbsrn.packed.format import load_packed, save_packed
 from npbsrn.packed.lower import lower
+from npbsrn.packed.plan import Plan
 from npbsrn.storage.params import CARD, digest
 from npbsrn.training.checkpoint import Origin, load_checkpoint, save_checkpoint
 from npbsrn.training.config import make_config
@@ -34,6 +37,8 @@ NETWORKS: tuple[dict[str, Any], ...] = (
     {"name": "vdsr", "blocks": 1, "width": 1, "binarizer": "none"},
     {"name": "bbcu", "blocks": 2, "width": 1, "binarizer": "dorefa", "last": 9},
 )
+PICTURE = np.random.default_rng(3).integers(0, 256, (6, 5, 3), np.uint8)
+TAME = 1e3  # weights whose products do not overflow
 VALUES = (None, True, 0, -1, 1, 2, 3, 1.5, 1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400, "", "a",
           "\x1b[31m", [], [[]], [1], [0, -1], {}, {"name": "bnn"}, {"a": 1})  # fmt: skip
 
@@ -69,7 +74,10 @@ def run(data: bytes, folder: Path) -> str:
     path.write_bytes(data)
     try:
         kind = "packed" if is_packed(path) else "float"
-        (load_packed if kind == "packed" else load)(path)
+        if kind == "packed":
+            _enlarge(load_packed(path))
+        else:
+            load(path)
     except NpbsrnError:
         kind = "refused"
     try:
@@ -77,6 +85,15 @@ def run(data: bytes, folder: Path) -> str:
     except NpbsrnError:
         return kind
     return "checkpoint"
+
+
+def _enlarge(plan: Plan) -> None:
+    """By the engine, whose kernels read memory without looking at its bounds, and by the plain reference."""
+    with np.errstate(all="ignore"):
+        expected = PlanReference(plan).run(PICTURE)
+        found = Engine(plan).run(PICTURE, threads=1)
+    if np.max(np.abs(np.concatenate([part.ravel() for end in (plan.head, *plan.tail) for part in end]))) < TAME:
+        np.testing.assert_array_equal(found, expected)
 
 
 def mutate(data: bytes, rng: random.Random, basic: Basic) -> bytes:
