@@ -5,10 +5,23 @@ from pathlib import Path
 
 from npbsrn.cli.batch import plan
 from npbsrn.cli.folder import enlarge_folder
+from npbsrn.cli.options import MODEL, add_engine_options
 from npbsrn.errors import TooLargeError
 
 
-def run_upscale(arguments: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is enlarged, how, and where it goes."""
+    parser.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
+    parser.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
+    parser.add_argument("-m", "--model", help=MODEL)
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist; without, they are kept")
+    add_engine_options(parser)
+    parser.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
+    parser.add_argument("--threads", type=int, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
     from npbsrn.inference.choose import choose_runner
     from npbsrn.inference.upscaling import upscale_file

@@ -204,7 +204,7 @@ def test_the_command_line_refuses(workspace, capsys, command):
     assert contents(workspace) == before
 
 
-@pytest.mark.parametrize("command", ["", "enlarge", "upscale", "upscale -i a.png -o b.png --colour", "eval x -s four"])
+@pytest.mark.parametrize("command", ["enlarge", "upscale", "upscale -i a.png -o b.png --colour", "eval x -s four"])
 def test_wrong_usage_exits_with_2(command, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(command.split())

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import npbsrn
-from npbsrn.cli.commands import _set
 from npbsrn.cli.parser import main
+from npbsrn.cli.train import _set
 from npbsrn.models import save_model
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import peek_card
@@ -266,7 +266,7 @@ def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys
 
 def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 
-    monkeypatch.setattr("npbsrn.cli.commands.named", lambda *_: 1 / 0)
+    monkeypatch.setattr("npbsrn.cli.info.named", lambda *_: 1 / 0)
     assert main(["info"]) == 1
     assert (
         capsys.readouterr().err
