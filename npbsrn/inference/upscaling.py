@@ -14,9 +14,11 @@ from npbsrn.errors import ExistsError, PictureError, UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
 from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
-from npbsrn.inference.choose import Source, choose_runner
+from npbsrn.inference.any_scale import runner_for
+from npbsrn.inference.choose import Source
 from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
 
@@ -28,7 +30,7 @@ SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for 
 
 def upscale(
     img: Given,
-    scale: int = 4,
+    scale: float | None = None,
     model: Source = None,
     *,
     engine: str = "auto",
@@ -44,8 +46,10 @@ def upscale(
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
         alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels and come
         back as one. A file with 16 bits per channel comes back with 8: see `upscale_file`.
-    scale : {2, 3, 4}
-        Factor for both axes.
+    scale : float, optional
+        Factor for both axes, above 1 and at most 16: by default the scale of the weights, or 4. Where the model has no
+        network for it, networks and bicubic resizing are composed (`npbsrn.inference.any_scale`); sides are rounded
+        to the nearest whole number, halves up.
     model : Model, name, path, "bicubic" or a `Runner`, optional
         A name of `npbsrn.shipped.MODELS`: "clean", the default, "fast", "photo" or "bsrn". "bicubic" is
         rounded once, at the end; the protocol of `evaluate` rounds it after each axis. A `Model` is packed when it
@@ -81,7 +85,7 @@ def upscale(
     >>> npbsrn.upscale(np.zeros((5, 7, 3), np.uint8), scale=4).shape
     (20, 28, 3)
     """
-    runner = choose_runner(model, scale, engine)
+    runner = runner_for(model, scale, engine)
     how = _threads(threads), _tile(tile), ensemble
     if isinstance(img, np.ndarray):
         return _upscale_array(img, runner, *how)
@@ -94,7 +98,7 @@ def upscale(
 def upscale_file(
     source: str | PathLike[str],
     target: str | PathLike[str],
-    scale: int = 4,
+    scale: float | None = None,
     model: Source = None,
     *,
     engine: str = "auto",
@@ -132,9 +136,9 @@ def upscale_file(
         If more than 8 bits per channel are reduced to 8.
     """
     refuse_target(Path(source), Path(target), overwrite)
-    runner = choose_runner(model, scale, engine)
+    runner = runner_for(model, scale, engine)
     how = _threads(threads), _tile(tile), ensemble
-    picture = fitted(read_picture(source), target, scale)
+    picture = fitted(read_picture(source), target, runner.scale)
     enlarged = enlarge(picture, runner, *how)
     write_picture(enlarged, target, overwrite)
     return enlarged.width, enlarged.height
@@ -185,7 +189,8 @@ def _enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | 
         large = runner.run(np.repeat(alpha[:, :, None], 3, axis=2), threads, tile)[:, :, 1]
         alpha = within_neighbours(large, alpha, runner.scale)
     else:
-        alpha = np.full((picture.height * runner.scale, picture.width * runner.scale), alpha[0, 0])
+        size = enlarged_side(picture.height, runner.scale), enlarged_side(picture.width, runner.scale)
+        alpha = np.full(size, alpha[0, 0])
     return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
 
 
