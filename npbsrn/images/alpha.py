@@ -1,11 +1,13 @@
 """Transparency: the colour under transparent pixels, and the range of enlarged alpha."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from npbsrn.images.picture import Picture
 from npbsrn.images.resize import resize
-from npbsrn.images.samples import to_fractions
+from npbsrn.images.samples import BAND, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
 
@@ -51,6 +53,30 @@ def _fill(colour: Array, sure: Array) -> Array:
     coarse = _fill(value / np.maximum(weight, np.float32(1e-6)), np.minimum(weight[:, :, 0], 1))
     finer = np.clip(resize(coarse, 2)[:height, :width], 0, 1)
     return np.where(sure[:, :, None] == 1, colour, finer + (colour - finer) * sure[:, :, None])
+
+
+def over(picture: Picture, background: tuple[int, int, int]) -> Picture:
+    """A picture with alpha, laid over one colour: in its own samples, as browsers and editors do, not in linear light.
+
+    Parameters
+    ----------
+    picture : Picture
+        With alpha; grey stays grey where the background is grey.
+    background : (red, green, blue)
+        Each 0..255.
+    """
+    assert picture.alpha is not None
+    dtype, under = picture.colour.dtype, np.array(background, np.float32) / np.float32(255)
+    grey = picture.grey and len(set(background)) == 1
+    colour = picture.colour if grey or not picture.grey else np.repeat(picture.colour[:, :, None], 3, axis=2)
+    laid = np.empty(colour.shape, dtype)
+    for top in range(0, picture.height, BAND):  # so that no float copy of a large picture is there
+        rows = slice(top, top + BAND)
+        share = to_fractions(picture.alpha[rows])
+        share, base = (share, under[0]) if grey else (share[:, :, None], under)
+        laid[rows] = to_samples(base + (to_fractions(colour[rows]) - base) * share, dtype)
+    tags = picture.tags if colour is picture.colour else replace(picture.tags, icc=None)  # grey's
+    return replace(picture, colour=laid, alpha=None, tags=tags)
 
 
 def within_neighbours(enlarged: Array, alpha: Array, scale: float) -> Array:

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from npbsrn.errors import PictureError
 from npbsrn.images.metadata import ORIENTATION, XMP, upright
+from npbsrn.images.opening import refuse_huge
 from npbsrn.images.picture import Picture, Tags, split
 from npbsrn.images.png import Facts
 from npbsrn.images.samples import peak_of, to_samples
@@ -45,7 +45,7 @@ def write_png(picture: Picture) -> bytes:
     return bytes(png_encode(np.ascontiguousarray(picture.samples()), level=6))
 
 
-def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> tuple[Picture, int]:
     """Decode the first page of a TIFF; its EXIF is left to the caller.
 
     Returns
@@ -63,8 +63,9 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
 
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
-        if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 1 << 40) or page.samplesperpixel > 16:
-            raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first")
+        refuse_huge(page.imagewidth, page.imagelength, max_pixels)
+        if page.samplesperpixel > 16:
+            raise PictureError(f"{name} has {page.samplesperpixel} channels; convert it to RGB")
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:
             raise PictureError(f"{name} holds colours of a kind that is not read at such a depth; convert it to RGB")

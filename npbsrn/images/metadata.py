@@ -41,6 +41,11 @@ def described(image: Image.Image, grey: bool, facts: png.Facts | None) -> Tags:
     )
 
 
+def bare(tags: Tags) -> Tags:
+    """Tags without anything but what gives the samples their colour, and how they are coded."""
+    return Tags(icc=tags.icc, chunks=tags.chunks, lossless=tags.lossless)
+
+
 def _chunks_of(image: Image.Image) -> tuple[png.Chunk, ...]:
     """gAMA of a PNG that Pillow has opened."""
     gamma = image.info.get("gamma")

@@ -3,10 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,8 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.formats import OPENED
 from npbsrn.images.metadata import ORIENTATION, described, exif_entries
+from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -28,43 +25,45 @@ KIND, REDUCED = 254, 1  # tag of TIFF: what a picture is for, and the bit of a p
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(source: Source, max_pixels: int | None = MAX_PIXELS, name: object = None) -> Picture:
     """Read and decode a picture file, upright (its orientation is applied).
+
+    Parameters
+    ----------
+    source : path, or bytes
+        A file, or what one holds.
+    max_pixels : int, optional
+        A picture with more pixels is refused before it is decoded; None allows any.
+    name : object, optional
+        What messages call the picture, where it is not the path.
 
     Raises
     ------
     PictureError
-        If the file is missing, is no picture, is damaged, or holds numbers that have no place in a picture.
+        If the file is missing, is no picture, is damaged, is too large, or holds numbers that have no place in a
+        picture.
 
     Warns
     -----
     UserWarning
         If the file holds several pictures, or 16 bits a channel of which 8 come out.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise PictureError(f"{path} is a pipe or device; name a picture file")
-    with _refusals(path), open(path, "rb") as file:
+    name = name_of(source) if name is None else name
+    with refusals(name), source_file(source) as file:
         header = file.read(HEADER)
         if not header:
-            raise PictureError(f"{path} is empty; get a good copy of it")
+            raise PictureError(f"{name} is empty; get a good copy of it")
         file.seek(0)
         if header.startswith(png.SIGNATURE):
-            return _read_png(file.read(), path)
+            return _read_png(file.read(), name, max_pixels)
         if header[:4] in TIFF_HEADERS:
-            return _read_tiff(file, path)
-        with opened(file) as image:
-            _load(image, path)
+            return _read_tiff(file, name, max_pixels)
+        with opened(file, max_pixels) as image:
+            _load(image, name)
             if image.format in SHORTENED and image.mode in ("RGB", "RGBA") and _depth_of(header) > 8:
-                _warn_shallow(path, False)
-            picture = from_pillow(image, name=path)
+                _warn_shallow(name, False)
+            picture = from_pillow(image, name=name)
         return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
-
-
-def opened(file: BinaryIO) -> Any:
-    """Open a picture of a known kind by Pillow: of a file and not of a path, as what Pillow maps, it does not turn."""
-    Image.init()
-    return Image.open(file, formats=[name for name in OPENED if name in Image.OPEN])
 
 
 def _depth_of(header: bytes) -> int:
@@ -81,29 +80,6 @@ def _is_lossless(header: bytes) -> bool:
     """Whether a file is a WebP whose first chunk of pixels is VP8L."""
     lossless, lossy = header.find(b"VP8L"), header.find(b"VP8 ")
     return header[8:12] == b"WEBP" and lossless >= 0 and (lossy < 0 or lossless < lossy)
-
-
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    """Turn whatever opening and decoding raise into one sentence."""
-    try:
-        yield
-    except (PictureError, Warning):  # a warning where the user has made them errors
-        raise
-    except FileNotFoundError:
-        raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None
-    except IsADirectoryError:
-        raise PictureError(f"{path} is a folder; name a picture") from None
-    except PermissionError:
-        raise PictureError(f"{path} may not be read; check its permissions") from None
-    except UnidentifiedImageError:
-        known = ", ".join(OPENED)
-        raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
-    except (Image.DecompressionBombError, MemoryError):
-        raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
-    except Exception as error:  # decoders raise whatever damage provokes in them
-        reason = " ".join(str(error).split())
-        raise PictureError(f"{path} is damaged ({reason}); get a good copy of it") from None
 
 
 def _warn_of_frames(image: Any, name: object) -> None:
@@ -125,41 +101,41 @@ def _warn_shallow(name: object, curable: bool) -> None:
     warnings.warn(f"{name} holds more than 8 bits a channel, of which 8 come out; {cure}", stacklevel=5)
 
 
-def _read_png(data: bytes, path: Path) -> Picture:
+def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
     facts, plain = png.scan(data)
-    with opened(io.BytesIO(plain)) as image:
+    with opened(io.BytesIO(plain), max_pixels) as image:
         wide = facts.depth == 16 and (facts.colour_type != png.GREY or facts.transparent)
         if not (wide and deep.available()):
-            _load(image, path)
+            _load(image, name)
             if wide:
-                _warn_shallow(path, True)
-            return from_pillow(image, facts, path)
-        _warn_of_frames(image, path)
+                _warn_shallow(name, True)
+            return from_pillow(image, facts, name)
+        _warn_of_frames(image, name)
         picture = deep.read_png(plain, facts)
         tags = described(image, picture.grey, facts)
         return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
-def _read_tiff(file: BinaryIO, path: Path) -> Picture:
+def _read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
     """By Pillow where it is known to be right, else by tifffile."""
     try:
-        with opened(file) as image:
+        with opened(file, max_pixels) as image:
             exif = exif_entries(image)  # which Pillow keeps, and cannot read once the samples are there
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
-                raise PictureError(f"{path} holds a small preview first, as cameras' raw files do; develop it first")
+                raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
             curable = image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC
             if trusted and not (wide and deep.available() and curable):
-                _load(image, path)
+                _load(image, name)
                 if wide:
-                    _warn_shallow(path, curable)
-                return from_pillow(image, name=path)
+                    _warn_shallow(name, curable)
+                return from_pillow(image, name=name)
     except UnidentifiedImageError:
         exif = None
     if not deep.available():
-        raise PictureError(f"{path} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
+        raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture, orientation = deep.read_tiff(file, path)
+    picture, orientation = deep.read_tiff(file, name, max_pixels)
     icc = colour.fitting(picture.tags.icc, picture.grey)
     return turned(replace(picture, tags=replace(picture.tags, icc=icc, exif=exif)), orientation)
 

@@ -12,11 +12,12 @@ from PIL import Image
 
 from npbsrn.errors import ExistsError, PictureError, UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
+from npbsrn.images.fitting import check_output, fitted
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
 from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
-from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
+from npbsrn.images.writing import to_pillow, write_picture
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.choose import Source
 from npbsrn.inference.ensemble import mean_of_turns

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from npbsrn.errors import ExistsError, PictureError
+from npbsrn.images.fitting import fitted
 from npbsrn.images.formats import FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
 from npbsrn.images.samples import cast
-from npbsrn.images.writing import fitted, to_pillow, write_picture
+from npbsrn.images.writing import to_pillow, write_picture
 from tests.images.files import iccp, png, profile, ramp
 
 GAMMA_1 = (b"gAMA", (100000).to_bytes(4, "big"))
@@ -276,7 +277,7 @@ def test_a_file_that_is_there_is_replaced_only_if_told(tmp_path):
     (tmp_path / "a.png").write_text("mine")
     picture = Picture(ramp((2, 2, 3), np.uint8))
     with pytest.raises(ExistsError, match="exists already and is left alone"):
-        write_picture(picture, tmp_path / "a.png", replace=False)
+        write_picture(picture, tmp_path / "a.png", overwrite=False)
     assert (tmp_path / "a.png").read_text() == "mine"
     write_picture(picture, tmp_path / "a.png")
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), picture.colour)
@@ -289,7 +290,7 @@ def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path):
     (tmp_path / "out.png").symlink_to(tmp_path / "photograph.png")
     picture = Picture(ramp((2, 2, 3), np.uint8))
     with pytest.raises(ExistsError):
-        write_picture(picture, tmp_path / "out.png", replace=False)
+        write_picture(picture, tmp_path / "out.png", overwrite=False)
     write_picture(picture, tmp_path / "out.png")
     assert (tmp_path / "photograph.png").read_text() == "mine"
     np.testing.assert_array_equal(read_rgb(tmp_path / "out.png"), picture.colour)
