@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``npbsrn upscale``."""
     from npbsrn.inference.choose import choose_runner
-    from npbsrn.inference.upscaling import upscale_file
+    from npbsrn.inference.files import upscale_file
 
     source, target = arguments.input, arguments.output
     batch = plan(source, target, arguments.overwrite) if source.is_dir() else None

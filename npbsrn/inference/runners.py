@@ -53,7 +53,8 @@ class Runner(Protocol):
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`
-            Its sides are rounded as by `npbsrn.images.resample.enlarged_side`, if `scale` is no whole number. Whole numbers are rounded halves up; floats are clipped to [0, 1].
+            Its sides are rounded as by `npbsrn.images.resample.enlarged_side`, if `scale` is no whole number. Whole
+            numbers are rounded halves up; floats are clipped to [0, 1].
         """
         ...
 
