@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from npbsrn.errors import ExistsError, PictureError, UsageError
 from npbsrn.images.animation import check_frames, write_frames
 from npbsrn.images.fitting import check_output, fitted
 from npbsrn.images.frames import Frame, Frames, read_frames
-from npbsrn.images.opening import MAX_PIXELS
+from npbsrn.images.opening import MAX_PIXELS, name_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
 from npbsrn.images.saving import Saving
@@ -137,6 +138,13 @@ class FileJob:
     picture: Picture | None = None  # what has been read; then what it has become
     frames: Frames | None = None
     size: tuple[int, int] = (0, 0)
+    flattened: bool = False  # whether transparency has been laid over the background
+    content: bytes = b""
+
+    @property
+    def label(self) -> object:
+        """What messages call the source."""
+        return name_of(self.source) if self.name is None else self.name
 
     def read(self) -> None:
         """Decode the picture, as what is to be written can hold it; refuse what cannot be done before any work."""
@@ -157,9 +165,13 @@ class FileJob:
 
     def enlarge(self) -> None:
         """Compute the result; of several pictures, write it, too."""
-        if self.frames is not None:
-            assert self.target is not None
+        if self.frames is not None and self.target is not None:
             write_frames(self._enlarged(self.frames), self.target, self.overwrite, self.saving, self.frames.loop)
+        elif self.frames is not None:
+            with TemporaryDirectory() as folder:
+                place = Path(folder) / "result"
+                write_frames(self._enlarged(self.frames), place, True, self.saving, self.frames.loop)
+                self.content = place.read_bytes()
         elif self.picture is not None:
             self.picture = self.how.enlarge(self.picture)
             self.size = self.picture.width, self.picture.height
@@ -173,12 +185,14 @@ class FileJob:
 
     def encoded(self) -> bytes:
         """The result as the content of a file of the format that `saving` names."""
-        assert self.picture is not None
-        assert self.saving.format is not None
+        if self.picture is None or self.saving.format is None:
+            return self.content
         return encode_picture(self.picture, self.saving.format, self.saving)
 
     def _fitted(self, picture: Picture) -> Picture:
-        return fitted(picture, self.target, self.how.runner.scale, self.saving)
+        result = fitted(picture, self.target, self.how.runner.scale, self.saving)
+        self.flattened = picture.alpha is not None and result.alpha is None and not picture.opaque()
+        return result
 
     def _enlarged(self, frames: Frames) -> Iterator[Frame]:
         for frame in frames:

@@ -123,3 +123,11 @@ class Bicubic:
             return resize(picture, self.scale)
         height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
         return resize_to(picture, height, width, threads)
+
+
+def weights_digest(runner: Runner) -> str | None:
+    """The hash of a runner's weights, as their card has it; None of bicubic, and of a model that was never saved."""
+    if steps := getattr(runner, "steps", ()):  # of a composed scale
+        return weights_digest(steps[0])
+    holder = getattr(runner, "plan", None) or getattr(runner, "model", None)
+    return None if holder is None else holder.card.get("sha256")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cli.batch import plan
+from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.parser import main
 from tests.cli.test_bad_input import contents
 
@@ -39,12 +39,12 @@ COLLISIONS = {
     "a result that is the next original": (
         {"p/a/a/x.png": 1, "p/a/x.png": 2}, "p/a", "p", "would replace the original",
     ),
-    "a link among the results": ({"in/x.png": 1, "out/x.png": "in/x.png"}, "in", "out", "would replace the original"),
-    "a hard link": ({"in/x.png": 1, "out/x.png": ("in/x.png",)}, "in", "out", "would replace the original"),
+    "a link among the results": ({"in/x.png": 1, "out/x.png": "in/x.png"}, "in", "out", "is the input itself"),
+    "a hard link": ({"in/x.png": 1, "out/x.png": ("in/x.png",)}, "in", "out", "is the input itself"),
     "a link to another original": (
         {"in/x.png": 1, "in/y.png": 2, "out/x.png": "in/y.png"}, "in", "out", "would replace the original .*y.png",
     ),
-    "a folder that is a link": ({"in/s/x.png": 1, "out/s": "in/s"}, "in", "out", "would replace the original"),
+    "a folder that is a link": ({"in/s/x.png": 1, "out/s": "in/s"}, "in", "out", "is the input itself"),
     "a link into the originals": (
         {"in/x.png": 1, "in/s/y.png": 2, "out/x.png": "in/new.png"}, "in", "out", "would lie among the originals",
     ),
@@ -85,13 +85,16 @@ def test_what_is_there_is_left_alone_and_counted(tmp_path, capsys):
     draw(tmp_path / "ph/raw/new.png", 6)
     other = draw(tmp_path / "ph/grey.png", 99)
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph") == 0
-    assert "ph: 1 picture; 1 existed already and are left alone, --overwrite replaces them" in capsys.readouterr().out
+    assert (
+        "ph: 1 picture enlarged; 1 existed already and are left alone, --overwrite replaces them"
+        in capsys.readouterr().out
+    )
     assert level(other) == ((3, 2), 99)
     assert level(tmp_path / "ph/new.png") == ((6, 4), 6)
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph") == 0
-    assert "ph: 0 pictures; 2 existed already" in capsys.readouterr().out
+    assert "ph: 0 pictures enlarged; 2 existed already" in capsys.readouterr().out
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph", "--overwrite") == 0
-    assert "ph: 2 pictures\n" in capsys.readouterr().out
+    assert "ph: 2 pictures enlarged\n" in capsys.readouterr().out
     assert level(other) == ((6, 4), 5)
 
 
@@ -111,7 +114,7 @@ def test_links_in_a_circle_are_refused_or_replaced(tmp_path, capsys):
 def test_a_link_to_nothing_counts_as_there(tmp_path):
     draw(tmp_path / "in/x.png")
     link(tmp_path / "elsewhere.png", tmp_path / "out/x.png")
-    batch = plan(tmp_path / "in", tmp_path / "out", overwrite=False)
+    batch = plan(Wish([tmp_path / "in"], str(tmp_path / "out")))
     assert (batch.jobs, batch.existing) == ([], [tmp_path / "out/x.png"])
 
 
@@ -144,6 +147,6 @@ def test_a_file_that_comes_into_being_meanwhile_is_left_alone(tmp_path, monkeypa
 
     monkeypatch.setattr("npbsrn.inference.runners.Bicubic.run", late)
     assert enlarge(tmp_path / "in", tmp_path / "out") == 0
-    assert "out: 1 picture; 2 existed already and are left alone" in capsys.readouterr().out
+    assert "out: 1 picture enlarged; 2 existed already and are left alone" in capsys.readouterr().out
     assert level(tmp_path / "out/w.png") == ((6, 4), 0)
     assert level(target) == ((3, 2), 99)
