@@ -117,8 +117,8 @@ def plan(wish: Wish) -> Batch:
     """Pair pictures with the files to write.
 
     Of folders, hidden files and folders are left out, and so are links to folders. A picture is also left out if it
-    is a result of another one that is taken: if it lies beside it, with the same name but for the suffix of this run,
-    or ``-x4`` with any number. So a folder may be given again. A single picture is always taken.
+    is a result of another one: if it lies beside it, with the same name but for the suffix of this run,
+    or ``-x4`` with any number. So a folder may be given again. A picture that is named alone is always taken.
 
     Raises
     ------
@@ -193,9 +193,7 @@ def _refuse_output(wish: Wish, folders: Sequence[Path]) -> None:
         raise UsageError(f"{what}, so -o must name a folder too, not {wish.folder}")
     for source in folders:
         if _real(wish.folder).is_relative_to(_real(source)):
-            raise UsageError(
-                f"-o must not be {source} or lie in it; leave it out to have each result beside its original"
-            )
+            raise UsageError(f"-o must not be {source} or lie in it; leave it out, or write to another folder")
 
 
 def _unique(jobs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
@@ -209,13 +207,15 @@ def _unique(jobs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
     """Those pictures that are results of others beside them, by this run's names or those of any scale."""
     targets = {_real(target.parent) / target.name for source, target in jobs if target.parent == source.parent}
-    stems = {(source.parent, source.stem) for source, _ in jobs}
+    stems: dict[Path, set[str]] = {}  # of the pictures of a folder
 
     def is_result(source: Path) -> bool:
         named = RESULT.fullmatch(source.stem)
-        return _real(source.parent) / source.name in targets or (
-            named is not None and (source.parent, named[1]) in stems
-        )
+        if named and source.parent not in stems:
+            files = source.parent.iterdir() if source.parent.is_dir() else ()
+            stems[source.parent] = {path.stem for path in files if is_read(path.suffix)}
+        by_name = named is not None and named[1] in stems[source.parent]
+        return by_name or _real(source.parent) / source.name in targets
 
     return {source for source, _ in jobs if is_result(source)}
 

@@ -160,7 +160,7 @@ SHELL = {
     "train photographs -o photographs": r"\d.png lies in .*photographs, where the run's own pictures go; choose",
     "train photographs --patch 6 --validation damaged": "no picture of damaged can be used to judge on: cut.png is dam",
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
-    "upscale -i photographs -o photographs/out": "or lie in it; write to another folder",
+    "upscale -i photographs -o photographs/out": "or lie in it; leave it out, or write to another folder",
     "upscale -i photographs -o out -s 17": "the scale must be a number above 1 and at most 16, not 17.0",
     "upscale -i float.tif -o out.png": "float.tif holds floats from 2 to 2; divide them by their range, to 0",
     f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
