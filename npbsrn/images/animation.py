@@ -1,18 +1,22 @@
 """Write several pictures into one file: animations, and pages of TIFF."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, BinaryIO
 
-from PIL import Image
+import numpy as np
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
-from npbsrn.errors import ExistsError, PictureError
-from npbsrn.images.fitting import PLAIN, Target, check_output, format_for
+from npbsrn.errors import ExistsError, NpbsrnError, PictureError
+from npbsrn.images.fitting import PLAIN, Target, check_output, format_for, in_dtype
+from npbsrn.images.formats import TIFF
 from npbsrn.images.frames import Frame
+from npbsrn.images.metadata import bare
+from npbsrn.images.muxing import MUXERS
 from npbsrn.images.saving import Saving
-from npbsrn.images.writing import pillow_image
+from npbsrn.images.writing import encode_picture, rgba_of
 from npbsrn.storage.files import atomic_write
-
-MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # formats of animations
 
 
 def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
@@ -31,7 +35,7 @@ def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
         If it cannot.
     """
     form = check_output(target, saving)
-    if form.name not in (MOVING if moving else ("TIFF",)):
+    if form.name not in (MUXERS if moving else ("TIFF",)):
         what, where = ("animation", ".png, .webp or .gif") if moving else ("pages", ".tif")
         raise PictureError(f"{target}: {form.name} holds no {what}; write a {where}, or take the first picture alone")
 
@@ -63,23 +67,42 @@ def write_frames(
         If it is there already and not to be replaced.
     """
     form = format_for(target, saving)
-    durations: list[float] = []
-
-    def images() -> Iterator[Image.Image]:
-        for frame in frames:
-            durations.append(frame.duration)
-            image = pillow_image(frame.picture)
-            image.info["duration"] = frame.duration
-
-            yield image
-
     try:
         with atomic_write(target, overwrite, follow=False) as file:
-            rest = images()
-            first = next(rest)
-            first.save(file, form.name, save_all=True, append_images=rest, loop=loop, duration=durations)
+            if form is TIFF:
+                _write_pages(frames, file, saving)
+            else:
+                _write_moving(frames, file, MUXERS[form.name], saving, loop)
     except FileExistsError:
         raise ExistsError(target) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, NpbsrnError):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None
+
+
+def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: Saving, loop: int) -> None:
+    writing, size = None, (0, 0)
+    for frame in frames:
+        picture = in_dtype(frame.picture, np.uint8)
+        if writing is None:
+            tags = bare(picture.tags) if saving.strip else picture.tags
+            size = picture.width, picture.height
+            writing = muxer(file, *size, loop, tags, saving)
+        elif (picture.width, picture.height) != size:
+            raise PictureError("an animation's frames must be of one size")
+        writing.add(rgba_of(picture), frame.duration)
+    if writing is None:
+        raise PictureError("an animation needs a frame")
+    writing.close()
+
+
+def _write_pages(frames: Iterable[Frame], file: BinaryIO, saving: Saving) -> None:
+    pages: Any = AppendingTiffWriter(file, new=True)
+    for number, frame in enumerate(frames):
+        picture = frame.picture
+        if number and picture.tags.exif:  # of which only the first page's directories are found again
+            picture = replace(picture, tags=replace(picture.tags, exif=None))
+        pages.write(encode_picture(picture, "tif", saving))
+        pages.newFrame()  # behind the last page, too: what it completes, its end would complete once more

@@ -13,8 +13,9 @@ from PIL import Image
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep
 from npbsrn.images.alpha import over
-from npbsrn.images.formats import PNG, TIFF, Format, format_of
-from npbsrn.images.metadata import bare, exif_of
+from npbsrn.images.embedding import too_long
+from npbsrn.images.formats import GIF, PNG, TIFF, Format, format_of
+from npbsrn.images.metadata import bare
 from npbsrn.images.picture import Picture
 from npbsrn.images.samples import cast, to_fractions, to_samples
 from npbsrn.images.saving import Saving
@@ -24,6 +25,7 @@ Array = np.ndarray[Any, Any]
 Target = str | os.PathLike[str] | None  # None: standard output, or memory
 
 PLAIN = Saving()
+NAMES = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "comment": "a comment"}
 
 
 def format_for(target: Target, saving: Saving) -> Format:
@@ -100,20 +102,20 @@ def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = 
             )
         else:
             picture = over(picture, saving.background)
-    return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale)
+    if form is GIF:
+        warnings.warn(f"{path}: GIF holds 256 colours; write a .png or .webp to keep all", stacklevel=2)
+    return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale, saving)
 
 
-def _of_size(picture: Picture, path: object, form: Format, scale: float) -> Picture:
+def _of_size(picture: Picture, path: object, form: Format, scale: float, saving: Saving) -> Picture:
     """Refuse samples that a format has no numbers for, and leave out descriptions that are too long for it."""
     size = picture.colour.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
     if size * scale**2 > form.most:
         raise PictureError(f"{path}: {form.name} holds {form.most // 10**9} GB, and this would be more; write a .png")
-    tags = picture.tags
-    long_exif = bool(tags.exif) and len(exif_of(tags.exif or {}, 1, 1).tobytes()) > form.longest
-    long_xmp = len(tags.xmp or b"") > form.longest
-    if long_exif or long_xmp:
-        warnings.warn(f"{path}: EXIF or XMP is too long for {form.name}, and is left out", stacklevel=4)
-        tags = replace(tags, exif=None if long_exif else tags.exif, xmp=None if long_xmp else tags.xmp)
+    tags, names = too_long(picture.tags, form.longest, saving)
+    if names:
+        what = " and ".join(NAMES[name] for name in names)
+        warnings.warn(f"{path}: {what} of more than 64 KB have no place in a {form.name}; left out", stacklevel=4)
     return replace(picture, tags=tags)
 
 

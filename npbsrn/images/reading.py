@@ -11,8 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.metadata import ORIENTATION, described, exif_entries
-from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, source_file
+from npbsrn.images.directory import Exif
+from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, described, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -21,7 +22,6 @@ Array = np.ndarray[Any, Any]
 SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel of more
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
-KIND, REDUCED = 254, 1  # tag of TIFF: what a picture is for, and the bit of a preview
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
 
 
@@ -57,13 +57,15 @@ def read_picture(source: Source, max_pixels: int | None = MAX_PIXELS, name: obje
         if header.startswith(png.SIGNATURE):
             return _read_png(file.read(), name, max_pixels)
         if header[:4] in TIFF_HEADERS:
-            return _read_tiff(file, name, max_pixels)
+            if len(pages_of_tiff(file)) > 1:
+                _warn_of_several(name)
+            return read_tiff(file, name, max_pixels)
         with opened(file, max_pixels) as image:
             _load(image, name)
             if image.format in SHORTENED and image.mode in ("RGB", "RGBA") and _depth_of(header) > 8:
                 _warn_shallow(name, False)
             picture = from_pillow(image, name=name)
-        return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
+        return replace(picture, tags=replace(picture.tags, lossless=is_lossless(header)))
 
 
 def _depth_of(header: bytes) -> int:
@@ -76,7 +78,7 @@ def _depth_of(header: bytes) -> int:
     return (header[at + 42] & 0x7F) + 1 if 0 <= at < len(header) - 42 else 8
 
 
-def _is_lossless(header: bytes) -> bool:
+def is_lossless(header: bytes) -> bool:
     """Whether a file is a WebP whose first chunk of pixels is VP8L."""
     lossless, lossy = header.find(b"VP8L"), header.find(b"VP8 ")
     return header[8:12] == b"WEBP" and lossless >= 0 and (lossy < 0 or lossless < lossy)
@@ -84,7 +86,11 @@ def _is_lossless(header: bytes) -> bool:
 
 def _warn_of_frames(image: Any, name: object) -> None:
     if getattr(image, "n_frames", 1) > 1:
-        warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=5)
+        _warn_of_several(name)
+
+
+def _warn_of_several(name: object) -> None:
+    warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=5)
 
 
 def _load(image: Any, name: object) -> None:
@@ -116,28 +122,32 @@ def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
         return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
-def _read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
-    """By Pillow where it is known to be right, else by tifffile."""
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 0) -> Picture:
+    """A page by Pillow where it is known to be right, else by tifffile."""
+    exif = exif_of_tiff(file, page)
     try:
         with opened(file, max_pixels) as image:
-            exif = exif_entries(image)  # which Pillow keeps, and cannot read once the samples are there
+            if page:
+                image.seek(page)
+                refuse_huge(image.width, image.height, max_pixels)
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
             curable = image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC
             if trusted and not (wide and deep.available() and curable):
-                _load(image, name)
+                image.load()
                 if wide:
                     _warn_shallow(name, curable)
-                return from_pillow(image, name=name)
-    except UnidentifiedImageError:
-        exif = None
+                return from_pillow(image, name=name, exif=exif)
+    except (UnidentifiedImageError, SyntaxError):  # of the first page, and of others
+        pass
     if not deep.available():
         raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture, orientation = deep.read_tiff(file, name, max_pixels)
-    icc = colour.fitting(picture.tags.icc, picture.grey)
-    return turned(replace(picture, tags=replace(picture.tags, icc=icc, exif=exif)), orientation)
+    picture = deep.read_tiff(file, name, max_pixels, page)
+    exif = exif or Exif()
+    orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
+    return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)
 
 
 def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
@@ -171,7 +181,9 @@ def turned(picture: Picture, orientation: int) -> Picture:
     return replace(picture, colour=turn(picture.colour), alpha=alpha)
 
 
-def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object = "the picture") -> Picture:
+def from_pillow(
+    image: Image.Image, facts: png.Facts | None = None, name: object = "the picture", exif: Exif | None = None
+) -> Picture:
     """Turn a Pillow image of any mode into samples, upright.
 
     Parameters
@@ -181,6 +193,8 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
         What the PNG that it was read from says.
     name : object
         What an error or warning calls it.
+    exif : Exif, optional
+        All tags of the TIFF that it was read from.
 
     Returns
     -------
@@ -197,7 +211,7 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
     original, image = image, ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     picture = (_grey if grey else _coloured)(image, facts, name)
-    return replace(picture, tags=described(original, picture.grey, facts))
+    return replace(picture, tags=described(original, picture.grey, facts, exif))
 
 
 def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:

@@ -3,22 +3,27 @@
 import io
 import os
 import warnings
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from npbsrn.errors import ExistsError, PictureError
 from npbsrn.images import colour, deep, png
+from npbsrn.images.directory import add_entries
+from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp_options
 from npbsrn.images.fitting import PLAIN, by_srgbs_curve, check_output, in_dtype
-from npbsrn.images.formats import JPEG, PNG, TIFF, WEBP, Format, format_of
-from npbsrn.images.metadata import XMP, exif_of, in_tiff
-from npbsrn.images.picture import Picture
+from npbsrn.images.formats import AVIF, BMP, GIF, JPEG, PNG, TIFF, WEBP, Format, format_of
+from npbsrn.images.metadata import bare
+from npbsrn.images.muxing import GifMuxer
+from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.saving import QUALITY, Saving
 from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
+
+FULL_COLOUR = 90  # quality from which colours are as fine as lightness, as ImageMagick has it
 
 
 def write_picture(
@@ -78,12 +83,27 @@ def encode_picture(picture: Picture, form: str, saving: Saving = PLAIN) -> bytes
 
 
 def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> None:
-    if picture.colour.dtype == np.uint8 or (picture.grey and picture.alpha is None):
-        pillow_image(picture).save(file, form.name, **_options(picture, form, saving))
-    elif form is PNG:
-        file.write(png.with_chunks(deep.write_png(picture), _chunks(picture)))
+    tags = bare(picture.tags) if saving.strip else picture.tags
+    said = tags, picture.width, picture.height, saving
+    plain = picture.colour.dtype == np.uint8 or (picture.grey and picture.alpha is None)  # which Pillow writes
+    if form is PNG:
+        out: Any = png.BehindHeader(file, png_chunks(*said))
+        if plain:
+            pillow_image(picture).save(out, "PNG")
+        else:
+            out.write(deep.write_png(picture))
+    elif form is TIFF:
+        if plain:
+            pillow_image(picture).save(file, "TIFF", icc_profile=tags.icc, **({"dpi": tags.dpi} if tags.dpi else {}))
+        else:
+            deep.write_tiff(replace(picture, tags=tags), file)
+        add_entries(file, tiff_entries(*said))
+    elif form is GIF:
+        animation = GifMuxer(file, picture.width, picture.height, 1, tags, saving)
+        animation.add(rgba_of(picture), 0)
+        animation.close()
     else:
-        file.write(deep.write_tiff(picture))
+        pillow_image(picture).save(file, form.name, **options_of(form, *said))
 
 
 def pillow_image(picture: Picture) -> Image.Image:
@@ -91,36 +111,26 @@ def pillow_image(picture: Picture) -> Image.Image:
     return Image.fromarray(picture.samples())
 
 
-def _options(picture: Picture, form: Format, saving: Saving) -> dict[str, Any]:
-    """What Pillow is told beside the samples."""
-    tags = picture.tags
-    options: dict[str, Any] = {"icc_profile": tags.icc} if form.icc else {}
-    if tags.dpi and form is not WEBP:
-        options["dpi"] = tags.dpi
-    entries = (tags.exif or {}) | ({XMP: tags.xmp} if tags.xmp and form is TIFF else {})
-    if entries and form in (PNG, JPEG, WEBP, TIFF):
-        options["exif"] = (in_tiff if form is TIFF else exif_of)(entries, picture.width, picture.height)
-    if form is PNG:
-        info = options["pnginfo"] = PngInfo()
-        for name, content in tags.chunks:
-            info.add(name, content)
-        if tags.xmp:
-            info.add_itxt("XML:com.adobe.xmp", tags.xmp.decode("utf-8", "replace"))
-    elif tags.xmp and form in (JPEG, WEBP):
-        options["xmp"] = tags.xmp
+def rgba_of(picture: Picture) -> Array:
+    """Samples of 8 bits as (H, W, 4): red, green, blue, alpha."""
+    samples = np.empty((picture.height, picture.width, 4), np.uint8)
+    samples[:, :, :3] = picture.colour[:, :, None] if picture.grey else picture.colour
+    samples[:, :, 3] = 255 if picture.alpha is None else picture.alpha
+    return samples
+
+
+def options_of(form: Format, tags: Tags, width: int, height: int, saving: Saving) -> dict[str, Any]:
+    """What Pillow's encoder of a format is told beside the samples."""
+    quality = saving.quality or QUALITY
+    colours = "4:4:4" if quality >= FULL_COLOUR else "4:2:0"
     if form is JPEG:
-        options |= {"quality": saving.quality or QUALITY, "subsampling": 0}
-    elif form is WEBP:
+        return jpeg_options(tags, width, height, saving) | {"quality": quality, "subsampling": colours}
+    if form is AVIF:
+        return webp_options(tags, width, height, saving) | {"quality": quality, "subsampling": colours}
+    if form is WEBP:
         lossless = tags.lossless and saving.quality is None
-        options |= {"lossless": True} if lossless else {"quality": saving.quality or QUALITY}
-    return options
-
-
-def _chunks(picture: Picture) -> list[png.Chunk]:
-    """The tags as a PNG's chunks: those that Pillow writes with a picture of one pixel."""
-    file = io.BytesIO()
-    Image.new("L", (1, 1)).save(file, "PNG", **_options(picture, PNG, PLAIN))
-    return png.before_data(file.getvalue())
+        return webp_options(tags, width, height, saving) | ({"lossless": True} if lossless else {"quality": quality})
+    return {"dpi": tags.dpi or (0, 0)} if form is BMP else {}  # which is 96 if nothing is said
 
 
 def to_pillow(picture: Picture) -> Image.Image:

@@ -204,16 +204,6 @@ def test_results_of_more_than_four_gigabytes_are_refused(tmp_path, suffix):
         fitted(picture, tmp_path / f"a{suffix}", 2)
 
 
-def test_descriptions_that_are_too_long_for_a_jpeg_are_left_out_and_it_is_said(tmp_path):
-    tags = Tags(exif={270: "x" * 70000}, xmp=b"y" * 70000)
-    picture = Picture(ramp((4, 5, 3), np.uint8), None, tags)
-    with pytest.warns(UserWarning, match="EXIF or XMP is too long for JPEG, and is left out"):
-        write_picture(fitted(picture, tmp_path / "a.jpg"), tmp_path / "a.jpg")
-    assert read_picture(tmp_path / "a.jpg").tags.exif is None
-    write_picture(fitted(picture, tmp_path / "a.png"), tmp_path / "a.png")
-    assert read_picture(tmp_path / "a.png").tags.exif == tags.exif
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 @pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
 def test_names_of_any_script_stay(tmp_path, suffix, coding):
@@ -232,24 +222,6 @@ def test_a_lossless_webp_stays_so(tmp_path, rng):
         again = copied(tmp_path / "in.webp", tmp_path / "out.webp")
         assert again.tags.lossless == lossless
         assert np.array_equal(again.colour, read_rgb(tmp_path / "in.webp")) == lossless
-
-
-EXIF = {271: "Maker", 306: "2024:05:01 10:00:00", 274: 6, 0x8769: {0x9003: "2024:05:01 10:00:00", 0xA002: 7, 0xA003: 9}}
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_descriptions_are_kept_and_turned(tmp_path, suffix):
-    exif = Image.Exif()
-    for tag, value in EXIF.items():
-        exif[tag] = value
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:D tiff:Orientation="6" dc:a="b"/></x:xmpmeta>'
-    Image.fromarray(ramp((7, 9, 3), np.uint8)).save(tmp_path / "in.jpg", exif=exif, xmp=xmp, dpi=(300, 300))
-    again = copied(tmp_path / "in.jpg", tmp_path / f"out{suffix}")
-    assert (again.height, again.width) == (9, 7)
-    assert again.tags.exif == {271: "Maker", 306: EXIF[306], 0x8769: {0x9003: EXIF[306], 0xA002: 7, 0xA003: 9}}
-    assert again.tags.xmp == b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:D dc:a="b"/></x:xmpmeta>'
-    if suffix != ".webp":  # which has no place for it
-        assert again.tags.dpi == pytest.approx((300, 300), abs=0.1)
 
 
 @pytest.mark.filterwarnings("ignore:.*EXIF:UserWarning", "ignore:Tag data:UserWarning")  # Pillow's
