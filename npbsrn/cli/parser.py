@@ -5,6 +5,7 @@ Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 plus the sign
 """
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -29,6 +30,8 @@ MODEL = f'{", ".join(MODELS)}, "bicubic", a weight file or a run folder; default
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can mend."""
     arguments = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 are printed as they are
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
