@@ -2,7 +2,7 @@
 
 import sys
 
-from npbsrn.runtime.text import printable
+from npbsrn.errors import printable
 
 
 def say(message: object) -> None:

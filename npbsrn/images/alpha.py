@@ -79,18 +79,23 @@ def over(picture: Picture, background: tuple[int, int, int]) -> Picture:
     return replace(picture, colour=laid, alpha=None, tags=tags)
 
 
-def within_neighbours(enlarged: Array, alpha: Array, scale: int) -> Array:
+def within_neighbours(enlarged: Array, alpha: Array, scale: float) -> Array:
     """Keep an enlarged alpha within the range of the 3x3 pixels around, so that what is clear or opaque stays so.
 
     Parameters
     ----------
-    enlarged : (H * scale, W * scale)
+    enlarged : (height, width)
     alpha : (H, W), of the same dtype
-    scale : int
+    scale : float
     """
     from scipy.ndimage import maximum_filter, minimum_filter
 
+    rows, columns = (
+        np.minimum((np.arange(large) + 0.5) / scale, small - 1).astype(np.intp)  # in which pixel of alpha a centre lies
+        for large, small in zip(enlarged.shape, alpha.shape, strict=True)
+    )
+
     def spread(extreme: Array) -> Array:
-        return extreme.repeat(scale, axis=0).repeat(scale, axis=1)
+        return extreme[rows][:, columns]
 
     return np.clip(enlarged, spread(minimum_filter(alpha, 3)), spread(maximum_filter(alpha, 3)))

@@ -100,7 +100,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
         raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what `save_arrays` wrote, and verify it.
 
     Returns
@@ -113,8 +113,7 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
     WeightsError
         If the file is missing, truncated, changed, foreign, or of a newer format.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
     try:
         with _archive(path) as archive:
@@ -148,6 +147,8 @@ def _archive(path: str | PathLike[str]) -> Iterator[Any]:
     Exception
         Of whatever kind, if the file is damaged or would unpack to more than an honest one.
     """
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError("no file")
     size = Path(path).stat().st_size
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         members = archive.zip.infolist()
@@ -160,7 +161,7 @@ def _archive(path: str | PathLike[str]) -> Iterator[Any]:
         yield archive
 
 
-def _read_card(path: Path, text: Array | None) -> dict[str, Any]:
+def _read_card(path: object, text: Array | None) -> dict[str, Any]:
     try:
         card = json.loads(str(text)) if text is not None else None
     except (ValueError, RecursionError):  # no JSON, a number of too many digits, no letters; nested too deeply

@@ -1,7 +1,7 @@
 """Weight files, packed files and checkpoints, changed: ``python -m tests.fuzz.weights --runs 50000``.
 
-What loads as a packed network enlarges a small picture, by the engine and by the plain reference; members of an archive are changed and
-packed again with a right sum, so that a change reaches what reads them.
+What loads as a packed network enlarges a small picture, by the engine and by the plain reference. Members of an archive
+are changed and packed again with a right sum, so that a change reaches what reads them.
 """
 
 import io
