@@ -1,5 +1,6 @@
-"""Compile all kernels ahead of time."""
+"""``npbsrn warmup``: compile all kernels ahead of time."""
 
+import argparse
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,16 @@ from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, train_step
 
 KINDS = [(activation, statistic) for activation in ("none", "prelu") for statistic in ("none", "abs")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """``npbsrn warmup``."""
+    for words in warmup():
+        print(words, flush=True)
 
 
 def warmup() -> Iterator[str]:

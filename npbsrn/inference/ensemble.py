@@ -8,6 +8,7 @@ import numpy as np
 
 from npbsrn.errors import TooLargeError
 from npbsrn.images.picture import Picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import BAND
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress, part_of
@@ -33,7 +34,7 @@ def turned_back(y: Array, turn: int) -> Array:
 def mean_of_turns(
     enlarge: Callable[[Picture, Progress | None], Picture],
     picture: Picture,
-    scale: int,
+    scale: float,
     progress: Progress | None = None,
 ) -> Picture:
     """Enlarge all turns of a picture, and average the results.
@@ -47,7 +48,7 @@ def mean_of_turns(
     enlarge : callable
         Of a picture with contiguous samples, which has as much alpha as the picture it returns, and of a callback.
     picture : Picture
-    scale : int
+    scale : float
     progress : callable, optional
         See `npbsrn.inference.runners.Runner.run`.
 
@@ -67,7 +68,8 @@ def mean_of_turns(
     """
     parts = _parts(picture)
     _refuse_too_large(picture, parts, scale)
-    sums = [_Sum((part.shape[0] * scale, part.shape[1] * scale, *part.shape[2:]), part.dtype) for part in parts]
+    size = enlarged_side(picture.height, scale), enlarged_side(picture.width, scale)
+    sums = [_Sum((*size, *part.shape[2:]), part.dtype) for part in parts]
     for turn in range(TURNS):
         own = [np.ascontiguousarray(turned(part, turn)) for part in parts]
         enlarged = enlarge(Picture(own[0], own[1] if len(own) > 1 else None), part_of(progress, turn, TURNS))
@@ -82,10 +84,10 @@ def _parts(picture: Picture) -> list[Array]:
     return [picture.colour] if picture.alpha is None else [picture.colour, picture.alpha]
 
 
-def _refuse_too_large(picture: Picture, parts: list[Array], scale: int) -> None:
+def _refuse_too_large(picture: Picture, parts: list[Array], scale: float) -> None:
     """Before the first of eight enlargements, which check themselves what they need beside the sums."""
-    result = sum(part.nbytes for part in parts) * scale**2
-    need = result + sum(part.size * np.dtype(WIDER[part.dtype.name]).itemsize for part in parts) * scale**2
+    bytes_each = sum(part.nbytes + part.size * np.dtype(WIDER[part.dtype.name]).itemsize for part in parts)
+    need = bytes_each * scale**2
     available = available_bytes()
     if available is not None and need > available:
         raise TooLargeError(

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from npbsrn.images.resample import enlarged_side, resize_to
 from npbsrn.images.resize import resize
 from npbsrn.images.samples import to_fractions, to_samples
 from npbsrn.images.tiles import cut
@@ -26,14 +27,18 @@ class Runner(Protocol):
 
     Attributes
     ----------
-    scale : int
+    scale : int, or float of `npbsrn.inference.any_scale.Composed` and `Bicubic`
         Factor of enlargement.
     name : str
         Its name in a report.
     """
 
-    scale: int
     name: str
+
+    @property
+    def scale(self) -> float:
+        """Factor of enlargement."""
+        ...
 
     def run(
         self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
@@ -55,7 +60,8 @@ class Runner(Protocol):
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`
-            Whole numbers are rounded halves up; floats are clipped to [0, 1].
+            Its sides are rounded as by `npbsrn.images.resample.enlarged_side`, if `scale` is no whole number. Whole
+            numbers are rounded halves up; floats are clipped to [0, 1].
         """
         ...
 
@@ -115,24 +121,33 @@ class Bicubic:
 
     Parameters
     ----------
-    scale : int
+    scale : float
     by_axis : bool
         Whether to round to 8 bits after each axis, as in the protocol of the literature, or once at the end.
     """
 
     name = "bicubic"
 
-    def __init__(self, scale: int, by_axis: bool = False) -> None:
+    def __init__(self, scale: float, by_axis: bool = False) -> None:
         self.scale, self.by_axis = scale, by_axis
 
     def run(
         self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
     ) -> Array:
-        """See `Runner.run`; threads and tiles have no effect."""
+        """See `Runner.run`; tiles have no effect."""
         if self.by_axis and picture.dtype == np.uint8:
             result = resize(picture, self.scale)
         else:
-            result = to_samples(resize(to_fractions(picture), self.scale), picture.dtype)
+            height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
+            result = resize_to(picture, height, width, threads)
         if progress:
             progress(result.size // 3, result.size // 3)
         return result
+
+
+def weights_digest(runner: Runner) -> str | None:
+    """The hash of a runner's weights, as their card has it; None of bicubic, and of a model that was never saved."""
+    if steps := getattr(runner, "steps", ()):  # of a composed scale
+        return weights_digest(steps[0])
+    holder = getattr(runner, "plan", None) or getattr(runner, "model", None)
+    return None if holder is None else holder.card.get("sha256")

@@ -1,22 +1,22 @@
 """Enlarge one picture in any form and return the same kind."""
 
-import os
 from dataclasses import replace
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from npbsrn.errors import ExistsError, PictureError, UsageError
+from npbsrn.errors import UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
-from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
-from npbsrn.inference.choose import Source, choose_runner
+from npbsrn.images.writing import to_pillow
+from npbsrn.inference.any_scale import runner_for
+from npbsrn.inference.choose import Source
 from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
 from npbsrn.runtime.progress import Progress, part_of
@@ -29,7 +29,7 @@ SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for 
 
 def upscale(
     img: Given,
-    scale: int = 4,
+    scale: float | None = None,
     model: Source = None,
     *,
     engine: str = "auto",
@@ -45,9 +45,11 @@ def upscale(
     img : path, Pillow image or array
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
         alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels and come
-        back as one. A file with 16 bits per channel comes back with 8: see `upscale_file`.
-    scale : {2, 3, 4}
-        Factor for both axes.
+        back as one. A file with 16 bits per channel comes back with 8: see `npbsrn.upscale_file`.
+    scale : float, optional
+        Factor for both axes, above 1 and at most 16: by default the scale of the weights, or 4. Where the model has no
+        network for it, networks and bicubic resizing are composed (`npbsrn.inference.any_scale`); sides are rounded
+        to the nearest whole number, halves up.
     model : Model, name, path, "bicubic" or a `Runner`, optional
         A name of `npbsrn.shipped.MODELS`: "clean", the default, "fast", "photo" or "bsrn". "bicubic" is
         rounded once, at the end; the protocol of `evaluate` rounds it after each axis. A `Model` is packed when it
@@ -87,75 +89,14 @@ def upscale(
     >>> npbsrn.upscale(np.zeros((5, 7, 3), np.uint8), scale=4).shape
     (20, 28, 3)
     """
-    runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile), ensemble, progress
+    runner = runner_for(model, scale, engine)
+    how = check_threads(threads), check_tile(tile), ensemble, progress
     if isinstance(img, np.ndarray):
         return _upscale_array(img, runner, *how)
     if not isinstance(img, Image.Image | str | PathLike):
         raise UsageError(f"a picture is a path, a Pillow image or a NumPy array, not {type(img).__name__}")
     picture = from_pillow(img) if isinstance(img, Image.Image) else read_picture(img)
     return to_pillow(enlarge(picture, runner, *how))
-
-
-def upscale_file(
-    source: str | PathLike[str],
-    target: str | PathLike[str],
-    scale: int = 4,
-    model: Source = None,
-    *,
-    engine: str = "auto",
-    tile: int | str = "auto",
-    threads: int | None = None,
-    overwrite: bool = False,
-    ensemble: bool = False,
-    progress: Progress | None = None,
-) -> tuple[int, int]:
-    """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
-
-    Parameters
-    ----------
-    source, target : path
-        The format of `target` follows its suffix.
-    scale, model, engine, tile, threads, ensemble, progress
-        As for `upscale`.
-    overwrite : bool
-        Whether an existing `target` is replaced. The source itself never is.
-
-    Returns
-    -------
-    width, height : int
-        Of the result, in pixels.
-
-    Raises
-    ------
-    UsageError, PictureError, WeightsError
-        As `upscale`; and if `target` is `source`, cannot be written, or cannot hold the picture.
-    ExistsError
-        If `target` exists and is not to be replaced.
-
-    Warns
-    -----
-    UserWarning
-        If more than 8 bits per channel are reduced to 8.
-    """
-    refuse_target(Path(source), Path(target), overwrite)
-    runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile), ensemble, progress
-    picture = fitted(read_picture(source), target, scale)
-    enlarged = enlarge(picture, runner, *how)
-    write_picture(enlarged, target, overwrite)
-    return enlarged.width, enlarged.height
-
-
-def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse a target that is the source itself, or that exists and is not to be replaced."""
-    if not source.exists():
-        raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
-    check_output(target)
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
-    if os.path.lexists(target) and not overwrite:
-        raise ExistsError(target)
 
 
 def enlarge(
@@ -203,17 +144,20 @@ def _enlarge(
         large = runner.run(channels, threads, tile, part_of(progress, 0, parts))[:, :, 1]
         alpha = within_neighbours(large, alpha, runner.scale)
     else:
-        alpha = np.full((picture.height * runner.scale, picture.width * runner.scale), alpha[0, 0])
+        size = enlarged_side(picture.height, runner.scale), enlarged_side(picture.width, runner.scale)
+        alpha = np.full(size, alpha[0, 0])
     return replace(picture, colour=in_dtype(enlarged(filled, part_of(progress, parts - 1, parts))), alpha=alpha)
 
 
-def _threads(threads: int | None) -> int | None:
+def check_threads(threads: int | None) -> int | None:
+    """Refuse what is no number of threads."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
         raise UsageError(f"threads must be a whole number above 0, not {threads!r}")
     return None if threads is None else int(threads)
 
 
-def _tile(tile: int | str) -> int | None:
+def check_tile(tile: int | str) -> int | None:
+    """Refuse what is no side of a tile; None stands for "auto"."""
     if tile == "auto":
         return None
     if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < SMALLEST_TILE:

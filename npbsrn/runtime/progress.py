@@ -23,3 +23,20 @@ def part_of(progress: Progress | None, part: int, parts: int) -> Progress | None
         progress((part * total + done) // parts, total)
 
     return tell
+
+
+def span_of(progress: Progress | None, begin: float, end: float, total: int) -> Progress | None:
+    """For a piece of work that has its own total: a callback that passes on how far the whole is.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Of the whole.
+    begin, end : float
+        Which part of the whole is done before and behind the piece, from 0 to 1.
+    total : int
+        Of the whole.
+    """
+    if progress is None:
+        return None
+    return lambda done, all_: progress(int(total * (begin + (end - begin) * done / all_)), total)

@@ -39,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
 
     Yields
     ------
-    file : binary file, open for writing
+    file : binary file, open for writing and reading
 
     Raises
     ------
@@ -51,8 +51,8 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
     try:
         with ENDING:
             UNFINISHED.add(str(temporary))
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        with os.fdopen(handle, "wb") as file:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -1,0 +1,109 @@
+"""Open picture files of known kinds by Pillow, and turn whatever goes wrong into one sentence."""
+
+import io
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from npbsrn.errors import PictureError
+from npbsrn.images.formats import OPENED
+
+Source = str | os.PathLike[str] | bytes  # a path, or a file's content
+
+MAX_PIXELS = 1 << 28  # of a picture that is opened unasked: 805 MB of samples
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+@contextmanager
+def source_file(source: Source) -> Iterator[BinaryIO]:
+    """A file to read, from a path or from bytes."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    path = Path(source)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(f"{path} is a pipe or device; name a picture file")
+    with open(path, "rb") as file:
+        yield file
+
+
+def name_of(source: Source) -> object:
+    """What a message calls a source."""
+    return "the picture" if isinstance(source, bytes) else os.fspath(source)
+
+
+def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
+    """Open a picture of a known kind by Pillow.
+
+    Of a file and not of a path, as what Pillow maps, it does not turn; and by its plug-ins and not by its `open`, whose
+    limit of pixels is a global of the process and says no more than a number.
+
+    Raises
+    ------
+    UnidentifiedImageError
+        If no plug-in knows the file.
+    PictureError
+        If it has more than `max_pixels`.
+    """
+    file.seek(0)
+    start = file.read(16)
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
+        with suppress(ImportError):
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+    Image.init()
+    for name in OPENED:
+        if name not in Image.OPEN:
+            continue
+        factory, accepts = Image.OPEN[name]
+        try:
+            if accepts is not None and accepts(start) is not True:
+                continue
+            file.seek(0)
+            image = factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
+            continue
+        refuse_huge(image.width, image.height, max_pixels)
+        return image
+    raise UnidentifiedImageError("of no known kind")
+
+
+def refuse_huge(width: int, height: int, max_pixels: int | None) -> None:
+    """Refuse a picture that has more pixels than are allowed, before memory is taken for it."""
+    if max_pixels is not None and width * height > max_pixels:
+        raise HugeError(f"{width}x{height} pixels, more than the {max_pixels} that are opened unasked")
+
+
+class HugeError(Exception):
+    """A picture has more pixels than are allowed."""
+
+
+@contextmanager
+def refusals(name: object) -> Iterator[None]:
+    """Turn whatever opening and decoding raise into one sentence about the file `name`."""
+    try:
+        yield
+    except (PictureError, Warning):  # a warning where the user has made them errors
+        raise
+    except HugeError as error:
+        raise PictureError(f"{name} has {error}; give --max-pixels if you trust it") from None
+    except FileNotFoundError:
+        raise PictureError(f"there is no file {name}; name a picture or a folder of pictures") from None
+    except IsADirectoryError:
+        raise PictureError(f"{name} is a folder; name a picture") from None
+    except PermissionError:
+        raise PictureError(f"{name} may not be read; check its permissions") from None
+    except UnidentifiedImageError:
+        known = ", ".join(OPENED)
+        raise PictureError(f"{name} is not a picture that can be read; known formats are {known}") from None
+    except (Image.DecompressionBombError, MemoryError):
+        raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first") from None
+    except Exception as error:  # decoders raise whatever damage provokes in them
+        reason = " ".join(str(error).split())
+        raise PictureError(f"{name} is damaged ({reason}); get a good copy of it") from None
