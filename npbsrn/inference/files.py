@@ -21,7 +21,7 @@ from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.choose import Source
 from npbsrn.inference.runners import Runner
 from npbsrn.inference.upscaling import check_threads, check_tile, enlarge
-from npbsrn.runtime.progress import Progress, part_of
+from npbsrn.runtime.progress import Progress, span_of
 
 
 def upscale_file(
@@ -199,7 +199,10 @@ class FileJob:
         return result
 
     def _enlarged(self, frames: Frames, progress: Progress | None) -> Iterator[Frame]:
+        count, total = len(frames), 0
         for n, frame in enumerate(frames):
-            enlarged = self.how.enlarge(self._fitted(frame.picture), part_of(progress, n, len(frames)))
+            picture = self._fitted(frame.picture)
+            total = total or int(picture.width * picture.height * self.how.runner.scale**2) * count
+            enlarged = self.how.enlarge(picture, span_of(progress, n / count, (n + 1) / count, total))
             self.size = enlarged.width, enlarged.height
             yield replace(frame, picture=enlarged)
