@@ -19,6 +19,7 @@ from npbsrn.images.saving import Saving
 from npbsrn.images.writing import encode_picture, write_picture
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.choose import Source
+from npbsrn.inference.needs import needed_bytes
 from npbsrn.inference.runners import Runner
 from npbsrn.inference.upscaling import check_threads, check_tile, enlarge
 from npbsrn.runtime.progress import Progress, span_of
@@ -107,6 +108,10 @@ class How:
         """Enlarge a picture."""
         return enlarge(picture, self.runner, self.threads, self.tile, self.ensemble, progress)
 
+    def needed_bytes(self, picture: Picture) -> int:
+        """Memory for enlarging a picture and for writing the result, in addition to the picture itself."""
+        return needed_bytes(picture, self.runner, self.threads, self.tile, self.ensemble)
+
 
 @dataclass
 class FileJob:
@@ -179,6 +184,10 @@ class FileJob:
         elif self.picture is not None:
             self.picture = self.how.enlarge(self.picture, progress)
             self.size = self.picture.width, self.picture.height
+
+    def needed_bytes(self) -> int:
+        """Memory for `enlarge` and `write`, behind `read`; of several pictures, for those of the first one's size."""
+        return 0 if self.picture is None else self.how.needed_bytes(self.picture)
 
     def write(self) -> tuple[int, int]:
         """Write the result, whole or not at all; returns its width and height."""
