@@ -86,13 +86,13 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     if path.is_dir():  # of a run: while it is under way there are only the best weights so far
         written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
         if not written:
-            raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
-        path = written[0]
+            raise WeightsError(f"{model} holds no weights; a training run writes them when it validates and ends")
+        return _load_file(written[0])
     if model == "bicubic" and not path.exists():
         raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
         raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
-    return _load_file(path)
+    return _load_file(model)
 
 
 def check_scale(scale: Any) -> None:
@@ -109,7 +109,7 @@ def is_packed(path: str | PathLike[str]) -> bool:
     return peek_card(path).get("kind") == KIND
 
 
-def _load_file(path: Path) -> Model:
+def _load_file(path: str | PathLike[str]) -> Model:
     arrays, card = load_arrays(path)
     if card.get("kind") == KIND:
         raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
@@ -121,7 +121,7 @@ def _load_file(path: Path) -> Model:
     return Model(network, nest(arrays), card)
 
 
-def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
+def fits(path: str | PathLike[str], arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
     """Refuse arrays that are not the parameters of `network`.
 
     Raises

@@ -2,7 +2,9 @@
 
 import sys
 
+from npbsrn.errors import printable
+
 
 def say(message: object) -> None:
     """Print a sentence to the error stream."""
-    print(f"npbsrn: {message}", file=sys.stderr)
+    print(f"npbsrn: {printable(message)}", file=sys.stderr)

@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help=f"{', '.join(PRESETS)}")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
     parser.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
-    parser.add_argument("--init", metavar="FILE", help="weight file or run whose weights are the first")
+    parser.add_argument("--init", metavar="MODEL", help="bsrn, a weight file or a run whose weights are the first")
     parser.add_argument(
-        "--teacher", type=Path, metavar="FILE",
-        help="weight file or run whose results are a second target, with a share of --set distill=0.5 in the loss",
+        "--teacher", metavar="MODEL",
+        help="bsrn, a weight file or a run whose results are a second target, with a share of --set distill=0.5",
     )  # fmt: skip
     parser.add_argument(
         "--validation", type=Path, nargs="+", metavar="DIR",

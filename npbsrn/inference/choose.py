@@ -63,7 +63,7 @@ def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
     if (name := named(source, scale)) is not None:
         return _shipped(name, scale, engine)
     if isinstance(source, str | PathLike) and Path(source).is_file() and is_packed(source):
-        return _make(load_packed(Path(source)), engine)
+        return _make(load_packed(source), engine)
     return runner_of_model(load(source, scale), engine)
 
 

@@ -84,12 +84,12 @@ def upscale_file(
     return job.write()
 
 
-def refuse_target(source: Path, target: Path, overwrite: bool, saving: Saving) -> None:
+def refuse_target(source: Path | bytes, target: Path, overwrite: bool, saving: Saving) -> None:
     """Refuse a target that is the source itself, or that exists and is not to be replaced."""
-    if not source.exists():
+    if isinstance(source, Path) and not source.exists():
         raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
     check_output(target, saving)
-    if target.exists() and target.samefile(source):
+    if isinstance(source, Path) and target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
     if os.path.lexists(target) and not overwrite:
         raise ExistsError(target)
@@ -155,19 +155,22 @@ class FileJob:
 
     def read(self) -> None:
         """Decode the picture, as what is to be written can hold it; refuse what cannot be done before any work."""
-        if isinstance(self.source, Path) and self.target is not None:
+        if self.target is not None:
             refuse_target(self.source, self.target, self.overwrite, self.saving)
-        if (frames := self._several()) is not None:
+        frames = self._several()
+        if frames is None:
+            self.picture = self._fitted(read_picture(self.source, self.max_pixels, self.name))
+        elif self.first_frame:
+            self.picture = self._fitted(next(iter(frames)).picture)
+        else:
             check_frames(frames.moving, self.target, self.saving)
             self.frames = frames
-        else:
-            self.picture = self._fitted(read_picture(self.source, self.max_pixels, self.name))
 
     def _several(self) -> Frames | None:
-        """The pictures of a file of several, if all are wanted."""
+        """The pictures of a file of several."""
         with suppress(PictureError):  # of what Pillow cannot open; `read_picture` may, or says why not
-            frames = None if self.first_frame else read_frames(self.source, self.max_pixels, self.name)
-            return frames if frames is not None and len(frames) > 1 else None
+            frames = read_frames(self.source, self.max_pixels, self.name)
+            return frames if len(frames) > 1 else None
         return None
 
     def enlarge(self, progress: Progress | None = None) -> None:

@@ -1,6 +1,7 @@
 """Packed weight files: one bit for each binary weight."""
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def save_packed(path: Path | str, plan: Plan) -> None:
     save_arrays(path, arrays, card | {"plan": _described(plan)}, compress=True)
 
 
-def load_packed(path: Path | str) -> Plan:
+def load_packed(path: str | PathLike[str]) -> Plan:
     """Read a packed weight file.
 
     Raises

@@ -93,7 +93,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
         raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what `save_arrays` wrote, and verify it.
 
     Returns
@@ -106,11 +106,10 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
     WeightsError
         If the file is missing, truncated, changed, foreign, or of a newer format.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except PermissionError:
         raise WeightsError(f"{path} may not be read; check its permissions") from None
@@ -132,7 +131,7 @@ def peek_card(path: str | PathLike[str]) -> dict[str, Any]:
     return card if isinstance(card, dict) else {}
 
 
-def _read_card(path: Path, text: Array | None) -> dict[str, Any]:
+def _read_card(path: object, text: Array | None) -> dict[str, Any]:
     try:
         card = json.loads(str(text)) if text is not None else None
     except json.JSONDecodeError:

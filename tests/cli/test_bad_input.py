@@ -123,6 +123,14 @@ SHELL = {
     "upscale -i good.png -o out.png --engine packed": "is no network that the engine 'packed' could run",
     "upscale -i good.png -o out.png -s 1": "the scale must be a number above 1 and at most 16, not 1.0",
     "upscale -i good.png -o out.png -s nan": "the scale must be a number above 1 and at most 16, not nan",
+    "upscale -i good.png -o out.png -m ./clean": "there is no weight file ./clean; name one",
+    "upscale -i good.png -o out.png -m ./empty": "./empty holds no weights; a training run writes them",
+    "train photographs --patch 6 --teacher clean --set distill=0.5": "its latent weights are the file training/",
+    "check good.png nowhere.png": "there is no file nowhere.png",
+    "check good.png dots/dot.png": "good.png, dots/dot.png: the result has 1x1 pixels, fewer than the",
+    "check good.png good.png --json good.png": "good.png is the name of a picture; name a .json file",
+    "models cleen": "there is no model cleen; there are clean .x2, x3, x4",
+    "models fast -s 2": "there is no model fast for x2; there are clean .x2, x3, x4",
     "upscale -i good.png -o out.png -m cleen": "there is no model cleen, nor a file or run of that",
     "eval photographs -m photo -s 3": "there is no model photo for x3; there are clean .x2, x3, x4",
     "train photographs --patch 6 --init clean": "its latent weights are the file training/clean-x4/weights.npz of",
@@ -143,7 +151,7 @@ SHELL = {
     "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
     "train photographs --steps 0": "steps must be a number above 0, not 0",
     "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, best, best-bsrn, paper",
-    "train photographs --set colour=1": "bsrn has no argument colour; it has scale, binarizer, blocks, width",
+    "train photographs --set colour=1": "there is no option colour; a run has steps, .*, and bsrn has binarizer, ",
     "train photographs --set colour": "--set takes NAME=VALUE, not 'colour'",
     "train photographs --set binarizer.alpha=two": "the option alpha of bam cannot be 'two'",
     "train photographs --binarizer bbcu --set binarizer.window=0": "the option window of bbcu must be a number above 0",
@@ -200,7 +208,7 @@ if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is 
 def test_the_command_line_refuses(workspace, capsys, command):
     before = contents(workspace)
     words = command.split()
-    if words[0] not in ("train", "compact", "info") and "-m" not in words:
+    if words[0] not in ("train", "compact", "info", "check", "models") and "-m" not in words:
         words += ["-m", "bicubic"]
     assert main(words) == 2
     message = capsys.readouterr().err
@@ -211,7 +219,7 @@ def test_the_command_line_refuses(workspace, capsys, command):
 
 
 USAGE = {
-    "enlarge": ("npbsrn [upscale]", "there is no command or file enlarge; the commands are upscale, models, "),
+    "enlarge": ("npbsrn [upscale]", "there is no command or file enlarge; the commands are upscale, check, "),
     "upscal a.png": ("npbsrn [upscale]", "there is no command or file upscal; did you mean upscale?"),
     "help trian": ("npbsrn [upscale]", "there is no command trian; did you mean train?"),
     "-i a.png -o b.png --colour": ("npbsrn [upscale]", "unrecognized arguments: --colour; npbsrn help upscale lists"),

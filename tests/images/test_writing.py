@@ -285,3 +285,25 @@ def test_a_pillow_image_of_deep_colours_has_eight_bits_and_it_is_said():
         image = to_pillow(Picture(samples))
     np.testing.assert_array_equal(np.asarray(image), cast(samples, np.uint8))
     assert to_pillow(Picture(samples[:, :, 0])).mode == "I;16"
+
+
+NAMES = {
+    "of 255 bytes": b"a" * 251 + b".png",
+    "of 255 bytes in Chinese": "名".encode() * 83 + b"12.png",
+    "of emoji": "👩\u200d🚀".encode() * 22 + b".png",
+    "that are no UTF-8": b"caf\xe9\xff.png",
+    "with a line break": b"a\nb.png",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_of_files_may_be_anything(tmp_path, name):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), name))
+    picture = Picture(ramp((2, 2, 3), np.uint8))
+    write_picture(fitted(picture, path), path)
+    np.testing.assert_array_equal(read_picture(path).colour, picture.colour)
+    with pytest.raises(ExistsError) as caught:
+        write_picture(picture, path, overwrite=False)
+    assert str(caught.value).encode("utf-8").splitlines()[1:] == []
+    assert [os.fsencode(entry) for entry in os.listdir(tmp_path)] == [name]
