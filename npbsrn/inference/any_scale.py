@@ -11,6 +11,7 @@ from npbsrn.images.resample import enlarged_side, resize_to
 from npbsrn.inference.choose import Source, choose_runner, runner_at
 from npbsrn.inference.runners import Bicubic, Runner
 from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress, span_of
 from npbsrn.shipped import DEFAULT, MODELS
 
 Array = np.ndarray[Any, Any]
@@ -63,15 +64,21 @@ class Composed:
     def __init__(self, steps: Sequence[Runner], scale: float) -> None:
         self.steps, self.scale, self.name = tuple(steps), scale, steps[0].name
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """See `Runner.run`; the sides of the result are `enlarged_side`."""
         height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
         self._refuse_too_large(picture, height * width)
-        for step in self.steps:
-            picture = step.run(picture, threads, tile)
-        if picture.shape[:2] == (height, width):
-            return picture
-        return resize_to(picture, height, width, threads)
+        works = [math.prod(step.scale for step in self.steps[:n]) ** 2 for n in range(len(self.steps))]
+        for n, step in enumerate(self.steps):
+            told = span_of(progress, sum(works[:n]) / sum(works), sum(works[: n + 1]) / sum(works), height * width)
+            picture = step.run(picture, threads, tile, told)
+        if picture.shape[:2] != (height, width):
+            picture = resize_to(picture, height, width, threads)
+        if progress:
+            progress(height * width, height * width)
+        return picture
 
     def _refuse_too_large(self, picture: Array, pixels: int) -> None:
         """Before the first of several steps, each of which checks itself what it needs beside its result."""

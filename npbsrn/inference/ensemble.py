@@ -11,6 +11,7 @@ from npbsrn.images.picture import Picture
 from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import BAND
 from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress, part_of
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,12 @@ def turned_back(y: Array, turn: int) -> Array:
     return upright[::-1] if turn >= 4 else upright
 
 
-def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale: float) -> Picture:
+def mean_of_turns(
+    enlarge: Callable[[Picture, Progress | None], Picture],
+    picture: Picture,
+    scale: float,
+    progress: Progress | None = None,
+) -> Picture:
     """Enlarge all turns of a picture, and average the results.
 
     Sums are of whole numbers, so their order does not matter: the mean of a turned picture's turns is the turned mean,
@@ -40,9 +46,11 @@ def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale
     Parameters
     ----------
     enlarge : callable
-        Of a picture with contiguous samples, which has as much alpha as the picture it returns.
+        Of a picture with contiguous samples, which has as much alpha as the picture it returns, and of a callback.
     picture : Picture
     scale : float
+    progress : callable, optional
+        See `npbsrn.inference.runners.Runner.run`.
 
     Returns
     -------
@@ -64,7 +72,7 @@ def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale
     sums = [_Sum((*size, *part.shape[2:]), part.dtype) for part in parts]
     for turn in range(TURNS):
         own = [np.ascontiguousarray(turned(part, turn)) for part in parts]
-        enlarged = enlarge(Picture(own[0], own[1] if len(own) > 1 else None))
+        enlarged = enlarge(Picture(own[0], own[1] if len(own) > 1 else None), part_of(progress, turn, TURNS))
         for total, part in zip(sums, _parts(enlarged), strict=True):
             total.add(turned_back(part, turn))
         del enlarged, part

@@ -19,8 +19,10 @@ from npbsrn.images.saving import Saving
 from npbsrn.images.writing import encode_picture, write_picture
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.choose import Source
+from npbsrn.inference.needs import needed_bytes
 from npbsrn.inference.runners import Runner
 from npbsrn.inference.upscaling import check_threads, check_tile, enlarge
+from npbsrn.runtime.progress import Progress, span_of
 
 
 def upscale_file(
@@ -37,6 +39,7 @@ def upscale_file(
     saving: Saving | None = None,
     first_frame: bool = False,
     max_pixels: int | None = MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> tuple[int, int]:
     """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
 
@@ -44,7 +47,7 @@ def upscale_file(
     ----------
     source, target : path
         The format of `target` follows its suffix.
-    scale, model, engine, tile, threads, ensemble
+    scale, model, engine, tile, threads, ensemble, progress
         As for `upscale`.
     overwrite : bool
         Whether an existing `target` is replaced. The source itself never is.
@@ -77,7 +80,7 @@ def upscale_file(
     how = How(runner_for(model, scale, engine), check_threads(threads), check_tile(tile), ensemble)
     job = FileJob(Path(source), Path(target), how, saving, overwrite, first_frame, max_pixels)
     job.read()
-    job.enlarge()
+    job.enlarge(progress)
     return job.write()
 
 
@@ -101,9 +104,13 @@ class How:
     tile: int | None = None
     ensemble: bool = False
 
-    def enlarge(self, picture: Picture) -> Picture:
+    def enlarge(self, picture: Picture, progress: Progress | None = None) -> Picture:
         """Enlarge a picture."""
-        return enlarge(picture, self.runner, self.threads, self.tile, self.ensemble)
+        return enlarge(picture, self.runner, self.threads, self.tile, self.ensemble, progress)
+
+    def needed_bytes(self, picture: Picture) -> int:
+        """Memory for enlarging a picture and for writing the result, in addition to the picture itself."""
+        return needed_bytes(picture, self.runner, self.threads, self.tile, self.ensemble)
 
 
 @dataclass
@@ -166,18 +173,24 @@ class FileJob:
             return frames if len(frames) > 1 else None
         return None
 
-    def enlarge(self) -> None:
+    def enlarge(self, progress: Progress | None = None) -> None:
         """Compute the result; of several pictures, write it, too."""
         if self.frames is not None and self.target is not None:
-            write_frames(self._enlarged(self.frames), self.target, self.overwrite, self.saving, self.frames.loop)
+            write_frames(
+                self._enlarged(self.frames, progress), self.target, self.overwrite, self.saving, self.frames.loop
+            )
         elif self.frames is not None:
             with TemporaryDirectory() as folder:
                 place = Path(folder) / "result"
-                write_frames(self._enlarged(self.frames), place, True, self.saving, self.frames.loop)
+                write_frames(self._enlarged(self.frames, progress), place, True, self.saving, self.frames.loop)
                 self.content = place.read_bytes()
         elif self.picture is not None:
-            self.picture = self.how.enlarge(self.picture)
+            self.picture = self.how.enlarge(self.picture, progress)
             self.size = self.picture.width, self.picture.height
+
+    def needed_bytes(self) -> int:
+        """Memory for `enlarge` and `write`, behind `read`; of several pictures, for those of the first one's size."""
+        return 0 if self.picture is None else self.how.needed_bytes(self.picture)
 
     def write(self) -> tuple[int, int]:
         """Write the result, whole or not at all; returns its width and height."""
@@ -197,8 +210,11 @@ class FileJob:
         self.flattened = picture.alpha is not None and result.alpha is None and not picture.opaque()
         return result
 
-    def _enlarged(self, frames: Frames) -> Iterator[Frame]:
-        for frame in frames:
-            enlarged = self.how.enlarge(self._fitted(frame.picture))
+    def _enlarged(self, frames: Frames, progress: Progress | None) -> Iterator[Frame]:
+        count, total = len(frames), 0
+        for n, frame in enumerate(frames):
+            picture = self._fitted(frame.picture)
+            total = total or int(picture.width * picture.height * self.how.runner.scale**2) * count
+            enlarged = self.how.enlarge(picture, span_of(progress, n / count, (n + 1) / count, total))
             self.size = enlarged.width, enlarged.height
             yield replace(frame, picture=enlarged)

@@ -13,6 +13,7 @@ from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.plan import Plan
 from npbsrn.packed.reference import plan_ref
+from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +40,9 @@ class Runner(Protocol):
         """Factor of enlargement."""
         ...
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """Enlarge a picture.
 
         Parameters
@@ -49,6 +52,10 @@ class Runner(Protocol):
             By default `npbsrn.runtime.threads.thread_count()`.
         tile : int, optional
             Side of the tiles into which a large picture is cut, in pixels of `picture`.
+        progress : callable, optional
+            Called in this thread as ``progress(done, total)`` now and then, and at the end with ``done == total``;
+            `done` never falls. Both count the result's pixels, of which `done` stands for the work so far. If it
+            raises, the work ends.
 
         Returns
         -------
@@ -70,10 +77,13 @@ class Reference:
         self.model, self.scale, self.name = model, model.scale, model.name
         self.reach = math.ceil(model.network.trace(1, 1).reach)
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """See `Runner.run`."""
         values = to_fractions(picture)
         (height, width, _), scale = picture.shape, self.scale
+        tiles = list(cut(height, width, tile or SIDE, self.reach))
         result = np.empty((height * scale, width * scale, 3), np.float32)
 
         def enlarge(tile: Any) -> None:
@@ -81,8 +91,12 @@ class Reference:
             (top, bottom), (left, right) = tile.inner
             result[tile.enlarged(scale)] = whole[top * scale : bottom * scale, left * scale : right * scale]
 
+        def watch(done: int) -> None:
+            assert progress
+            progress(result.size // 3 * done // len(tiles), result.size // 3)
+
         with quiet_blas():
-            map_parallel(enlarge, cut(height, width, tile or SIDE, self.reach), threads)
+            map_parallel(enlarge, tiles, threads, watch if progress else None)
         return to_samples(result, picture.dtype)
 
     def _whole(self, values: Array) -> Array:
@@ -117,12 +131,18 @@ class Bicubic:
     def __init__(self, scale: float, by_axis: bool = False) -> None:
         self.scale, self.by_axis = scale, by_axis
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """See `Runner.run`; tiles have no effect."""
         if self.by_axis and picture.dtype == np.uint8:
-            return resize(picture, self.scale)
-        height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
-        return resize_to(picture, height, width, threads)
+            result = resize(picture, self.scale)
+        else:
+            height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
+            result = resize_to(picture, height, width, threads)
+        if progress:
+            progress(result.size // 3, result.size // 3)
+        return result
 
 
 def weights_digest(runner: Runner) -> str | None:

@@ -19,6 +19,7 @@ from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.choose import Source
 from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
+from npbsrn.runtime.progress import Progress, part_of
 
 Array = np.ndarray[Any, Any]
 Given = str | PathLike[str] | Image.Image | Array
@@ -35,6 +36,7 @@ def upscale(
     tile: int | str = "auto",
     threads: int | None = None,
     ensemble: bool = False,
+    progress: Progress | None = None,
 ) -> Any:
     """Enlarge a picture.
 
@@ -63,6 +65,10 @@ def upscale(
     ensemble : bool
         Whether the result is the mean of those of the picture's eight turns and flips. It takes eight times as long,
         and three times the memory of the result.
+    progress : callable, optional
+        Called in this thread as ``progress(done, total)``, in pixels of the result: by the packed engine a hundred
+        times or so for a megapixel, by the reference behind each tile, and at the end with ``done == total``. `done`
+        never falls. An exception that it raises ends the work, and comes out of here.
 
     Returns
     -------
@@ -84,7 +90,7 @@ def upscale(
     (20, 28, 3)
     """
     runner = runner_for(model, scale, engine)
-    how = check_threads(threads), check_tile(tile), ensemble
+    how = check_threads(threads), check_tile(tile), ensemble, progress
     if isinstance(img, np.ndarray):
         return _upscale_array(img, runner, *how)
     if not isinstance(img, Image.Image | str | PathLike):
@@ -94,42 +100,53 @@ def upscale(
 
 
 def enlarge(
-    picture: Picture, runner: Runner, threads: int | None = None, tile: int | None = None, ensemble: bool = False
+    picture: Picture,
+    runner: Runner,
+    threads: int | None = None,
+    tile: int | None = None,
+    ensemble: bool = False,
+    progress: Progress | None = None,
 ) -> Picture:
     """Enlarge a picture, or with `ensemble` all its turns and flips, whose mean is the result."""
-    if ensemble:
-        return mean_of_turns(lambda one: _enlarge(one, runner, threads, tile), picture, runner.scale)
-    return _enlarge(picture, runner, threads, tile)
+
+    def one(picture: Picture, progress: Progress | None) -> Picture:
+        return _enlarge(picture, runner, threads, tile, progress)
+
+    return mean_of_turns(one, picture, runner.scale, progress) if ensemble else one(picture, progress)
 
 
-def _enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
+def _enlarge(
+    picture: Picture, runner: Runner, threads: int | None, tile: int | None, progress: Progress | None
+) -> Picture:
     """Enlarge one picture.
 
     Grey passes as three equal channels, and so does alpha. Colour first flows outwards under transparent pixels, so
     that their own colour, which is arbitrary, leaves no fringe on visible ones.
     """
 
-    def enlarged(samples: Array) -> Array:
+    def enlarged(samples: Array, progress: Progress | None) -> Array:
         if samples.ndim == 3:
-            return runner.run(np.ascontiguousarray(samples), threads, tile)
+            return runner.run(np.ascontiguousarray(samples), threads, tile, progress)
         grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
-        return np.mean(runner.run(grey, threads, tile), axis=2)
+        return np.mean(runner.run(grey, threads, tile, progress), axis=2)
 
     def in_dtype(samples: Array) -> Array:
         return samples if samples.dtype == dtype else to_samples(samples, dtype)
 
     dtype = picture.colour.dtype
     if picture.alpha is None:
-        return replace(picture, colour=in_dtype(enlarged(picture.colour)))
+        return replace(picture, colour=in_dtype(enlarged(picture.colour, progress)))
     alpha = picture.alpha
     filled = fill_colour(picture.colour, alpha)
-    if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
-        large = runner.run(np.repeat(alpha[:, :, None], 3, axis=2), threads, tile)[:, :, 1]
+    parts = 2 if np.ptp(alpha) else 1
+    if parts == 2:  # by one of three equal channels, which takes less memory than their mean
+        channels = np.repeat(alpha[:, :, None], 3, axis=2)
+        large = runner.run(channels, threads, tile, part_of(progress, 0, parts))[:, :, 1]
         alpha = within_neighbours(large, alpha, runner.scale)
     else:
         size = enlarged_side(picture.height, runner.scale), enlarged_side(picture.width, runner.scale)
         alpha = np.full(size, alpha[0, 0])
-    return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
+    return replace(picture, colour=in_dtype(enlarged(filled, part_of(progress, parts - 1, parts))), alpha=alpha)
 
 
 def check_threads(threads: int | None) -> int | None:
@@ -148,10 +165,10 @@ def check_tile(tile: int | str) -> int | None:
     return int(tile)
 
 
-def _upscale_array(array: Array, runner: Runner, threads: int | None, tile: int | None, ensemble: bool) -> Array:
+def _upscale_array(array: Array, runner: Runner, *how: Any) -> Array:
     _check_array(array)
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
-    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, threads, tile, ensemble)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, *how)
     return enlarged.samples().astype(array.dtype, copy=False)
 
 
