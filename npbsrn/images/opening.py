@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL import TiffImagePlugin as TiffImagePlugin  # two plug-ins that are used often, and not among the usual ones
+from PIL import WebPImagePlugin as WebPImagePlugin
 
 from npbsrn.errors import PictureError
 from npbsrn.images.formats import OPENED
@@ -57,22 +59,24 @@ def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
     start = file.read(16)
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
         _learn_heif()
-    Image.init()
-    known = False
-    for name in OPENED:
-        if name not in Image.OPEN:
-            continue
-        factory, accepts = Image.OPEN[name]
-        try:
-            if accepts is not None and accepts(start) is not True:
+    known, tried = False, set()
+    for prepare in (Image.preinit, Image.init):  # the usual plug-ins; all of them, which take longer to import
+        prepare()
+        for name in OPENED:
+            if name in tried or name not in Image.OPEN:
                 continue
-            known = known or accepts is not None
-            file.seek(0)
-            image = factory(file, "")
-        except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
-            continue
-        refuse_huge(image.width, image.height, max_pixels)
-        return image
+            tried.add(name)
+            factory, accepts = Image.OPEN[name]
+            try:
+                if accepts is not None and accepts(start) is not True:
+                    continue
+                known = known or accepts is not None
+                file.seek(0)
+                image = factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
+                continue
+            refuse_huge(image.width, image.height, max_pixels)
+            return image
     raise Damage("its header cannot be read") if known else UnidentifiedImageError("of no known kind")
 
 
