@@ -112,7 +112,8 @@ class Watch:
         if event in FORBIDDEN:
             self.heard[event] = str(details)[:400]
         elif event in CHANGING or (event == "open" and _writes(details)):
-            inside = str(details[0]).startswith((self.home.name, "/dev/null"))
+            place = os.path.abspath(os.fsdecode(details[0])) if isinstance(details[0], str | bytes) else ""
+            inside = place.startswith((self.home.name, "/dev/null"))
             if not inside and "__pycache__" not in str(details[0]) and not isinstance(details[0], int):
                 self.heard[f"{event} elsewhere"] = str(details)[:400]
 
