@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.cli.options import add_scale
+from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn bench``."""
     for words in bench(arguments.model, arguments.scale):
-        print(words, flush=True)
+        tell(words, flush=True)
 
 
 def bench(model: str | PathLike[str] | None, scale: int) -> Iterator[str]:

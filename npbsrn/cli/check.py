@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from npbsrn.cli.figures import add_json, check_json, write_json
+from npbsrn.cli.say import tell, tell_lines
 from npbsrn.errors import UsageError
 from npbsrn.images.opening import MAX_PIXELS
 from npbsrn.images.reading import read_picture
@@ -34,5 +35,6 @@ def run(arguments: argparse.Namespace) -> None:
     names = {"original": str(arguments.original), "result": str(arguments.result)}
     if str(arguments.json) != "-":
         size = f"{report.width}x{report.height}"
-        print(f"{arguments.result}, reduced by {report.scale:.4g}, against {arguments.original} ({size})\n{report}")
+        tell(f"{arguments.result}, reduced by {report.scale:.4g}, against {arguments.original} ({size})")
+        tell_lines(report)
     write_json(arguments.json, json.dumps(names | report.to_dict(), indent=2))

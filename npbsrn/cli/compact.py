@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from npbsrn.cli.say import tell
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and where it goes."""
@@ -15,5 +17,5 @@ def run(arguments: argparse.Namespace) -> None:
     from npbsrn.training.compact import compact_run
 
     path, state = compact_run(arguments.run, arguments.output)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, step {state.step}")
-    print(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")
+    tell(f"{path}: {path.stat().st_size / 1e6:.1f} MB, step {state.step}")
+    tell(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")

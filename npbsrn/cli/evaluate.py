@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from npbsrn.cli.figures import add_json, check_json, write_json
 from npbsrn.cli.options import MODEL, add_engine_options, add_scale
+from npbsrn.cli.say import tell_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,5 +35,5 @@ def run(arguments: argparse.Namespace) -> None:
             engine=arguments.engine, ensemble=arguments.ensemble,
         )  # fmt: skip
     if str(arguments.json) != "-":
-        print(report)
+        tell_lines(report)
     write_json(arguments.json, report.to_json())

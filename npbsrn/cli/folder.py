@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from npbsrn.cli.bar import Bar
 from npbsrn.cli.batch import Batch
-from npbsrn.cli.say import say
+from npbsrn.cli.say import encodable, say, tell
 from npbsrn.errors import ExistsError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
 from npbsrn.inference.files import FileJob, How
@@ -58,7 +58,7 @@ class Manner:
         """Compute a picture that has been read, and say what is done beside that."""
         if job.flattened and not self.quiet:
             colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
-            tqdm.write(f"npbsrn: {job.label}: transparency is laid over {colour}", file=sys.stderr)
+            tqdm.write(encodable(f"npbsrn: {job.label}: transparency is laid over {colour}"), file=sys.stderr)
         try:
             job.enlarge(progress)
         except MemoryError:
@@ -93,7 +93,7 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
         try:
             done = future.result()
             if manner.verbose:
-                tqdm.write(str(done))
+                tqdm.write(encodable(done))
         except ExistsError:  # another process has written it meanwhile
             there += 1
         except (PictureError, TooLargeError) as error:
@@ -113,7 +113,7 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     elif failed:
         say(f"{where}{failed} of {len(batch.jobs)} pictures could not be enlarged{left}")
     elif not manner.quiet:
-        print(f"{where}{count} picture{'' if count == 1 else 's'} enlarged{left}")
+        tell(f"{where}{count} picture{'' if count == 1 else 's'} enlarged{left}")
     return 1 if failed else 0
 
 
@@ -140,10 +140,10 @@ def _enlarge_one(batch: Batch, manner: Manner) -> int:
         with Bar([picture], manner.quiet) as bar:
             done = _enlarge(picture, result, manner, bar.of(picture), Gate(None))
         if not manner.quiet or manner.verbose:
-            print(done if manner.verbose else f"{result}: {done.width}x{done.height} pixels")
+            tell(done if manner.verbose else f"{result}: {done.width}x{done.height} pixels")
     for result in batch.existing:
         if not manner.quiet:
-            print(f"{result} exists already and is left alone")
+            tell(f"{result} exists already and is left alone")
     return 0
 
 

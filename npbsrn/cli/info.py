@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npbsrn.cli.options import add_scale
+from npbsrn.cli.say import tell
 from npbsrn.models import check_scale, is_packed, load
 from npbsrn.networks.base import NETWORKS, Network, make_network
 from npbsrn.shipped import named, packed_weights
@@ -26,12 +27,12 @@ def run(arguments: argparse.Namespace) -> None:
     counts = network.count_parameters(params)
     scale = network.scale
     trace = network.trace(720 // scale, 1280 // scale)
-    print(f"network     {json.dumps(network.config)}")
-    print(f"parameters  {counts['total'] / 1e3:.1f} K ({counts['binary'] / 1e3:.1f} K of 1 bit)")
-    print(f"MACs        {trace.macs / 1e9:.1f} G for {trace.width}x{trace.height} pixels out")
+    tell(f"network     {json.dumps(network.config)}")
+    tell(f"parameters  {counts['total'] / 1e3:.1f} K ({counts['binary'] / 1e3:.1f} K of 1 bit)")
+    tell(f"MACs        {trace.macs / 1e9:.1f} G for {trace.width}x{trace.height} pixels out")
     for key, value in card.items():
         if key != "config":
-            print(f"{key:11} {json.dumps(value) if isinstance(value, dict) else value}")
+            tell(f"{key:11} {json.dumps(value) if isinstance(value, dict) else value}")
 
 
 def _of_info(model: str | None, scale: int) -> tuple[Network, Params, dict[str, Any]]:

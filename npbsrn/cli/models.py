@@ -5,6 +5,7 @@ import json
 from importlib.resources import as_file
 from typing import Any
 
+from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.shipped import MODELS, listed, named, packed_weights
 from npbsrn.storage.params import peek_card
@@ -23,12 +24,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.name is not None:
         _show(arguments.name, arguments.scale)
         return
-    print("name   scale       MB   PSNR   for")
+    tell("name   scale       MB   PSNR   for")
     for name, model in MODELS.items():
         for scale in model.scales:
             size, card = _file(name, scale)
-            print(f"{name:6} x{scale}      {size / 1e6:5.2f}  {card['validation_psnr']:5.2f}   {model.words}")
-    print("PSNR is on the pictures that each model's training held out: bsrn's are others.")
+            tell(f"{name:6} x{scale}      {size / 1e6:5.2f}  {card['validation_psnr']:5.2f}   {model.words}")
+    tell("PSNR is on the pictures that each model's training held out: bsrn's are others.")
 
 
 def _show(name: str, scale: int | None) -> None:
@@ -37,13 +38,14 @@ def _show(name: str, scale: int | None) -> None:
         raise UsageError(f"there is no model {name}; there are {listed()}")
     if scale is not None:
         named(name, scale)  # which refuses a scale that it has not
-    print(f"{name}: {MODELS[name].words}")
+    tell(f"{name}: {MODELS[name].words}")
     for own in MODELS[name].scales if scale is None else (scale,):
         size, card = _file(name, own)
-        print(f"\nx{own}, {size / 1e6:.2f} MB")
+        tell("")
+        tell(f"x{own}, {size / 1e6:.2f} MB")
         for key, value in card.items():
             if key not in ("name", "plan", "format", "kind", "packed"):
-                print(f"  {key:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+                tell(f"  {key:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
 
 
 def _file(name: str, scale: int) -> tuple[int, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.models import load
 
@@ -24,4 +25,4 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
     save_packed(arguments.output, lower(load(arguments.model)))
-    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
+    tell(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")

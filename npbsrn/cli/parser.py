@@ -9,7 +9,6 @@ number, interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import argparse
-import io
 import logging
 import os
 import signal
@@ -57,8 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_unknown(words[0])
     command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
     arguments = make_parser(name).parse_args(rest)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names that are no UTF-8 are printed as they are
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:

@@ -1,4 +1,4 @@
-"""What the commands say to the user: nothing else prints, so that no name of a file reaches a terminal as it is."""
+"""What the commands say to the user. Nothing else prints names: so none reaches a terminal as it is."""
 
 import sys
 
@@ -11,6 +11,17 @@ def say(message: object) -> None:
 
 
 def tell(line: object, flush: bool = False) -> None:
-    """Print a line of a result to the output stream, with escapes for letters that its encoding does not have."""
+    """Print a line of a result to the output stream."""
+    print(encodable(line), flush=flush)
+
+
+def tell_lines(text: object) -> None:
+    """Print a result of several lines."""
+    for line in str(text).split("\n"):
+        tell(line)
+
+
+def encodable(line: object) -> str:
+    """A line without control characters, and with escapes for letters that the output stream does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=flush)
+    return printable(line).encode(encoding, "backslashreplace").decode(encoding)

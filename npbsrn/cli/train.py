@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from npbsrn.binarizers.base import SCHEMES
+from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.networks.base import NETWORKS
 from npbsrn.training.config import PRESETS
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"
-    print(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
+    tell(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
 
 
 def _set(options: dict[str, Any], setting: str) -> None:

@@ -11,7 +11,7 @@ from PIL import ImageColor
 from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.folder import Manner, enlarge_batch
 from npbsrn.cli.options import MODEL, add_engine_options
-from npbsrn.cli.say import say
+from npbsrn.cli.say import say, tell
 from npbsrn.errors import PictureError, UsageError
 from npbsrn.images.formats import FORMATS, is_written, target_suffix
 from npbsrn.images.opening import MAX_PIXELS, opened, refusals
@@ -151,7 +151,7 @@ def _enlarge_stream(source: str, arguments: argparse.Namespace, manner: Manner) 
         return 0
     width, height = job.write()
     if not manner.quiet:
-        print(f"{output}: {width}x{height} pixels")
+        tell(f"{output}: {width}x{height} pixels")
     return 0
 
 

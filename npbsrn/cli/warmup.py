@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from npbsrn.cli.say import tell
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.models import Model
 from npbsrn.networks.base import NETWORKS, make_network
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn warmup``."""
     for words in warmup():
-        print(words, flush=True)
+        tell(words, flush=True)
 
 
 def warmup() -> Iterator[str]:

@@ -52,7 +52,9 @@ def seeds() -> dict[str, bytes]:
     config = {"name": "bbcu", "scale": 4, "blocks": 2, "width": 4, "binarizer": {"name": "bam", "alpha": "one"}}
     train = {"steps": 5, "milestones": [0.5, 0.75], "schedule": "step", "network": "vdsr", "binarizer": "bnn"}
     made |= {f"json-{n}": b"\4" + json.dumps(value).encode() for n, value in enumerate((config, train))}
-    made |= {f"set-{n}": b"\5" + text for n, text in enumerate((b"steps=5", b"binarizer.alpha=one", b"milestones=0.5,0.7"))}
+    made |= {
+        f"set-{n}": b"\5" + text for n, text in enumerate((b"steps=5", b"binarizer.alpha=one", b"milestones=0.5,0.7"))
+    }
     made["words-1"] = b"\6upscale\0a.png\0-o\0out.png\0-m\0bicubic\0-s\x001.5"
     made["words-2"] = b"\6a.png\0folder\0-o\0out\0-m\0bicubic\0-s\x002\0-f\0webp\0-q\x0090\0-v"
     made["words-3"] = b"\6check\0a.png\0b.png\0--json\0-"
@@ -151,8 +153,7 @@ def _json(rest: bytes) -> str:
         try:
             build(value)
             said.append("good")
-        except NpbsrnError as error:
-            assert str(error).isprintable() or printable(error) == str(error)
+        except NpbsrnError:
             said.append("refused")
     return " ".join(said)
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import NpbsrnError
+from npbsrn.inference.runners import PlanReference
 from npbsrn.models import Model, is_packed, load, save_model
 from npbsrn.networks.base import make_network
-from npbsrn.inference.runners import PlanReference
 from npbsrn.packed.engine import Engine
 from npbsrn.packed.format import load_packed, save_packed
 from npbsrn.packed.lower import lower
