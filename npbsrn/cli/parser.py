@@ -55,7 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name != words[0]:
         _refuse_unknown(words[0])
     command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
-    arguments = make_parser(name).parse_args(rest)
+    parser = make_parser(name)
+    if dashes := [word for word in rest if word.startswith("--") and word.endswith("=--")]:
+        parser.error(f"{dashes[0]}: -- is no value")  # of which argparse makes an empty list before Python 3.13
+    arguments = parser.parse_args(rest)
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:

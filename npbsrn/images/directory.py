@@ -195,12 +195,14 @@ def _read_directory(
     (count,) = struct.unpack(order + head, start)
     table = read(at + size, min(count, 4096) * width)
     found: Directory = {}
+    seen: set[int] = set()
     for row in (table[n : n + width] for n in range(0, len(table) - width + 1, width)):
         tag, kind, number, *_ = struct.unpack(order + "HH" + offset, row[: -struct.calcsize(offset)])
         inline, length = row[-struct.calcsize(offset) :], SIZES.get(kind, LARGEST + 1) * number
         (place,) = struct.unpack(order + offset, inline)
-        if tags is not None and tag not in tags:
-            continue
+        if tag in seen or (tags is not None and tag not in tags):
+            continue  # the first counts: directories that name one a thousand times would be read as often
+        seen.add(tag)
         if tag in INSIDE[name]:
             if inside := _read_directory(read, order, big, place, tag, notes):
                 found[tag] = inside

@@ -173,7 +173,7 @@ def _words(rest: bytes) -> str:
     words = [os.fsdecode(word) for word in rest.split(b"\0")[:12]]
     if any(word.startswith("/") or ".." in word or "=/" in word for word in words) or set(words) & set(SECRETS):
         return "left out"
-    if "-" in words or not set(words) & {"bicubic", "--help", "check", "models"}:
+    if {"-", "--"} & set(words) or not set(words) & {"bicubic", "--help", "check", "models"}:
         return "left out"
     for name in ("a.png", "b.png"):
         Path(name).write_bytes(picture())

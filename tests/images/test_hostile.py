@@ -1,9 +1,15 @@
 """Files that are made to take all memory or time: refused before they are decoded."""
 
+import io
+import struct
+
 import pytest
+from PIL import Image
 
 from npbsrn.errors import PictureError
 from npbsrn.images import metadata
+from npbsrn.images.directory import DETAILS, INTEROP, pages_of, read_exif, read_first
+from npbsrn.images.frames import read_frames
 from npbsrn.images.opening import MAX_PIXELS
 from npbsrn.images.reading import read_picture
 from tests.fuzz import bombs
@@ -59,3 +65,59 @@ def test_a_run_of_spaces_is_searched_once():
     assert metadata.upright(xmp) == b"a"
     starts = [n for n in range(len(xmp)) if metadata.TURN.match(xmp, n)]
     assert starts == [1]  # at any other the spaces behind it would be looked through again
+
+
+@pytest.mark.parametrize("begin", [b"<xmp:Thumbnails>", b"<xap:Thumbnails>"])
+def test_thumbnails_without_an_end_are_searched_once(begin):
+    xmp = b"a" + begin * 3 + b"b" + begin.replace(b"<", b"</") + b"c"
+    assert metadata.upright(xmp) == b"a" + begin * 2 + b"c"
+    assert metadata.SMALL.match(begin * 2 + b"b") is None
+    assert metadata.upright(b"a  \n " + b'xmpNote:HasExtendedXMP="x"') == b"a"
+
+
+def directory(*entries, order="<"):
+    """A directory: how many entries, the entries, and no other directory behind it."""
+    rows = b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+    return struct.pack(order + "H", len(entries)) + rows + bytes(4)
+
+
+def test_directories_that_lead_to_each_other_over_and_over_are_read_once():
+    many = 2000
+    inner = 8 + 2 + 12 * many + 4
+    outer = directory(*[(DETAILS, 4, 1, inner)] * many)
+    block = b"II*\0\x08\0\0\0" + outer + directory(*[(INTEROP, 4, 1, inner)] * many)
+    assert len(block) < 1 << 16
+    reads = 0
+
+    def read(at, length):
+        nonlocal reads
+        reads += 1
+        return block[at : at + length]
+
+    assert read_first(read) is not None
+    assert reads < 20
+
+
+def test_entries_that_lead_to_the_same_bytes_are_read_as_often_as_there_is_room():
+    entries = [(tag, 1, 1 << 15, 0) for tag in range(100, 4000)]
+    block = b"II*\0\x08\0\0\0" + directory(*entries)
+    assert read_exif(block.ljust(1 << 16, b"\0")) is None
+    assert (
+        read_exif((b"II*\0\x08\0\0\0" + directory(*entries[:100])).ljust(1 << 16, b"\0")).entries[100].count == 1 << 15
+    )
+
+
+def test_a_page_that_is_huge_is_refused_as_the_first_is(tmp_path):
+    file = io.BytesIO()
+    Image.new("L", (2, 2)).save(file, "TIFF", save_all=True, append_images=[Image.new("L", (3, 3))])
+    data = bytearray(file.getvalue())
+    second = pages_of(lambda at, length: bytes(data[at : at + length]))[1]
+    for n in range(struct.unpack_from("<H", data, second)[0]):
+        at = second + 2 + 12 * n
+        if struct.unpack_from("<H", data, at)[0] in (256, 257):
+            struct.pack_into("<HI", data, at + 2, 4, 1)
+            struct.pack_into("<I", data, at + 8, 60_000)
+    frames = iter(read_frames(bytes(data)))
+    assert next(frames).picture.width == 2
+    with pytest.raises(PictureError, match="60000x60000 pixels"):
+        next(frames)
