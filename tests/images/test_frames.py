@@ -1,5 +1,6 @@
 import io
 import struct
+import weakref
 from contextlib import suppress
 
 import numpy as np
@@ -66,19 +67,22 @@ def test_what_stays_as_it_is_takes_little_place(tmp_path, rng, suffix):
     np.testing.assert_array_equal(list(read_frames(tmp_path / f"a{suffix}"))[2].picture.colour, moved)
 
 
-def test_frames_are_taken_one_by_one(tmp_path, rng):
-    taken = []
+@pytest.mark.parametrize("suffix", [*MOVING, ".tif"])
+def test_frames_are_written_one_by_one_and_let_go(tmp_path, rng, suffix):
+    sizes, pictures = [], []
 
     def frames():
-        for n in range(3):
-            taken.append(n)
-            yield Frame(few_colours(rng, False), 100)
-            assert (tmp_path / "a.png").parent.stat()  # asked for the next only once this one is written
-            sizes.append(max(path.stat().st_size for path in tmp_path.iterdir()) if taken else 0)
+        for n in range(5):
+            colour = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            pictures.append(weakref.ref(colour))
+            yield Frame(Picture(colour), 100)
+            del colour
+            sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+            assert n < 2 or pictures[n - 2]() is None
 
-    sizes = []
-    write_frames(frames(), tmp_path / "a.webp")
-    assert taken == [0, 1, 2]
+    write_frames(frames(), tmp_path / f"a{suffix}")
+    assert len(sizes) == 5
+    assert sizes[0] < sizes[2] < sizes[4]  # a GIF's frame waits for the next
 
 
 @pytest.mark.parametrize("disposal", [0, 1, 2, 3])

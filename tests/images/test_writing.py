@@ -13,7 +13,7 @@ from npbsrn.images.formats import FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
 from npbsrn.images.samples import cast
-from npbsrn.images.writing import to_pillow, write_picture
+from npbsrn.images.writing import encode_picture, to_pillow, write_picture
 from tests.images.files import iccp, png, profile, ramp
 
 GAMMA_1 = (b"gAMA", (100000).to_bytes(4, "big"))
@@ -33,6 +33,18 @@ def test_every_format_is_written_and_read(tmp_path, suffix):
     write_picture(fitted(picture, path), path)
     again = read_rgb(path)
     assert np.abs(again.astype(int) - picture.colour).max() <= (12 if FORMATS[suffix] in (JPEG, WEBP) else 0)
+
+
+def test_a_gif_has_alpha_of_whole_pixels():
+    alpha = np.array([[0, 127, 128, 255]], np.uint8)
+    picture = Picture(np.full((1, 4, 3), 9, np.uint8), alpha)
+    assert read_picture(encode_picture(picture, "gif")).alpha.tolist() == [[0, 0, 255, 255]]
+
+
+def test_an_avif_has_alpha():
+    alpha = np.repeat(np.array([[0, 255]], np.uint8), 16, axis=1).repeat(32, axis=0)
+    again = read_picture(encode_picture(Picture(ramp((32, 32, 3), np.uint8), alpha), "avif"))
+    assert np.abs(again.alpha.astype(int) - alpha).max() < 9
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
