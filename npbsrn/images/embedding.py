@@ -31,6 +31,7 @@ INCH = 2  # unit of resolution
 METRES = 0.0254  # in an inch
 SEGMENT = 65533  # bytes that fit into a segment of a JPEG
 XMP_EXTENTS = (b"(?:PixelXDimension|ImageWidth)", b"(?:PixelYDimension|ImageLength|ImageHeight)")
+POSITIONING, CENTRED = 531, 1  # of coarser colours in a JPEG, which its EXIF must say; libjpeg centres them
 FINEST = 10000  # the largest denominator of a resolution
 
 
@@ -139,8 +140,10 @@ def webp_options(tags: Tags, width: int, height: int, saving: Saving) -> dict[st
 
 def _block_if_said(tags: Tags, width: int, height: int, saving: Saving) -> bytes | None:
     """EXIF where it says more than the resolution, for which a JPEG has a place of its own."""
-    said = tags.exif or (saving.provenance and not saving.strip)
-    return exif_block(tags, width, height, saving) if said else None
+    exif = _exif(tags, width, height, saving)
+    if exif is None or not exif.entries.keys() - {ACROSS, DOWN, UNIT}:
+        return None
+    return block_of(replace(exif, entries=exif.entries | {POSITIONING: exif.entry(SHORT, CENTRED)}))
 
 
 def tiff_entries(tags: Tags, width: int, height: int, saving: Saving) -> Exif:

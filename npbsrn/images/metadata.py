@@ -51,6 +51,10 @@ def described(image: Image.Image, grey: bool, facts: png.Facts | None = None, ex
     if facts and exif is None:
         exif = read_exif(facts.raw.get(b"exif") or facts.raw.get(b"APP1") or b"")
     resources = image.info.get("photoshop")
+    in_exif = resolution_of(exif) if exif else None
+    resolution = _dpi_of(image) or in_exif
+    if image.format in ("JPEG", "MPO"):  # in which cameras say it, where other programs add a 72 that nobody chose
+        resolution = in_exif or resolution
     return Tags(
         icc=colour.fitting(icc, grey),
         chunks=facts.chunks if facts else _chunks_of(image),
@@ -59,7 +63,7 @@ def described(image: Image.Image, grey: bool, facts: png.Facts | None = None, ex
         iptc=iptc_in(iptc) if iptc else _bytes(resources.get(IPTC_RESOURCE)) if isinstance(resources, dict) else None,
         texts=facts.texts if facts else (),
         comment=_bytes(comment),
-        dpi=_dpi_of(image) or (resolution_of(exif) if exif else None),
+        dpi=resolution,
     )
 
 

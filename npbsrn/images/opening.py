@@ -2,13 +2,16 @@
 
 import io
 import os
+import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL import TiffImagePlugin as TiffImagePlugin  # two plug-ins that are used often, and not among the usual ones
+from PIL import WebPImagePlugin as WebPImagePlugin
 
 from npbsrn.errors import PictureError
 from npbsrn.images.formats import OPENED
@@ -16,6 +19,8 @@ from npbsrn.images.formats import OPENED
 Source = str | os.PathLike[str] | bytes  # a path, or a file's content
 
 MAX_PIXELS = 1 << 28  # of a picture that is opened unasked: 805 MB of samples
+HEIF_CURE = "pip install 'npbsrn[heic]'"
+CUT = re.compile("truncat|not enough|unexpected end|premature", re.IGNORECASE)  # what decoders call a missing end
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -53,25 +58,34 @@ def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
     file.seek(0)
     start = file.read(16)
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
-        with suppress(ImportError):
-            import pillow_heif
-
-            pillow_heif.register_heif_opener()
-    Image.init()
-    for name in OPENED:
-        if name not in Image.OPEN:
-            continue
-        factory, accepts = Image.OPEN[name]
-        try:
-            if accepts is not None and accepts(start) is not True:
+        _learn_heif()
+    known, tried = False, set()
+    for prepare in (Image.preinit, Image.init):  # the usual plug-ins; all of them, which take longer to import
+        prepare()
+        for name in OPENED:
+            if name in tried or name not in Image.OPEN:
                 continue
-            file.seek(0)
-            image = factory(file, "")
-        except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
-            continue
-        refuse_huge(image.width, image.height, max_pixels)
-        return image
-    raise UnidentifiedImageError("of no known kind")
+            tried.add(name)
+            factory, accepts = Image.OPEN[name]
+            try:
+                if accepts is not None and accepts(start) is not True:
+                    continue
+                known = known or accepts is not None
+                file.seek(0)
+                image = factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
+                continue
+            refuse_huge(image.width, image.height, max_pixels)
+            return image
+    raise Damage("its header cannot be read") if known else UnidentifiedImageError("of no known kind")
+
+
+def _learn_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise LackError(f"is an HEIC picture, which needs one more package: {HEIF_CURE}, or convert it") from None
+    pillow_heif.register_heif_opener()
 
 
 def refuse_huge(width: int, height: int, max_pixels: int | None) -> None:
@@ -80,8 +94,16 @@ def refuse_huge(width: int, height: int, max_pixels: int | None) -> None:
         raise HugeError(f"{width}x{height} pixels, more than the {max_pixels} that are opened unasked")
 
 
+class Damage(ValueError):
+    """What is wrong with a file, in words of ours."""
+
+
 class HugeError(Exception):
     """A picture has more pixels than are allowed."""
+
+
+class LackError(Exception):
+    """A package is missing that reads such a picture."""
 
 
 @contextmanager
@@ -93,6 +115,8 @@ def refusals(name: object) -> Iterator[None]:
         raise
     except HugeError as error:
         raise PictureError(f"{name} has {error}; give --max-pixels if you trust it") from None
+    except LackError as error:
+        raise PictureError(f"{name} {error}") from None
     except FileNotFoundError:
         raise PictureError(f"there is no file {name}; name a picture or a folder of pictures") from None
     except IsADirectoryError:
@@ -104,6 +128,16 @@ def refusals(name: object) -> Iterator[None]:
         raise PictureError(f"{name} is not a picture that can be read; known formats are {known}") from None
     except (Image.DecompressionBombError, MemoryError):
         raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise PictureError(f"{name} cannot be read ({error.strerror}); try again, or get a good copy") from None
+        raise PictureError(f"{name} is damaged ({_reason(error)}); get a good copy of it") from None
     except Exception as error:  # decoders raise whatever damage provokes in them
-        reason = " ".join(str(error).split())
-        raise PictureError(f"{name} is damaged ({reason}); get a good copy of it") from None
+        raise PictureError(f"{name} is damaged ({_reason(error)}); get a good copy of it") from None
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, without the words of decoders, which are about themselves."""
+    if isinstance(error, Damage):
+        return str(error)
+    return "it is cut short" if CUT.search(str(error)) else "it cannot be decoded"

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from npbsrn.images.opening import Damage
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR = (b"cICP", b"mDCV", b"cLLI", b"cHRM", b"gAMA", b"sRGB")  # iCCP is read by itself
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
@@ -93,7 +95,7 @@ def scan(data: bytes) -> tuple[Facts, bytes]:
         if name != b"iCCP":
             kept.append(chunk)
     if len(found.get(b"IHDR", b"")) != 13:
-        raise ValueError("its header is missing")
+        raise Damage("its header is missing")
     depth, colour_type = found[b"IHDR"][8], found[b"IHDR"][9]
     key = found.get(b"tRNS", b"") if colour_type in (GREY, RGB) else b""
     facts = Facts(
@@ -120,12 +122,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         name, content = data[at + 4 : at + 8], data[at + 8 : end - 4]
         critical = not name[0] & 32 or name == b"tRNS"
         if critical and struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(data[at + 4 : end - 4]):
-            raise ValueError(f"the sum of its {name.decode('ascii', 'replace')} is wrong")
+            raise Damage(f"the sum of its {name.decode('ascii', 'replace')} is wrong")
         yield name, content, data[at:end]
         if name == b"IEND":
             return
         at = end
-    raise ValueError("it is cut short")
+    raise Damage("it is cut short")
 
 
 def _is_seen(text: bytes) -> bool:

@@ -13,7 +13,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import Exif
 from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, described, exif_of_tiff, of_tiff, pages_of_tiff
-from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
+from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -139,7 +139,7 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 
                 if wide:
                     _warn_shallow(name, curable)
                 return from_pillow(image, name=name, exif=exif)
-    except (UnidentifiedImageError, SyntaxError):  # of the first page, and of others
+    except (UnidentifiedImageError, Damage, SyntaxError):  # of the first page, and of others
         pass
     if not deep.available():
         raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")

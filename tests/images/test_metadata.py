@@ -210,3 +210,14 @@ def test_a_jpegs_resolution_need_not_be_whole():
     tags = Tags(dpi=(72.5, 72.5), exif=Exif("<", {271: Entry(ASCII, b"Maker\0")}))
     assert saved(tags, ".tif").dpi == pytest.approx((72.5, 72.5))
     assert saved(tags, ".webp").dpi == pytest.approx((72.5, 72.5))
+
+
+@pytest.mark.parametrize(("exif_dpi", "expected"), [(180, 180), (None, 72)])
+def test_a_jpegs_resolution_is_exifs_if_it_says_one(exif_dpi, expected):
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    if exif_dpi:
+        exif[282], exif[283], exif[296] = exif_dpi, exif_dpi, 2
+    file = io.BytesIO()
+    Image.fromarray(ramp((7, 9, 3), np.uint8)).save(file, "JPEG", exif=exif, dpi=(72, 72))
+    assert read_picture(file.getvalue()).tags.dpi == (expected, expected)
