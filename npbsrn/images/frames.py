@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from npbsrn.errors import PictureError
-from npbsrn.images import png
+from npbsrn.images import gif, png
 from npbsrn.images.metadata import pages_of_tiff
-from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, source_file
+from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import HEADER, TIFF_HEADERS, from_pillow, is_lossless, read_picture, read_tiff
 
@@ -78,6 +78,9 @@ def _moving(file: BinaryIO, max_pixels: int | None, name: object) -> Iterator[Fr
         file.seek(0)
         facts, plain = png.scan(file.read())
         file = io.BytesIO(plain)
+    file.seek(0)
+    if file.read(6) in gif.SIGNATURES:
+        refuse_huge(*gif.reach_of(file), max_pixels, file)
     with opened(file, max_pixels) as image:
         for number in range(_first(image), image.n_frames):
             image.seek(number)

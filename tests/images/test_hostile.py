@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from npbsrn.errors import PictureError
-from npbsrn.images import metadata
+from npbsrn.images import gif, metadata
 from npbsrn.images.directory import DETAILS, INTEROP, pages_of, read_exif, read_first
 from npbsrn.images.frames import read_frames
 from npbsrn.images.opening import MAX_PIXELS
@@ -121,3 +121,24 @@ def test_a_page_that_is_huge_is_refused_as_the_first_is(tmp_path):
     assert next(frames).picture.width == 2
     with pytest.raises(PictureError, match="60000x60000 pixels"):
         next(frames)
+
+
+def frame(left, top, width, height):
+    return b"," + struct.pack("<4HB", left, top, width, height, 0) + b"\2\2D\1\0"
+
+
+def test_a_frame_of_a_gif_that_enlarges_it_is_refused_before_memory_is_taken():
+    screen = b"GIF89a" + struct.pack("<HHBBB", 2, 1, 0x80, 0, 0) + bytes(6)
+    data = screen + b"!\xfe\2,;\0" + frame(0, 0, 1, 1) + frame(50_000, 2, 3, 50_000) + b";"
+    assert gif.reach_of(io.BytesIO(data)) == (50_003, 50_002)
+    assert gif.reach_of(io.BytesIO(screen + frame(0, 0, 1, 1) + b";" + frame(9, 9, 9, 9))) == (2, 1)
+    with pytest.raises(PictureError, match="50003x50002 pixels"):
+        list(read_frames(data))
+
+
+@pytest.mark.parametrize("length", range(40))
+def test_a_gif_that_is_cut_reaches_as_far_as_it_goes(length):
+    data = b"GIF89a" + struct.pack("<HHBBB", 2, 1, 0x80, 0, 0) + bytes(6) + frame(0, 0, 4, 3)
+    width, height = gif.reach_of(io.BytesIO(data[:length]))
+    assert width <= 4
+    assert height <= 3
