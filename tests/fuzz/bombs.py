@@ -1,6 +1,6 @@
 """Small files that claim, or hold, far more than they should: ``python -m tests.fuzz.bombs`` prints what each takes.
 
-Each is read in a process of its own. With ``--list`` their names are printed, with ``--write DIR`` they are written.
+Each is read in a process of its own.
 """
 
 import argparse
@@ -213,8 +213,8 @@ def weights() -> dict[str, Callable[[], bytes]]:
     }
 
 
-def look(group: str, name: str) -> None:
-    """Read one, and print what it took."""
+def look(group: str, name: str) -> int:
+    """Read one, and print what it took; 1 if anything is wrong."""
     from tests.fuzz import pictures as picture_target
     from tests.fuzz import watch
     from tests.fuzz import weights as weight_target
@@ -227,6 +227,7 @@ def look(group: str, name: str) -> None:
     seen = looking.look(data)
     faults = "; ".join(f"{name}: {story.strip().splitlines()[-1][:100]}" for name, story in seen.faults.items())
     print(f"{name:46} {len(data):9,} B  {seen.memory / 1e6:6.0f} MB {seen.seconds:6.2f} s  {seen.outcome} {faults}")
+    return 1 if seen.faults else 0
 
 
 def main() -> int:
@@ -240,9 +241,9 @@ def main() -> int:
             sys.stdout.flush()
             child = os.fork()
             if child == 0:
-                look(group, name)
+                wrong_here = look(group, name)
                 sys.stdout.flush()
-                os._exit(0)
+                os._exit(wrong_here)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             if code:
                 wrong += 1

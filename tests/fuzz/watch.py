@@ -58,9 +58,11 @@ class Watch:
 
     def warm_up(self, inputs: Iterable[bytes]) -> None:
         """Run inputs unwatched, so that what they import and compile is there."""
-        for data in inputs:
-            self.run(data, self.folder)
-            _empty(self.folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for data in inputs:
+                self.run(data, self.folder)
+                _empty(self.folder)
 
     def look(self, data: bytes) -> Seen:
         """Run one input."""
