@@ -1,3 +1,4 @@
+import os
 import re
 import zipfile
 
@@ -140,3 +141,11 @@ def test_nothing_is_unpickled(tmp_path):
             load_arrays(tmp_path / name)
         assert peek_card(tmp_path / name) == {}
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    assert peek_card(tmp_path / "a.npz") == {}
+    with pytest.raises(WeightsError, match="there is no weight file"):
+        load_arrays(tmp_path / "a.npz")
