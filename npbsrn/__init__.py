@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from npbsrn.errors import NpbsrnError as NpbsrnError
     from npbsrn.inference.evaluation import evaluate as evaluate
+    from npbsrn.inference.files import upscale_file as upscale_file
     from npbsrn.inference.upscaling import upscale as upscale
-    from npbsrn.inference.upscaling import upscale_file as upscale_file
     from npbsrn.models import Model as Model
     from npbsrn.models import load as load
     from npbsrn.training.train import train as train
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "train": "npbsrn.training.train",
     "upscale": "npbsrn.inference.upscaling",
-    "upscale_file": "npbsrn.inference.upscaling",
+    "upscale_file": "npbsrn.inference.files",
     "evaluate": "npbsrn.inference.evaluation",
     "load": "npbsrn.models",
     "Model": "npbsrn.models",

@@ -1,8 +1,34 @@
 """Errors that users can fix: every message says what was wrong and what to do."""
 
+import unicodedata
+
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a terminal obeys, or cannot show: controls, directions, lone surrogates
+JOINERS = "\u200c\u200d"  # which scripts and emoji need
+
+
+def printable(text: object) -> str:
+    r"""A text in one line that any terminal shows: names of files may hold line breaks, or bytes that are no UTF-8.
+
+    >>> print(printable("a\nb\udce9"))
+    a\nb\xe9
+    """
+    return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in str(text))
+
+
+def _is_hidden(letter: str) -> bool:
+    return unicodedata.category(letter) in HIDDEN and letter not in JOINERS
+
+
+def _escaped(letter: str) -> str:
+    byte = ord(letter) - 0xDC00  # of a name's byte that is no UTF-8
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else letter.encode("unicode_escape").decode("ascii")
+
 
 class NpbsrnError(Exception):
-    """Base class of every error that npbsrn raises on purpose."""
+    """Base class of every error that npbsrn raises on purpose; its text is one line."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(NpbsrnError, ValueError):

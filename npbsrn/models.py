@@ -1,5 +1,6 @@
 """A model: a network, its parameters, and the card that records where they come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file
@@ -86,13 +87,13 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     if path.is_dir():  # of a run: while it is under way there are only the best weights so far
         written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
         if not written:
-            raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
-        path = written[0]
+            raise WeightsError(f"{model} holds no weights; a training run writes them when it validates and ends")
+        return _load_file(written[0])
     if model == "bicubic" and not path.exists():
         raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
         raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
-    return _load_file(path)
+    return _load_file(model)
 
 
 def check_scale(scale: Any) -> None:
@@ -109,19 +110,47 @@ def is_packed(path: str | PathLike[str]) -> bool:
     return peek_card(path).get("kind") == KIND
 
 
-def _load_file(path: Path) -> Model:
+def _load_file(path: str | PathLike[str]) -> Model:
     arrays, card = load_arrays(path)
     if card.get("kind") == KIND:
         raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
-    try:
-        network = make_network(card["config"])
-    except (KeyError, TypeError, UsageError) as error:
-        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+    network = network_of(path, card.get("config"), sum(array.size for array in arrays.values()))
     fits(path, arrays, network)
     return Model(network, nest(arrays), card)
 
 
-def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
+def network_of(path: str | PathLike[str], config: Any, weights: int) -> Network:
+    """The network that a file is for.
+
+    Parameters
+    ----------
+    path : path
+    config : any
+        What the file has as its network's configuration.
+    weights : int
+        How many weights the file holds. A network of more is not built, as it might take all memory there is.
+
+    Raises
+    ------
+    WeightsError
+        If that is no network, or one that is larger than the file.
+    """
+    try:
+        if not isinstance(config, Mapping):
+            raise TypeError("there is no configuration")
+        blocks, width = (_at_least_1(config.get(name)) for name in ("blocks", "width"))
+        if blocks * width**2 > weights:
+            raise ValueError(f"{weights} weights are too few for {blocks} blocks of {width} channels")
+        return make_network(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+
+
+def _at_least_1(value: Any) -> int:
+    return max(1, value) if isinstance(value, int) else 1
+
+
+def fits(path: str | PathLike[str], arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:
     """Refuse arrays that are not the parameters of `network`.
 
     Raises

@@ -58,9 +58,18 @@ def test_weights_that_do_not_fit_are_refused(path):
         rewrite(path, change)
         with pytest.raises(WeightsError, match=message):
             load(path)
-    path.write_bytes(good)
-    rewrite(path, change_card=lambda card: card | {"config": {"name": "edsr", "scale": 4}})
-    with pytest.raises(WeightsError, match="does not say which network it is for"):
+    for config in ({"name": "edsr", "scale": 4}, {"scale": 2.0}, {"scale": [4]}, {}, [], "bsrn", None, 3):
+        path.write_bytes(good)
+        rewrite(path, change_card=lambda card, config=config: card | {"config": config})
+        with pytest.raises(WeightsError, match="does not say which network it is for"):
+            load(path)
+
+
+@pytest.mark.parametrize("options", [{"width": 10**6}, {"blocks": 10**12}, {"name": "bbcu", "blocks": 10**5}])
+def test_a_network_that_is_larger_than_its_file_is_not_built(path, monkeypatch, options):
+    monkeypatch.setattr("npbsrn.models.make_network", lambda config: pytest.fail("built"))
+    rewrite(path, change_card=lambda card: card | {"config": card["config"] | options})
+    with pytest.raises(WeightsError, match=r"weights are too few for \d+ blocks of \d+ channels"):
         load(path)
 
 

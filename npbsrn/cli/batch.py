@@ -1,26 +1,29 @@
-"""Plan a folder of pictures to enlarge: where each result is written, without losing any file."""
+"""Plan what to enlarge: which pictures are taken, and where each result is written, without losing any file."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
-from npbsrn.datasets.pairs import pictures_in
-from npbsrn.errors import UsageError
-from npbsrn.images.formats import FORMATS, OPENED
+from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
+from npbsrn.images.formats import OPENED, WRITTEN, is_read, target_suffix
 
 # Pictures of kinds that Pillow does not read, or not without a plug-in.
 OTHERS = {
-    ".heic", ".heif", ".jxl", ".exr", ".hdr", ".pfm",
+    ".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".pfm", ".svg",
     ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
 }  # fmt: skip
+RESULT = re.compile(r"(.+)-x\d+(?:\.\d+)?")  # a stem that a result beside its original has
+LONGEST = 255  # bytes of a file's name, on every usual file system
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What is to be done in a folder.
+    """What is to be done.
 
     Parameters
     ----------
@@ -30,73 +33,214 @@ class Batch:
         Targets that are there already, and are left alone.
     others : list of path
         What may be missed in the result: pictures of other kinds, links to folders, broken links.
+    results : list of path
+        Pictures that are left out, as they are results of others beside them.
+    single : bool
+        Whether one picture is named, and no folder.
+    folder : path, optional
+        The folder for all results, which need not be there.
     """
 
     jobs: list[tuple[Path, Path]]
     existing: list[Path]
     others: list[Path]
+    results: list[Path] = field(default_factory=list)
+    single: bool = False
+    folder: Path | None = None
 
 
-def plan(source: Path, target: Path, overwrite: bool) -> Batch:
-    """Pair the pictures below a folder with the files to write.
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for.
 
     Parameters
     ----------
-    source, target : path
-        Folders; each picture's place below `target` is that below `source`.
-    overwrite : bool
-        Whether targets that exist are written again.
+    inputs : sequence of path
+        Pictures and folders.
+    output : str, optional
+        A file, or a folder, which need not be there. By default each result lies beside its original.
+    label : str
+        What a result beside its original has behind its stem, such as "-x4".
+    suffix : str, optional
+        What every result has there instead; without it, results in a folder of their own keep the originals' names.
+    form : str, optional
+        Suffix of the results' format, such as ".png"; by default the originals' own, or ".png" where such files are
+        not written.
+    flat : bool
+        Whether folders within folders are left out.
+    overwrite, skip_existing : bool
+        What is to be done with targets that exist. By default they are left alone, too, but if a single picture is
+        named, its existing target is an error.
+    """
+
+    inputs: Sequence[Path]
+    output: str | None = None
+    label: str = "-x4"
+    suffix: str | None = None
+    form: str | None = None
+    flat: bool = False
+    overwrite: bool = False
+    skip_existing: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Whether one picture is named, and no folder."""
+        return len(self.inputs) == 1 and not self.inputs[0].is_dir()
+
+    @property
+    def file(self) -> Path | None:
+        """The one file to write, if that is what `output` names."""
+        if self.output is None or not self.single or self.output.endswith(("/", os.sep)):
+            return None
+        path = Path(self.output)
+        return path if path.suffix and not path.is_dir() else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder to write to, if `output` names one."""
+        return None if self.output is None or self.file else Path(self.output)
+
+    def target(self, source: Path, below: Path) -> Path:
+        """Where the result of a picture goes, which lies at `below` in its folder."""
+        if self.file:
+            return self.file
+        place = self.folder / below.parent if self.folder else source.parent
+        default = "" if self.folder else self.label
+        ending = (default if self.suffix is None else self.suffix) + (self.form or target_suffix(source.suffix))
+        stem = source.stem
+        while stem and len(os.fsencode(stem + ending)) > LONGEST:
+            stem = stem[:-1]
+        return place / (stem + ending)
+
+
+def plan(wish: Wish) -> Batch:
+    """Pair pictures with the files to write.
+
+    Of folders, hidden files and folders are left out, and so are links to folders. A picture is also left out if it
+    is a result of another one: if it lies beside it, with the same name but for the suffix of this run,
+    or ``-x4`` with any number. So a folder may be given again. A picture that is named alone is always taken.
 
     Raises
     ------
     UsageError
-        If `target` is no folder, or a target would be one of the pictures, lie among them, or be written twice.
-    DataError
+        If the output is of the wrong kind, or a target would be one of the pictures, lie among those of a folder, or
+        be written twice.
+    ExistsError
+        If the target of a single picture exists.
+    DataError, PictureError
         If there is no picture.
     """
-    if target.suffix.lower() in FORMATS or target.is_file():
-        raise UsageError(f"{source} is a folder, so -o must name a folder too, not {target}")
-    if _real(target).is_relative_to(_real(source)):
-        raise UsageError(f"-o must not be {source} or lie in it; write to another folder, so that the originals stay")
-    pictures = pictures_in(source)
-    jobs = [(picture, target / picture.relative_to(source)) for picture in pictures]
-    _refuse_collisions(source, jobs)
-    existing = [] if overwrite else [result for _, result in jobs if os.path.lexists(result)]
+    folders = [path for path in wish.inputs if path.is_dir()]
+    if wish.single and not wish.inputs[0].exists():
+        raise PictureError(f"there is no file {wish.inputs[0]}; name a picture or a folder of pictures")
+    _refuse_output(wish, folders)
+    found: dict[Path, Path] = {}  # a picture, and its place below the folder that was named
+    others: list[Path] = []
+    for given in wish.inputs:
+        pictures, left = pictures_below(given, wish.flat) if given.is_dir() else ([given], [])
+        found |= {path: path.relative_to(given) if given.is_dir() else Path(path.name) for path in pictures}
+        others += left
+    if not found:
+        raise DataError(f"there is no picture in {', '.join(map(str, wish.inputs))}; name pictures, or other folders")
+    jobs = _unique([(source, wish.target(source, below)) for source, below in found.items()])
+    results = [] if wish.single else _results(jobs)
+    jobs = [job for job in jobs if job[0] not in results]
+    _refuse_collisions(jobs, folders if wish.folder else [])
+    existing = [] if wish.overwrite else [result for _, result in jobs if os.path.lexists(result)]
+    if existing and wish.single and not wish.skip_existing:
+        raise ExistsError(existing[0])
     kept = set(existing)
-    return Batch([job for job in jobs if job[1] not in kept], existing, _others(source))
+    return Batch(
+        [job for job in jobs if job[1] not in kept], existing, others, sorted(results), wish.single, wish.folder
+    )
+
+
+def pictures_below(folder: Path, flat: bool = False) -> tuple[list[Path], list[Path]]:
+    """The pictures of a folder and of those below it, and what of them may be missed; both sorted.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be read.
+    """
+
+    def say(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"the folder {folder} cannot be read ({error.strerror}); check its permissions")
+        warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
+
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
+    taken: list[Path] = []
+    others: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=say):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        others += [path for name in folders if (path := Path(place, name)).is_symlink()]
+        if flat:
+            folders.clear()
+        for name in names:
+            path = Path(place, name)
+            if name.startswith(".") or (path.suffix.lower() not in known and not is_read(path.suffix)):
+                continue
+            (taken if path.is_file() and is_read(path.suffix) else others).append(path)
+    return sorted(taken), sorted(others)
+
+
+def _refuse_output(wish: Wish, folders: Sequence[Path]) -> None:
+    if wish.folder is None:
+        return
+    what = f"{folders[0]} is a folder" if folders else "there are several pictures"
+    if not wish.single and (wish.folder.suffix.lower() in WRITTEN or wish.folder.is_file()):
+        raise UsageError(f"{what}, so -o must name a folder too, not {wish.folder}")
+    for source in folders:
+        if _real(wish.folder).is_relative_to(_real(source)):
+            raise UsageError(f"-o must not be {source} or lie in it; leave it out, or write to another folder")
+
+
+def _unique(jobs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """The jobs, without those of a picture that is named twice."""
+    first = {
+        (_real(source), _real(target.parent) / target.name): (source, target) for source, target in reversed([*jobs])
+    }
+    return list(reversed(first.values()))
+
+
+def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
+    """Those pictures that are results of others beside them, by this run's names or those of any scale."""
+    targets = {_real(target.parent) / target.name for source, target in jobs if target.parent == source.parent}
+    stems: dict[Path, set[str]] = {}  # of the pictures of a folder
+
+    def is_result(source: Path) -> bool:
+        named = RESULT.fullmatch(source.stem)
+        if named and source.parent not in stems:
+            files = source.parent.iterdir() if source.parent.is_dir() else ()
+            stems[source.parent] = {path.stem for path in files if is_read(path.suffix)}
+        by_name = named is not None and named[1] in stems[source.parent]
+        return by_name or _real(source.parent) / source.name in targets
+
+    return {source for source, _ in jobs if is_result(source)}
 
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # which, unlike Path.resolve, goes on where links run in a circle
 
 
-def _refuse_collisions(source: Path, jobs: Iterable[tuple[Path, Path]]) -> None:
+def _refuse_collisions(jobs: Iterable[tuple[Path, Path]], folders: Sequence[Path]) -> None:
     """Look at files themselves: links lead to them by other names."""
     originals = {_real(picture): picture for picture, _ in jobs}
-    by_inode = {(at.st_dev, at.st_ino): picture for picture in originals for at in [picture.stat()] if at.st_ino}
+    there = (picture for picture in originals if picture.exists())
+    by_inode = {(at.st_dev, at.st_ino): picture for picture in there for at in [picture.stat()] if at.st_ino}
     written: dict[Path, Path] = {}
-    folder = _real(source)
     for picture, target in jobs:
         real = _real(target)
         at = real.stat() if real.exists() else None
         lost = originals.get(real) or (by_inode.get((at.st_dev, at.st_ino)) if at else None)
+        if lost and _real(picture) == _real(lost):
+            raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
         if lost:
             raise UsageError(f"{target}, the result of {picture}, would replace the original {lost}; name another -o")
-        if real.is_relative_to(folder):
-            raise UsageError(f"{target} would lie among the originals, in {source}; name another -o")
+        for folder in folders:
+            if real.is_relative_to(_real(folder)):
+                raise UsageError(f"{target} would lie among the originals, in {folder}; name another -o")
         if real in written:
             raise UsageError(f"{picture} and {written[real]} would both be written to {real}; enlarge one by itself")
         written[real] = picture
-
-
-def _others(folder: Path) -> list[Path]:
-    """What may be missed: pictures of kinds that are not taken from folders, links to folders, and broken links."""
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS
-
-    def is_other(path: Path) -> bool:
-        if path.suffix.lower() in FORMATS and not path.is_dir():
-            return not path.is_file()
-        return path.suffix.lower() in known if path.is_file() else path.is_symlink()
-
-    found = (path for path in folder.rglob("*") if is_other(path))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

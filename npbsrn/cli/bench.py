@@ -1,5 +1,6 @@
-"""Time the enlargement of a picture on the user's own machine."""
+"""``npbsrn bench``: time the enlargement of a picture on the user's own machine."""
 
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from os import PathLike
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.cli.options import add_scale
+from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
@@ -17,6 +20,18 @@ Array = np.ndarray[Any, Any]
 
 SIZES = ((180, 320), (540, 960))
 ROUNDS = 7
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model."""
+    add_scale(parser)
+    parser.add_argument("-m", "--model", help="a model's name, weight file or run folder; default clean")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """``npbsrn bench``."""
+    for words in bench(arguments.model, arguments.scale):
+        tell(words, flush=True)
 
 
 def bench(model: str | PathLike[str] | None, scale: int) -> Iterator[str]:

@@ -1,41 +1,161 @@
-"""Enlarge the pictures of a folder, as `npbsrn.cli.batch.plan` has paired them with files to write."""
+"""Enlarge the pictures that `npbsrn.cli.batch.plan` has paired with files to write."""
 
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from npbsrn.cli.bar import Bar
 from npbsrn.cli.batch import Batch
-from npbsrn.cli.say import say
+from npbsrn.cli.say import encodable, say, tell
 from npbsrn.errors import ExistsError, PictureError, TooLargeError
+from npbsrn.images.saving import Saving
+from npbsrn.inference.files import FileJob, How
+from npbsrn.runtime.lanes import Gate, in_lanes
+from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress
+from npbsrn.runtime.threads import thread_count
 
 
-def enlarge_folder(batch: Batch, target: Path, enlarge: Callable[[Path, Path], object]) -> int:
-    """Enlarge what is to be done; a picture that cannot be enlarged stops none of the others."""
-    make_folder(target)
-    failed, there = 0, len(batch.existing)
-    for picture, result in tqdm(batch.jobs, unit="picture", disable=len(batch.jobs) < 2 or None, leave=False):
+@dataclass(frozen=True)
+class Manner:
+    """How every picture is read, enlarged and written, and what is said of it.
+
+    Parameters
+    ----------
+    how : How
+    saving : Saving
+    overwrite, first_frame : bool
+    max_pixels : int, optional
+        See `npbsrn.inference.files.upscale_file`.
+    quiet, verbose : bool
+        Nothing but warnings and errors; a line for each picture.
+    """
+
+    how: How
+    saving: Saving
+    overwrite: bool = False
+    first_frame: bool = False
+    max_pixels: int | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+    def job(self, source: Path | bytes, target: Path | None, name: object = None) -> FileJob:
+        """The work on one picture."""
+        how = self.how, self.saving, self.overwrite, self.first_frame, self.max_pixels
+        return FileJob(source, target, *how, name)
+
+    def with_threads(self, threads: int) -> "Manner":
+        """The same, with so many threads for a picture."""
+        return replace(self, how=replace(self.how, threads=threads))
+
+    def enlarge(self, job: FileJob, progress: Progress | None = None) -> None:
+        """Compute a picture that has been read, and say what is done beside that."""
+        if job.flattened and not self.quiet:
+            colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
+            tqdm.write(encodable(f"npbsrn: {job.label}: transparency is laid over {colour}"), file=sys.stderr)
         try:
-            make_folder(result.parent)
-            enlarge(picture, result)
+            job.enlarge(progress)
+        except MemoryError:
+            raise TooLargeError(
+                "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What has become of a picture."""
+
+    source: Path
+    target: Path
+    width: int
+    height: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}: {self.width}x{self.height} pixels, {self.seconds:.1f} s"
+
+
+def enlarge_batch(batch: Batch, manner: Manner) -> int:
+    """Enlarge what is to be done; returns the exit code."""
+    if batch.folder:
+        make_folder(batch.folder)
+    if batch.single:
+        return _enlarge_one(batch, manner)
+    there = len(batch.existing)
+    failures: list[str] = []
+    for (picture, _), future in _enlarge_all(batch, manner):
+        try:
+            done = future.result()
+            if manner.verbose:
+                tqdm.write(encodable(done))
         except ExistsError:  # another process has written it meanwhile
             there += 1
         except (PictureError, TooLargeError) as error:
-            failed += 1
-            words = error if isinstance(error, PictureError) else f"{picture}: {error}"
-            tqdm.write(f"npbsrn: {words}", file=sys.stderr)
+            failures.append(str(error if isinstance(error, PictureError) else f"{picture}: {error}"))
     if batch.others:
         say(f"left out, as what is not taken from folders: {_names(batch.others)}")
-    done = len(batch.jobs) + len(batch.existing) - there - failed
+    if batch.results and not manner.quiet:
+        say(f"left out, as results of earlier runs: {_names(batch.results)}")
+    for words in failures:  # last, where they are seen
+        say(words)
+    failed = len(failures)
+    count = len(batch.jobs) + len(batch.existing) - there - failed
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
+    where = f"{batch.folder}: " if batch.folder else ""
     if failed and failed == len(batch.jobs):
         say(f"none of {failed} pictures could be enlarged{left}")
     elif failed:
-        say(f"{failed} of {len(batch.jobs)} pictures could not be enlarged; the others are in {target}{left}")
-    else:
-        print(f"{target}: {done} picture{'' if done == 1 else 's'}{left}")
-    return 2 if failed else 0
+        say(f"{where}{failed} of {len(batch.jobs)} pictures could not be enlarged{left}")
+    elif not manner.quiet:
+        tell(f"{where}{count} picture{'' if count == 1 else 's'} enlarged{left}")
+    return 1 if failed else 0
+
+
+def _enlarge_all(batch: Batch, manner: Manner) -> Iterator[Any]:
+    """Enlarge all pictures, several at once, so that while one is read or written the CPUs compute others."""
+    threads, stop, gate = manner.how.threads or thread_count(), threading.Event(), Gate(available_bytes())
+    with Bar([picture for picture, _ in batch.jobs], manner.quiet) as bar:
+
+        def work(job: tuple[Path, Path], threads: int) -> Done:
+            picture, result = job
+            try:
+                if batch.folder:
+                    make_folder(result.parent)
+                return _enlarge(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
+            finally:
+                bar.end(picture)
+
+        yield from in_lanes(work, batch.jobs, threads, stop)
+
+
+def _enlarge_one(batch: Batch, manner: Manner) -> int:
+    """A single picture, whose failure is the command's."""
+    for picture, result in batch.jobs:
+        with Bar([picture], manner.quiet) as bar:
+            done = _enlarge(picture, result, manner, bar.of(picture), Gate(None))
+        if not manner.quiet or manner.verbose:
+            tell(done if manner.verbose else f"{result}: {done.width}x{done.height} pixels")
+    for result in batch.existing:
+        if not manner.quiet:
+            tell(f"{result} exists already and is left alone")
+    return 0
+
+
+def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress, gate: Gate) -> Done:
+    """Read, enlarge and write one picture."""
+    start = time.perf_counter()
+    job = manner.job(picture, result)
+    job.read()
+    with gate.holding(job.needed_bytes()):
+        manner.enlarge(job, progress)
+        width, height = job.write()
+    return Done(picture, result, width, height, time.perf_counter() - start)
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -1,7 +1,11 @@
-"""The command line: ``npbsrn upscale | train | compact | eval | models | info | pack | warmup | bench``.
+"""The command line, ``npbsrn COMMAND ...``: which command runs, and what is said when it cannot.
 
-Exit codes: 0, done; 1, the run failed; 2, bad usage or input; 128 plus the signal's number, interrupted: 130 by Ctrl-C,
-143 by SIGTERM, 129 by SIGHUP.
+A command is a module of this package with ``add_arguments(parser)`` and ``run(arguments)``, which returns an exit code
+or None. It is imported only when it is asked for, so that every command starts quickly. Without a command, pictures are
+enlarged: ``npbsrn photo.jpg`` is ``npbsrn upscale photo.jpg``.
+
+Exit codes: 0, done; 1, the run failed, or some of several pictures did; 2, bad usage or input; 128 plus the signal's
+number, interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import argparse
@@ -10,31 +14,57 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
-from npbsrn.binarizers.base import SCHEMES
-from npbsrn.cli import commands
 from npbsrn.cli.say import say
-from npbsrn.cli.upscale import run_upscale
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
-from npbsrn.models import package_version
-from npbsrn.networks.base import NETWORKS
-from npbsrn.shipped import DEFAULT, MODELS
-from npbsrn.training.config import PRESETS
 
-MODEL = f'{", ".join(MODELS)}, "bicubic", a weight file or a run folder; default {DEFAULT}'
+# By name: the module, and what the command does.
+COMMANDS = {
+    "upscale": ("upscale", "Enlarge pictures, and all pictures of folders."),
+    "check": ("check", "Say how well an enlarged picture, reduced again, gives back the original."),
+    "models": ("models", "List the models that come with the package, or show the card of one."),
+    "train": ("train", "Train a network on a folder of photographs."),
+    "compact": ("compact", "Write a run's state in half its bytes, to go on elsewhere."),
+    "eval": ("evaluate", "Print PSNR and SSIM of a model on a folder of pictures."),
+    "pack": ("pack", "Write a packed weight file: a bit for each binary weight."),
+    "info": ("info", "Print a network's parameters and cost, and a weight file's card."),
+    "bench": ("bench", "Time the enlargement of a picture on this machine."),
+    "warmup": ("warmup", "Compile all kernels now, so that nothing has to be compiled later."),
+}
+USAGE = """usage: npbsrn [upscale] PICTURE ... [-o OUT] [-s SCALE] [-m MODEL] ...
+       npbsrn COMMAND ..."""
+HELP = """npbsrn photo.jpg writes photo-x4.jpg beside it. npbsrn help COMMAND lists a command's options.
+-V, --version prints the version; --debug, in front of a command, shows where an unexpected error comes from."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can mend."""
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = words[:1] == ["--debug"]
+    words = words[1:] if debug else words
+    if not words or words[0] in ("help", "-h", "--help"):
+        return show_help(words[1:])
+    if words[0] in ("-V", "--version"):
+        return show_version()
+    name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("upscale", words)
+    if name != words[0]:
+        _refuse_unknown(words[0])
+    command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
+    parser = make_parser(name)
+    if dashes := [word for word in rest if word.startswith("--") and word.endswith("=--")]:
+        parser.error(f"{dashes[0]}: -- is no value")  # of which argparse makes an empty list before Python 3.13
+    arguments = parser.parse_args(rest)
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
-            return int(arguments.command(arguments) or 0)
+            return int(command.run(arguments) or 0)
     except TrainingDivergedError as error:
         say(error)
         return 1
@@ -54,107 +84,58 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("there is not enough memory for this; use a smaller picture, batch or patch")
         return 1
     except Exception as error:
-        if arguments.debug:
+        if debug:
             raise
         say(f"unexpected {type(error).__name__}: {error}; npbsrn --debug COMMAND shows where")
         return 1
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    parser = argparse.ArgumentParser(
-        prog="npbsrn",
-        description="Enlarge pictures with binarized networks, and train them.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"npbsrn {package_version()}")
-    parser.add_argument("--debug", action="store_true", help="show where an unexpected error comes from")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+class Parser(argparse.ArgumentParser):
+    """A command's parser, whose errors are its own usage and one sentence."""
 
-    def add(
-        name: str, run: Callable[[argparse.Namespace], int | None], words: str, scale: bool = True
-    ) -> argparse.ArgumentParser:
-        command = subparsers.add_parser(name, help=words, description=words, allow_abbrev=False)
-        command.set_defaults(command=run)
-        if scale:
-            command.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
-        return command
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and exit with 2."""
+        self.print_usage(sys.stderr)
+        say(f"{message}; {self.prog.replace('npbsrn', 'npbsrn help', 1)} lists the options")
+        sys.exit(2)
 
-    command = add("upscale", run_upscale, "Enlarge a picture, or all pictures of a folder.")
-    command.add_argument("-i", "--input", type=Path, required=True, metavar="IN", help="picture or folder")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="picture or folder to write")
-    command.add_argument("-m", "--model", help=MODEL)
-    command.add_argument("--overwrite", action="store_true", help="replace results that exist; without, they are kept")
-    add_engine_options(command)
-    command.add_argument("--tile", default="auto", metavar="PIXELS", help="side of the tiles of a large picture")
-    command.add_argument("--threads", type=int, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
 
-    add_train_options(add("train", commands.run_train, "Train a network on a folder of photographs."))
-
-    command = add("compact", commands.run_compact, "Write a run's state in half its bytes, to go on elsewhere.", False)
-    command.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to write")
-
-    command = add("eval", commands.run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
-    command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
-    command.add_argument("-m", "--model", help=MODEL)
-    command.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
-    )
-    add_engine_options(command)
-
-    command = add("pack", commands.run_pack, "Write a packed weight file: a bit for each binary weight.", False)
-    command.add_argument("model", type=Path, metavar="FILE", help="weight file or run folder")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
-
-    add("warmup", commands.run_warmup, "Compile all kernels now, so that nothing has to be compiled later.", False)
-
-    command = add("bench", commands.run_bench, "Time the enlargement of a picture on this machine.")
-    command.add_argument("-m", "--model", help="a model's name, weight file or run folder; default clean")
-
-    add("models", commands.run_models, "List the models that come with the package.", False)
-
-    command = add("info", commands.run_info, "Print a network's parameters and cost, and a weight file's card.")
-    command.add_argument(
-        "-m", "--model", default=None, help=f"a model's name; {', '.join(sorted(NETWORKS))}; or a file"
-    )
+def make_parser(name: str) -> Parser:
+    """The parser of one command."""
+    module, words = COMMANDS[name]
+    parser = Parser(prog=f"npbsrn {name}", description=words, allow_abbrev=False)
+    import_module(f"npbsrn.cli.{module}").add_arguments(parser)
     return parser
 
 
-def add_engine_options(command: argparse.ArgumentParser) -> None:
-    """How pictures are enlarged."""
-    command.add_argument("--engine", default="auto", help="auto, packed or reference; default auto")
-    command.add_argument(
-        "-x", "--ensemble", action="store_true", help="mean of eight turns and flips: better, in eight times the time"
-    )
+def show_help(words: Sequence[str]) -> int:
+    """``npbsrn help [COMMAND]``."""
+    if not words:
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+        print("\n".join([USAGE, "", "Enlarge pictures with binarized networks, and train them.", "", *lines, "", HELP]))
+        return 0
+    if words[0] not in COMMANDS:
+        _refuse_unknown(words[0], f"there is no command {words[0]}")
+    make_parser(words[0]).print_help()
+    return 0
 
 
-def add_train_options(command: argparse.ArgumentParser) -> None:
-    """The options of ``npbsrn train``."""
-    command.set_defaults(scale=None)
-    command.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="pictures, in any of the usual layouts")
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="RUN", help="the run's folder; default such as runs/bsrn-x4"
-    )
-    command.add_argument("--preset", help=f"{', '.join(PRESETS)}")
-    command.add_argument("--resume", action="store_true", help="continue the run in RUN, with its own options")
-    command.add_argument("--minutes", type=float, help="a time budget, to which the number of steps is fitted")
-    command.add_argument("--init", metavar="FILE", help="weight file or run whose weights are the first")
-    command.add_argument(
-        "--teacher", type=Path, metavar="FILE",
-        help="weight file or run whose results are a second target, with a share of --set distill=0.5 in the loss",
-    )  # fmt: skip
-    command.add_argument(
-        "--validation", type=Path, nargs="+", metavar="DIR",
-        help="folders to judge the weights on meanwhile; the first decides which are best",
-    )  # fmt: skip
-    command.add_argument("--network", help=f"{', '.join(sorted(NETWORKS))}; default: the preset's, bsrn or (best) bbcu")
-    command.add_argument("--binarizer", help=f"{', '.join(sorted(SCHEMES))}; default bam")
-    for name, kind in (("steps", int), ("batch", int), ("patch", int), ("rate", float), ("seed", int)):
-        command.add_argument(f"--{name}", type=kind, help="default: the preset's")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one; "
-        "of the data: keep=0.8 (only places where bicubic errs most), flat_patches=1 (of one colour), degrade=true",
-    )  # fmt: skip
-    command.add_argument("--quiet", action="store_true", help="no progress bar")
+def show_version() -> int:
+    """``npbsrn --version``."""
+    from npbsrn.models import package_version
+
+    print(f"npbsrn {package_version()}")
+    return 0
+
+
+def _refuse_unknown(word: str, reason: str = "") -> None:
+    """Refuse a word that is no command, and neither an option nor anything like a path, which `upscale` would take."""
+    path = Path(word)
+    if not reason and (word.startswith("-") or path.suffix or path.name != word or os.path.lexists(path)):
+        return
+    close = get_close_matches(word, COMMANDS, 1)
+    hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+    print(USAGE, file=sys.stderr)
+    say(f"{reason or f'there is no command or file {word}'}; {hint}")
+    sys.exit(2)

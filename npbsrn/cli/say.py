@@ -1,8 +1,27 @@
-"""What the commands say to the user."""
+"""What the commands say to the user. Nothing else prints names: so none reaches a terminal as it is."""
 
 import sys
+
+from npbsrn.errors import printable
 
 
 def say(message: object) -> None:
     """Print a sentence to the error stream."""
-    print(f"npbsrn: {message}", file=sys.stderr)
+    print(f"npbsrn: {printable(message)}", file=sys.stderr)
+
+
+def tell(line: object, flush: bool = False) -> None:
+    """Print a line of a result to the output stream."""
+    print(encodable(line), flush=flush)
+
+
+def tell_lines(text: object) -> None:
+    """Print a result of several lines."""
+    for line in str(text).split("\n"):
+        tell(line)
+
+
+def encodable(line: object) -> str:
+    """A line without control characters, and with escapes for letters that the output stream does not have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return printable(line).encode(encoding, "backslashreplace").decode(encoding)

@@ -1,10 +1,12 @@
-"""Compile all kernels ahead of time."""
+"""``npbsrn warmup``: compile all kernels ahead of time."""
 
+import argparse
 import time
 from collections.abc import Iterator
 
 import numpy as np
 
+from npbsrn.cli.say import tell
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.models import Model
 from npbsrn.networks.base import NETWORKS, make_network
@@ -12,6 +14,16 @@ from npbsrn.training.config import make_config
 from npbsrn.training.step import first_state, train_step
 
 KINDS = [(activation, statistic) for activation in ("none", "prelu") for statistic in ("none", "abs")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """``npbsrn warmup``."""
+    for words in warmup():
+        tell(words, flush=True)
 
 
 def warmup() -> Iterator[str]:

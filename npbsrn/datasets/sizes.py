@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npbsrn.errors import DataError
-from npbsrn.images.reading import opened
+from npbsrn.images.opening import opened
 
 SCALES = (2, 3, 4, 6, 8)
 Size = tuple[int, int]

@@ -1,11 +1,13 @@
 """Transparency: the colour under transparent pixels, and the range of enlarged alpha."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from npbsrn.images.picture import Picture
 from npbsrn.images.resize import resize
-from npbsrn.images.samples import to_fractions
+from npbsrn.images.samples import BAND, to_fractions, to_samples
 
 Array = np.ndarray[Any, Any]
 
@@ -53,18 +55,47 @@ def _fill(colour: Array, sure: Array) -> Array:
     return np.where(sure[:, :, None] == 1, colour, finer + (colour - finer) * sure[:, :, None])
 
 
-def within_neighbours(enlarged: Array, alpha: Array, scale: int) -> Array:
+def over(picture: Picture, background: tuple[int, int, int]) -> Picture:
+    """A picture with alpha, laid over one colour: in its own samples, as browsers and editors do, not in linear light.
+
+    Parameters
+    ----------
+    picture : Picture
+        With alpha; grey stays grey where the background is grey.
+    background : (red, green, blue)
+        Each 0..255.
+    """
+    assert picture.alpha is not None
+    dtype, under = picture.colour.dtype, np.array(background, np.float32) / np.float32(255)
+    grey = picture.grey and len(set(background)) == 1
+    colour = picture.colour if grey or not picture.grey else np.repeat(picture.colour[:, :, None], 3, axis=2)
+    laid = np.empty(colour.shape, dtype)
+    for top in range(0, picture.height, BAND):  # so that no float copy of a large picture is there
+        rows = slice(top, top + BAND)
+        share = to_fractions(picture.alpha[rows])
+        share, base = (share, under[0]) if grey else (share[:, :, None], under)
+        laid[rows] = to_samples(base + (to_fractions(colour[rows]) - base) * share, dtype)
+    tags = picture.tags if colour is picture.colour else replace(picture.tags, icc=None)  # grey's
+    return replace(picture, colour=laid, alpha=None, tags=tags)
+
+
+def within_neighbours(enlarged: Array, alpha: Array, scale: float) -> Array:
     """Keep an enlarged alpha within the range of the 3x3 pixels around, so that what is clear or opaque stays so.
 
     Parameters
     ----------
-    enlarged : (H * scale, W * scale)
+    enlarged : (height, width)
     alpha : (H, W), of the same dtype
-    scale : int
+    scale : float
     """
     from scipy.ndimage import maximum_filter, minimum_filter
 
+    rows, columns = (
+        np.minimum((np.arange(large) + 0.5) / scale, small - 1).astype(np.intp)  # in which pixel of alpha a centre lies
+        for large, small in zip(enlarged.shape, alpha.shape, strict=True)
+    )
+
     def spread(extreme: Array) -> Array:
-        return extreme.repeat(scale, axis=0).repeat(scale, axis=1)
+        return extreme[rows][:, columns]
 
     return np.clip(enlarged, spread(minimum_filter(alpha, 3)), spread(maximum_filter(alpha, 3)))

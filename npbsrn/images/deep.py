@@ -1,16 +1,15 @@
 """Samples of 16 bits and floats, which Pillow cannot hold, by imagecodecs and tifffile if installed."""
 
-import io
+import math
 import warnings
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from npbsrn.errors import PictureError
-from npbsrn.images.metadata import ORIENTATION, XMP, upright
-from npbsrn.images.picture import Picture, Tags, split
+from npbsrn.images.opening import refuse_huge
+from npbsrn.images.picture import Picture, split
 from npbsrn.images.png import Facts
 from npbsrn.images.samples import peak_of, to_samples
 
@@ -18,9 +17,10 @@ Array = np.ndarray[Any, Any]
 
 CURE = "pip install 'npbsrn[deep]'"
 PHOTOMETRIC = {0: "white is 0", 1: "grey", 2: "RGB"}  # of TIFF: those that are read here
-ACROSS, DOWN, UNIT, ICC = 282, 283, 296, 34675  # tags of TIFF
-INCH, INCHES = 2, {2: 1.0, 3: 2.54}  # units of resolution: an inch, and how many of others are in one
 UNASSOCIATED, ASSOCIATED = 2, 1  # of TIFF: kinds of alpha
+# Of TIFF: plain, LZW, deflate, packbits, LZMA, Zstandard. What unpacks to more than a strip or tile is cut off there;
+# of others, which are pictures themselves, the size within is anything.
+COMPRESSIONS = (1, 5, 8, 32946, 32773, 34925, 50000)
 
 
 def available() -> bool:
@@ -45,14 +45,8 @@ def write_png(picture: Picture) -> bytes:
     return bytes(png_encode(np.ascontiguousarray(picture.samples()), level=6))
 
 
-def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
-    """Decode the first page of a TIFF; its EXIF is left to the caller.
-
-    Returns
-    -------
-    picture : Picture
-    orientation : int
-        As EXIF has it, 1 to 8; not applied yet.
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page_number: int = 0) -> Picture:
+    """Decode a page of a TIFF, not turned yet; its tags are left to the caller.
 
     Raises
     ------
@@ -62,9 +56,8 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[0]
-        if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 1 << 40) or page.samplesperpixel > 16:
-            raise PictureError(f"{name} is too large to be opened safely; cut it into smaller pictures first")
+        page: Any = tiff.pages[page_number]
+        _check_page(page, file, name, max_pixels)
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:
             raise PictureError(f"{name} holds colours of a kind that is not read at such a depth; convert it to RGB")
@@ -72,7 +65,6 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             samples = np.moveaxis(samples, 0, -1)
         extra = [int(kind) for kind in page.extrasamples]
-        orientation, tags = _tags_of(page)
     channels = 3 if photometric == 2 else 1
     flat = samples.shape[:2] == (page.imagelength, page.imagewidth)
     samples = samples.reshape(*samples.shape[:2], -1)[:, :, : channels + 1] if flat else samples
@@ -85,18 +77,23 @@ def read_tiff(file: BinaryIO, name: object) -> tuple[Picture, int]:
         samples = samples[:, :, :channels]  # something else than alpha
     elif extra and extra[0] == ASSOCIATED:
         samples = _divided(samples)
-    picture = split(samples)
-    return Picture(picture.colour, picture.alpha, tags), orientation
+    return split(samples)
 
 
-def _tags_of(page: Any) -> tuple[int, Tags]:
-    tags = {code: page.tags[code].value for code in (ORIENTATION, ACROSS, DOWN, UNIT, XMP, ICC) if code in page.tags}
-    across, down = (tags.get(code, (0, 1)) for code in (ACROSS, DOWN))
-    unit = INCHES.get(tags.get(UNIT, INCH))
-    dpi = None
-    if unit and all(across) and all(down):
-        dpi = across[0] / across[1] * unit, down[0] / down[1] * unit
-    return int(tags.get(ORIENTATION, 1)), Tags(icc=tags.get(ICC), xmp=upright(tags.get(XMP)), dpi=dpi)
+def _check_page(page: Any, file: BinaryIO, name: object, max_pixels: int | None) -> None:
+    """Refuse a page that would take far more memory or time than its pixels, before it is decoded."""
+    each = page.samplesperpixel * max(8, *np.ravel(page.bitspersample)) // 8
+    refuse_huge(page.imagewidth, page.imagelength, max_pixels, file, each)
+    if page.samplesperpixel > 16:
+        raise PictureError(f"{name} has {page.samplesperpixel} channels; convert it to RGB")
+    if int(page.compression) not in COMPRESSIONS:
+        raise PictureError(f"{name} is compressed in a way that is not read at such a depth; convert it")
+    if page.is_tiled:
+        refuse_huge(page.tilewidth, page.tilelength, max_pixels, file, each)
+    if page.imagedepth != 1 or (page.is_tiled and page.tiledepth != 1):
+        raise PictureError(f"{name} holds no picture of grey or colours; convert it first")
+    if math.prod(page.chunked) > len(page.dataoffsets):
+        raise PictureError(f"{name} is damaged (parts of it are missing); get a good copy of it")
 
 
 def _divided(samples: Array) -> Array:
@@ -140,15 +137,13 @@ def in_range(samples: Array, name: object) -> Array:
     return samples.astype(np.uint16)
 
 
-def write_tiff(picture: Picture) -> bytes:
-    """Encode 16 bits a channel, or floats, with profile, XMP and resolution; compressed without loss."""
+def write_tiff(picture: Picture, file: BinaryIO) -> None:
+    """Encode 16 bits a channel, or floats, with profile and resolution; compressed without loss."""
     import tifffile
 
-    file = io.BytesIO()
     tags = picture.tags
-    extra = [(XMP, "B", len(tags.xmp), tags.xmp, True)] if tags.xmp else []
     tifffile.imwrite(
-        file,
+        tifffile.FileHandle(file, name="picture.tif"),  # which a file without a path needs
         np.ascontiguousarray(picture.samples()),
         photometric="minisblack" if picture.grey else "rgb",
         planarconfig=None if picture.grey and picture.alpha is None else "contig",
@@ -158,8 +153,6 @@ def write_tiff(picture: Picture) -> bytes:
         iccprofile=tags.icc,
         resolution=tags.dpi,
         resolutionunit="INCH" if tags.dpi else None,
-        extratags=extra,
         metadata=None,
         software="",
     )
-    return file.getvalue()

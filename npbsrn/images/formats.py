@@ -1,7 +1,11 @@
 """The formats that npbsrn writes, and what each can hold."""
 
+import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+from PIL import features
 
 from npbsrn.errors import PictureError
 
@@ -44,6 +48,8 @@ PNG = Format("PNG", alpha=True, deep=True)
 JPEG = Format("JPEG", largest=65500, longest=65000)
 WEBP = Format("WEBP", alpha=True, largest=16383)
 TIFF = Format("TIFF", alpha=True, deep=True, floats=True, most=4 * 10**9)
+AVIF = Format("AVIF", alpha=True, largest=65536)
+GIF = Format("GIF", alpha=True, icc=False, largest=65535)
 BMP = Format("BMP", icc=False, most=4 * 10**9)
 PPM = Format("PPM", icc=False)
 PGM = Format("PPM", icc=False, deep=True)
@@ -55,22 +61,49 @@ OPENED = (
     "QOI", "PSD", "ICO",
 )  # fmt: skip
 
-# By suffix: what npbsrn takes from folders, and writes.
+# By suffix: what npbsrn takes from folders of data, and writes.
 FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG, ".webp": WEBP, ".bmp": BMP,
     ".tif": TIFF, ".tiff": TIFF, ".ppm": PPM, ".pgm": PGM,
 }  # fmt: skip
+# What it writes besides: GIF for animations, as it holds 256 colours, and AVIF.
+WRITTEN = FORMATS | {".apng": PNG, ".gif": GIF, ".avif": AVIF}
+# What it takes from folders to enlarge besides what it writes.
+READ_ALONE = (
+    ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".heic", ".heif", ".hif", ".mpo", ".dib", ".pbm", ".pnm",
+    ".pcx", ".sgi", ".rgb", ".bw", ".rgba", ".qoi",
+)  # fmt: skip
+HEIF = (".heic", ".heif", ".hif")
 
 
-def format_of(path: Path) -> Format:
-    """The format that a file's suffix names.
+def is_read(suffix: str) -> bool:
+    """Whether a file of such a suffix, as ".jpg", is taken from a folder of pictures to enlarge."""
+    suffix = suffix.lower()
+    if suffix in HEIF:
+        return find_spec("pillow_heif") is not None
+    return (suffix in WRITTEN and is_written(suffix)) or suffix in READ_ALONE
+
+
+def is_written(suffix: str) -> bool:
+    """Whether files of such a suffix are written, here: AVIF needs a Pillow that was built with it."""
+    return suffix.lower() in WRITTEN and (suffix.lower() != ".avif" or bool(features.check("avif")))
+
+
+def target_suffix(source_suffix: str) -> str:
+    """The suffix of the result of a picture: the same where such files are written, else ".png"."""
+    return source_suffix if is_written(source_suffix) else ".png"
+
+
+def format_of(name: str | os.PathLike[str]) -> Format:
+    """The format that a file's suffix names, or a suffix alone: "a.png", ".png" or "png".
 
     Raises
     ------
     PictureError
         If it names none that is written.
     """
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise PictureError(f"cannot write {path}: choose a suffix among {', '.join(FORMATS)}")
-    return form
+    suffix = Path(name).suffix or f".{Path(name).name.removeprefix('.')}"
+    if not is_written(suffix):
+        known = ", ".join(suffix for suffix in WRITTEN if is_written(suffix))
+        raise PictureError(f"cannot write {name}: choose a suffix among {known}")
+    return WRITTEN[suffix.lower()]

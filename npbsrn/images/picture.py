@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.images.directory import Exif
 from npbsrn.images.samples import peak_of
 
 Array = np.ndarray[Any, Any]
@@ -20,9 +21,15 @@ class Tags:
         Colour profile of the same kind, grey or RGB, as the samples.
     chunks : tuple of (name, data)
         A PNG's chunks on colour (`npbsrn.images.png.COLOUR`), in their order.
-    exif : dict, optional
-        EXIF's entries by tag, and its directories; without orientation, thumbnail and what belongs to a format.
+    exif : Exif, optional
+        Without orientation, thumbnail and what belongs to a format.
     xmp : bytes, optional
+    iptc : bytes, optional
+        Records of IPTC's information interchange model.
+    texts : tuple of (name, data)
+        A PNG's chunks of text, but for those that hold one of the above.
+    comment : bytes, optional
+        Of a JPEG or GIF.
     dpi : (float, float), optional
         Pixels an inch.
     lossless : bool
@@ -31,8 +38,11 @@ class Tags:
 
     icc: bytes | None = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()
-    exif: dict[int, Any] | None = None
+    exif: Exif | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    texts: tuple[tuple[bytes, bytes], ...] = ()
+    comment: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossless: bool = False
 

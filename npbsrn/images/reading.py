@@ -3,10 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,8 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.formats import OPENED
-from npbsrn.images.metadata import ORIENTATION, described, exif_entries
+from npbsrn.images.directory import Exif
+from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, described, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -24,47 +22,50 @@ Array = np.ndarray[Any, Any]
 SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel of more
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
-KIND, REDUCED = 254, 1  # tag of TIFF: what a picture is for, and the bit of a preview
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(source: Source, max_pixels: int | None = MAX_PIXELS, name: object = None) -> Picture:
     """Read and decode a picture file, upright (its orientation is applied).
+
+    Parameters
+    ----------
+    source : path, or bytes
+        A file, or what one holds.
+    max_pixels : int, optional
+        A picture with more pixels is refused before it is decoded; None allows any.
+    name : object, optional
+        What messages call the picture, where it is not the path.
 
     Raises
     ------
     PictureError
-        If the file is missing, is no picture, is damaged, or holds numbers that have no place in a picture.
+        If the file is missing, is no picture, is damaged, is too large, or holds numbers that have no place in a
+        picture.
 
     Warns
     -----
     UserWarning
         If the file holds several pictures, or 16 bits a channel of which 8 come out.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise PictureError(f"{path} is a pipe or device; name a picture file")
-    with _refusals(path), open(path, "rb") as file:
+    name = name_of(source) if name is None else name
+    with refusals(name), source_file(source) as file:
         header = file.read(HEADER)
         if not header:
-            raise PictureError(f"{path} is empty; get a good copy of it")
+            raise PictureError(f"{name} is empty; get a good copy of it")
         file.seek(0)
         if header.startswith(png.SIGNATURE):
-            return _read_png(file.read(), path)
+            return _read_png(file.read(), name, max_pixels)
         if header[:4] in TIFF_HEADERS:
-            return _read_tiff(file, path)
-        with opened(file) as image:
-            _load(image, path)
+            if len(pages_of_tiff(file)) > 1:
+                _warn_of_several(name)
+            return read_tiff(file, name, max_pixels)
+        with opened(file, max_pixels) as image:
+            _load(image, name)
             if image.format in SHORTENED and image.mode in ("RGB", "RGBA") and _depth_of(header) > 8:
-                _warn_shallow(path, False)
-            picture = from_pillow(image, name=path)
-        return replace(picture, tags=replace(picture.tags, lossless=_is_lossless(header)))
-
-
-def opened(file: BinaryIO) -> Any:
-    """Open a picture of a known kind by Pillow: of a file and not of a path, as what Pillow maps, it does not turn."""
-    Image.init()
-    return Image.open(file, formats=[name for name in OPENED if name in Image.OPEN])
+                _warn_shallow(name, False)
+            picture = from_pillow(image, name=name)
+        return replace(picture, tags=replace(picture.tags, lossless=is_lossless(header)))
 
 
 def _depth_of(header: bytes) -> int:
@@ -77,38 +78,19 @@ def _depth_of(header: bytes) -> int:
     return (header[at + 42] & 0x7F) + 1 if 0 <= at < len(header) - 42 else 8
 
 
-def _is_lossless(header: bytes) -> bool:
+def is_lossless(header: bytes) -> bool:
     """Whether a file is a WebP whose first chunk of pixels is VP8L."""
     lossless, lossy = header.find(b"VP8L"), header.find(b"VP8 ")
     return header[8:12] == b"WEBP" and lossless >= 0 and (lossy < 0 or lossless < lossy)
 
 
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    """Turn whatever opening and decoding raise into one sentence."""
-    try:
-        yield
-    except (PictureError, Warning):  # a warning where the user has made them errors
-        raise
-    except FileNotFoundError:
-        raise PictureError(f"there is no file {path}; name a picture or a folder of pictures") from None
-    except IsADirectoryError:
-        raise PictureError(f"{path} is a folder; name a picture") from None
-    except PermissionError:
-        raise PictureError(f"{path} may not be read; check its permissions") from None
-    except UnidentifiedImageError:
-        known = ", ".join(OPENED)
-        raise PictureError(f"{path} is not a picture that can be read; known formats are {known}") from None
-    except (Image.DecompressionBombError, MemoryError):
-        raise PictureError(f"{path} is too large to be opened safely; cut it into smaller pictures first") from None
-    except Exception as error:  # decoders raise whatever damage provokes in them
-        reason = " ".join(str(error).split())
-        raise PictureError(f"{path} is damaged ({reason}); get a good copy of it") from None
-
-
 def _warn_of_frames(image: Any, name: object) -> None:
     if getattr(image, "n_frames", 1) > 1:
-        warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=5)
+        _warn_of_several(name)
+
+
+def _warn_of_several(name: object) -> None:
+    warnings.warn(f"{name} holds several pictures: only the first is taken", stacklevel=5)
 
 
 def _load(image: Any, name: object) -> None:
@@ -125,43 +107,47 @@ def _warn_shallow(name: object, curable: bool) -> None:
     warnings.warn(f"{name} holds more than 8 bits a channel, of which 8 come out; {cure}", stacklevel=5)
 
 
-def _read_png(data: bytes, path: Path) -> Picture:
+def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
     facts, plain = png.scan(data)
-    with opened(io.BytesIO(plain)) as image:
+    with opened(io.BytesIO(plain), max_pixels) as image:
         wide = facts.depth == 16 and (facts.colour_type != png.GREY or facts.transparent)
         if not (wide and deep.available()):
-            _load(image, path)
+            _load(image, name)
             if wide:
-                _warn_shallow(path, True)
-            return from_pillow(image, facts, path)
-        _warn_of_frames(image, path)
+                _warn_shallow(name, True)
+            return from_pillow(image, facts, name)
+        _warn_of_frames(image, name)
         picture = deep.read_png(plain, facts)
         tags = described(image, picture.grey, facts)
         return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
-def _read_tiff(file: BinaryIO, path: Path) -> Picture:
-    """By Pillow where it is known to be right, else by tifffile."""
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 0) -> Picture:
+    """A page by Pillow where it is known to be right, else by tifffile."""
+    exif = exif_of_tiff(file, page)
     try:
-        with opened(file) as image:
-            exif = exif_entries(image)  # which Pillow keeps, and cannot read once the samples are there
+        with opened(file, max_pixels) as image:
+            if page:
+                image.seek(page)
+                refuse_huge(image.width, image.height, max_pixels, file)
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
-                raise PictureError(f"{path} holds a small preview first, as cameras' raw files do; develop it first")
+                raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
             curable = image.tag_v2.get(PHOTOMETRIC) in deep.PHOTOMETRIC
             if trusted and not (wide and deep.available() and curable):
-                _load(image, path)
+                image.load()
                 if wide:
-                    _warn_shallow(path, curable)
-                return from_pillow(image, name=path)
-    except UnidentifiedImageError:
-        exif = None
+                    _warn_shallow(name, curable)
+                return from_pillow(image, name=name, exif=exif)
+    except (UnidentifiedImageError, Damage, SyntaxError):  # of the first page, and of others
+        pass
     if not deep.available():
-        raise PictureError(f"{path} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
+        raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture, orientation = deep.read_tiff(file, path)
-    icc = colour.fitting(picture.tags.icc, picture.grey)
-    return turned(replace(picture, tags=replace(picture.tags, icc=icc, exif=exif)), orientation)
+    picture = deep.read_tiff(file, name, max_pixels, page)
+    exif = exif or Exif()
+    orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
+    return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)
 
 
 def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
@@ -195,7 +181,9 @@ def turned(picture: Picture, orientation: int) -> Picture:
     return replace(picture, colour=turn(picture.colour), alpha=alpha)
 
 
-def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object = "the picture") -> Picture:
+def from_pillow(
+    image: Image.Image, facts: png.Facts | None = None, name: object = "the picture", exif: Exif | None = None
+) -> Picture:
     """Turn a Pillow image of any mode into samples, upright.
 
     Parameters
@@ -205,6 +193,8 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
         What the PNG that it was read from says.
     name : object
         What an error or warning calls it.
+    exif : Exif, optional
+        All tags of the TIFF that it was read from.
 
     Returns
     -------
@@ -221,7 +211,7 @@ def from_pillow(image: Image.Image, facts: png.Facts | None = None, name: object
     original, image = image, ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     picture = (_grey if grey else _coloured)(image, facts, name)
-    return replace(picture, tags=described(original, picture.grey, facts))
+    return replace(picture, tags=described(original, picture.grey, facts, exif))
 
 
 def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:

@@ -23,6 +23,12 @@ class Tile(NamedTuple):
     outer_columns: Span
 
     @property
+    def area(self) -> int:
+        """Pixels that are wanted."""
+        (a, b), (c, d) = self.rows, self.columns
+        return (b - a) * (d - c)
+
+    @property
     def outer(self) -> tuple[slice, slice]:
         """Of an array, what is looked at."""
         return slice(*self.outer_rows), slice(*self.outer_columns)

@@ -40,15 +40,16 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
         If `scale` is unknown or not the model's, there is no such model, or `engine` is unknown or cannot run it.
     """
     check_scale(scale)
-    if engine not in ENGINES:
-        raise UsageError(f"there is no engine {engine!r}; choose among {', '.join(ENGINES)}")
-    runner = _runner_of(source, scale, engine)
+    runner = runner_at(source, scale, engine)
     if runner.scale != scale:
-        raise UsageError(f"the model enlarges x{runner.scale}, not x{scale}; choose that scale or another model")
+        raise UsageError(f"the model enlarges x{runner.scale:g}, not x{scale}; choose that scale or another model")
     return runner
 
 
-def _runner_of(source: Source, scale: int, engine: str) -> Runner:
+def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
+    """As `choose_runner`, but a source that is no name keeps the scale that it has."""
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine {engine!r}; choose among {', '.join(ENGINES)}")
     if isinstance(source, str) and source == "bicubic":
         if engine != "auto":
             raise UsageError(f'"bicubic" is no network that the engine {engine!r} could run; leave the engine out')
@@ -62,7 +63,7 @@ def _runner_of(source: Source, scale: int, engine: str) -> Runner:
     if (name := named(source, scale)) is not None:
         return _shipped(name, scale, engine)
     if isinstance(source, str | PathLike) and Path(source).is_file() and is_packed(source):
-        return _make(load_packed(Path(source)), engine)
+        return _make(load_packed(source), engine)
     return runner_of_model(load(source, scale), engine)
 
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from npbsrn.errors import TooLargeError
 from npbsrn.images.picture import Picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import BAND
 from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress, part_of
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +31,12 @@ def turned_back(y: Array, turn: int) -> Array:
     return upright[::-1] if turn >= 4 else upright
 
 
-def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale: int) -> Picture:
+def mean_of_turns(
+    enlarge: Callable[[Picture, Progress | None], Picture],
+    picture: Picture,
+    scale: float,
+    progress: Progress | None = None,
+) -> Picture:
     """Enlarge all turns of a picture, and average the results.
 
     Sums are of whole numbers, so their order does not matter: the mean of a turned picture's turns is the turned mean,
@@ -39,9 +46,11 @@ def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale
     Parameters
     ----------
     enlarge : callable
-        Of a picture with contiguous samples, which has as much alpha as the picture it returns.
+        Of a picture with contiguous samples, which has as much alpha as the picture it returns, and of a callback.
     picture : Picture
-    scale : int
+    scale : float
+    progress : callable, optional
+        See `npbsrn.inference.runners.Runner.run`.
 
     Returns
     -------
@@ -59,10 +68,11 @@ def mean_of_turns(enlarge: Callable[[Picture], Picture], picture: Picture, scale
     """
     parts = _parts(picture)
     _refuse_too_large(picture, parts, scale)
-    sums = [_Sum((part.shape[0] * scale, part.shape[1] * scale, *part.shape[2:]), part.dtype) for part in parts]
+    size = enlarged_side(picture.height, scale), enlarged_side(picture.width, scale)
+    sums = [_Sum((*size, *part.shape[2:]), part.dtype) for part in parts]
     for turn in range(TURNS):
         own = [np.ascontiguousarray(turned(part, turn)) for part in parts]
-        enlarged = enlarge(Picture(own[0], own[1] if len(own) > 1 else None))
+        enlarged = enlarge(Picture(own[0], own[1] if len(own) > 1 else None), part_of(progress, turn, TURNS))
         for total, part in zip(sums, _parts(enlarged), strict=True):
             total.add(turned_back(part, turn))
         del enlarged, part
@@ -74,10 +84,10 @@ def _parts(picture: Picture) -> list[Array]:
     return [picture.colour] if picture.alpha is None else [picture.colour, picture.alpha]
 
 
-def _refuse_too_large(picture: Picture, parts: list[Array], scale: int) -> None:
+def _refuse_too_large(picture: Picture, parts: list[Array], scale: float) -> None:
     """Before the first of eight enlargements, which check themselves what they need beside the sums."""
-    result = sum(part.nbytes for part in parts) * scale**2
-    need = result + sum(part.size * np.dtype(WIDER[part.dtype.name]).itemsize for part in parts) * scale**2
+    bytes_each = sum(part.nbytes + part.size * np.dtype(WIDER[part.dtype.name]).itemsize for part in parts)
+    need = bytes_each * scale**2
     available = available_bytes()
     if available is not None and need > available:
         raise TooLargeError(

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from npbsrn.images.resample import enlarged_side, resize_to
 from npbsrn.images.resize import resize
 from npbsrn.images.samples import to_fractions, to_samples
 from npbsrn.images.tiles import cut
@@ -12,6 +13,7 @@ from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.plan import Plan
 from npbsrn.packed.reference import plan_ref
+from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import map_parallel, quiet_blas
 
 Array = np.ndarray[Any, Any]
@@ -25,16 +27,22 @@ class Runner(Protocol):
 
     Attributes
     ----------
-    scale : int
+    scale : int, or float of `npbsrn.inference.any_scale.Composed` and `Bicubic`
         Factor of enlargement.
     name : str
         Its name in a report.
     """
 
-    scale: int
     name: str
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    @property
+    def scale(self) -> float:
+        """Factor of enlargement."""
+        ...
+
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """Enlarge a picture.
 
         Parameters
@@ -44,11 +52,16 @@ class Runner(Protocol):
             By default `npbsrn.runtime.threads.thread_count()`.
         tile : int, optional
             Side of the tiles into which a large picture is cut, in pixels of `picture`.
+        progress : callable, optional
+            Called in this thread as ``progress(done, total)`` now and then, and at the end with ``done == total``;
+            `done` never falls. Both count the result's pixels, of which `done` stands for the work so far. If it
+            raises, the work ends.
 
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`
-            Whole numbers are rounded halves up; floats are clipped to [0, 1].
+            Its sides are rounded as by `npbsrn.images.resample.enlarged_side`, if `scale` is no whole number. Whole
+            numbers are rounded halves up; floats are clipped to [0, 1].
         """
         ...
 
@@ -64,10 +77,13 @@ class Reference:
         self.model, self.scale, self.name = model, model.scale, model.name
         self.reach = math.ceil(model.network.trace(1, 1).reach)
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """See `Runner.run`."""
         values = to_fractions(picture)
         (height, width, _), scale = picture.shape, self.scale
+        tiles = list(cut(height, width, tile or SIDE, self.reach))
         result = np.empty((height * scale, width * scale, 3), np.float32)
 
         def enlarge(tile: Any) -> None:
@@ -75,8 +91,12 @@ class Reference:
             (top, bottom), (left, right) = tile.inner
             result[tile.enlarged(scale)] = whole[top * scale : bottom * scale, left * scale : right * scale]
 
+        def watch(done: int) -> None:
+            assert progress
+            progress(result.size // 3 * done // len(tiles), result.size // 3)
+
         with quiet_blas():
-            map_parallel(enlarge, cut(height, width, tile or SIDE, self.reach), threads)
+            map_parallel(enlarge, tiles, threads, watch if progress else None)
         return to_samples(result, picture.dtype)
 
     def _whole(self, values: Array) -> Array:
@@ -101,18 +121,33 @@ class Bicubic:
 
     Parameters
     ----------
-    scale : int
+    scale : float
     by_axis : bool
         Whether to round to 8 bits after each axis, as in the protocol of the literature, or once at the end.
     """
 
     name = "bicubic"
 
-    def __init__(self, scale: int, by_axis: bool = False) -> None:
+    def __init__(self, scale: float, by_axis: bool = False) -> None:
         self.scale, self.by_axis = scale, by_axis
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
-        """See `Runner.run`; threads and tiles have no effect."""
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
+        """See `Runner.run`; tiles have no effect."""
         if self.by_axis and picture.dtype == np.uint8:
-            return resize(picture, self.scale)
-        return to_samples(resize(to_fractions(picture), self.scale), picture.dtype)
+            result = resize(picture, self.scale)
+        else:
+            height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
+            result = resize_to(picture, height, width, threads)
+        if progress:
+            progress(result.size // 3, result.size // 3)
+        return result
+
+
+def weights_digest(runner: Runner) -> str | None:
+    """The hash of a runner's weights, as their card has it; None of bicubic, and of a model that was never saved."""
+    if steps := getattr(runner, "steps", ()):  # of a composed scale
+        return weights_digest(steps[0])
+    holder = getattr(runner, "plan", None) or getattr(runner, "model", None)
+    return None if holder is None else holder.card.get("sha256")

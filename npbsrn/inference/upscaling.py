@@ -1,24 +1,25 @@
 """Enlarge one picture in any form and return the same kind."""
 
-import os
 from dataclasses import replace
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from npbsrn.errors import ExistsError, PictureError, UsageError
+from npbsrn.errors import UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
-from npbsrn.images.writing import check_output, fitted, to_pillow, write_picture
-from npbsrn.inference.choose import Source, choose_runner
+from npbsrn.images.writing import to_pillow
+from npbsrn.inference.any_scale import runner_for
+from npbsrn.inference.choose import Source
 from npbsrn.inference.ensemble import mean_of_turns
 from npbsrn.inference.runners import Runner
+from npbsrn.runtime.progress import Progress, part_of
 
 Array = np.ndarray[Any, Any]
 Given = str | PathLike[str] | Image.Image | Array
@@ -28,13 +29,14 @@ SMALLEST_TILE = 16  # pixels: such tiles are a fortieth of what is computed for 
 
 def upscale(
     img: Given,
-    scale: int = 4,
+    scale: float | None = None,
     model: Source = None,
     *,
     engine: str = "auto",
     tile: int | str = "auto",
     threads: int | None = None,
     ensemble: bool = False,
+    progress: Progress | None = None,
 ) -> Any:
     """Enlarge a picture.
 
@@ -43,9 +45,11 @@ def upscale(
     img : path, Pillow image or array
         An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
         alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels and come
-        back as one. A file with 16 bits per channel comes back with 8: see `upscale_file`.
-    scale : {2, 3, 4}
-        Factor for both axes.
+        back as one. A file with 16 bits per channel comes back with 8: see `npbsrn.upscale_file`.
+    scale : float, optional
+        Factor for both axes, above 1 and at most 16: by default the scale of the weights, or 4. Where the model has no
+        network for it, networks and bicubic resizing are composed (`npbsrn.inference.any_scale`); sides are rounded
+        to the nearest whole number, halves up.
     model : Model, name, path, "bicubic" or a `Runner`, optional
         A name of `npbsrn.shipped.MODELS`: "clean", the default, "fast", "photo" or "bsrn". "bicubic" is
         rounded once, at the end; the protocol of `evaluate` rounds it after each axis. A `Model` is packed when it
@@ -61,6 +65,10 @@ def upscale(
     ensemble : bool
         Whether the result is the mean of those of the picture's eight turns and flips. It takes eight times as long,
         and three times the memory of the result.
+    progress : callable, optional
+        Called in this thread as ``progress(done, total)``, in pixels of the result: by the packed engine a hundred
+        times or so for a megapixel, by the reference behind each tile, and at the end with ``done == total``. `done`
+        never falls. An exception that it raises ends the work, and comes out of here.
 
     Returns
     -------
@@ -81,8 +89,8 @@ def upscale(
     >>> npbsrn.upscale(np.zeros((5, 7, 3), np.uint8), scale=4).shape
     (20, 28, 3)
     """
-    runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile), ensemble
+    runner = runner_for(model, scale, engine)
+    how = check_threads(threads), check_tile(tile), ensemble, progress
     if isinstance(img, np.ndarray):
         return _upscale_array(img, runner, *how)
     if not isinstance(img, Image.Image | str | PathLike):
@@ -91,111 +99,65 @@ def upscale(
     return to_pillow(enlarge(picture, runner, *how))
 
 
-def upscale_file(
-    source: str | PathLike[str],
-    target: str | PathLike[str],
-    scale: int = 4,
-    model: Source = None,
-    *,
-    engine: str = "auto",
-    tile: int | str = "auto",
-    threads: int | None = None,
-    overwrite: bool = False,
-    ensemble: bool = False,
-) -> tuple[int, int]:
-    """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
-
-    Parameters
-    ----------
-    source, target : path
-        The format of `target` follows its suffix.
-    scale, model, engine, tile, threads, ensemble
-        As for `upscale`.
-    overwrite : bool
-        Whether an existing `target` is replaced. The source itself never is.
-
-    Returns
-    -------
-    width, height : int
-        Of the result, in pixels.
-
-    Raises
-    ------
-    UsageError, PictureError, WeightsError
-        As `upscale`; and if `target` is `source`, cannot be written, or cannot hold the picture.
-    ExistsError
-        If `target` exists and is not to be replaced.
-
-    Warns
-    -----
-    UserWarning
-        If more than 8 bits per channel are reduced to 8.
-    """
-    refuse_target(Path(source), Path(target), overwrite)
-    runner = choose_runner(model, scale, engine)
-    how = _threads(threads), _tile(tile), ensemble
-    picture = fitted(read_picture(source), target, scale)
-    enlarged = enlarge(picture, runner, *how)
-    write_picture(enlarged, target, overwrite)
-    return enlarged.width, enlarged.height
-
-
-def refuse_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse a target that is the source itself, or that exists and is not to be replaced."""
-    if not source.exists():
-        raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
-    check_output(target)
-    if target.exists() and target.samefile(source):
-        raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
-    if os.path.lexists(target) and not overwrite:
-        raise ExistsError(target)
-
-
 def enlarge(
-    picture: Picture, runner: Runner, threads: int | None = None, tile: int | None = None, ensemble: bool = False
+    picture: Picture,
+    runner: Runner,
+    threads: int | None = None,
+    tile: int | None = None,
+    ensemble: bool = False,
+    progress: Progress | None = None,
 ) -> Picture:
     """Enlarge a picture, or with `ensemble` all its turns and flips, whose mean is the result."""
-    if ensemble:
-        return mean_of_turns(lambda one: _enlarge(one, runner, threads, tile), picture, runner.scale)
-    return _enlarge(picture, runner, threads, tile)
+
+    def one(picture: Picture, progress: Progress | None) -> Picture:
+        return _enlarge(picture, runner, threads, tile, progress)
+
+    return mean_of_turns(one, picture, runner.scale, progress) if ensemble else one(picture, progress)
 
 
-def _enlarge(picture: Picture, runner: Runner, threads: int | None, tile: int | None) -> Picture:
+def _enlarge(
+    picture: Picture, runner: Runner, threads: int | None, tile: int | None, progress: Progress | None
+) -> Picture:
     """Enlarge one picture.
 
     Grey passes as three equal channels, and so does alpha. Colour first flows outwards under transparent pixels, so
     that their own colour, which is arbitrary, leaves no fringe on visible ones.
     """
 
-    def enlarged(samples: Array) -> Array:
+    def enlarged(samples: Array, progress: Progress | None) -> Array:
         if samples.ndim == 3:
-            return runner.run(np.ascontiguousarray(samples), threads, tile)
+            return runner.run(np.ascontiguousarray(samples), threads, tile, progress)
         grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
-        return np.mean(runner.run(grey, threads, tile), axis=2)
+        return np.mean(runner.run(grey, threads, tile, progress), axis=2)
 
     def in_dtype(samples: Array) -> Array:
         return samples if samples.dtype == dtype else to_samples(samples, dtype)
 
     dtype = picture.colour.dtype
     if picture.alpha is None:
-        return replace(picture, colour=in_dtype(enlarged(picture.colour)))
+        return replace(picture, colour=in_dtype(enlarged(picture.colour, progress)))
     alpha = picture.alpha
     filled = fill_colour(picture.colour, alpha)
-    if np.ptp(alpha):  # by one of three equal channels, which takes less memory than their mean
-        large = runner.run(np.repeat(alpha[:, :, None], 3, axis=2), threads, tile)[:, :, 1]
+    parts = 2 if np.ptp(alpha) else 1
+    if parts == 2:  # by one of three equal channels, which takes less memory than their mean
+        channels = np.repeat(alpha[:, :, None], 3, axis=2)
+        large = runner.run(channels, threads, tile, part_of(progress, 0, parts))[:, :, 1]
         alpha = within_neighbours(large, alpha, runner.scale)
     else:
-        alpha = np.full((picture.height * runner.scale, picture.width * runner.scale), alpha[0, 0])
-    return replace(picture, colour=in_dtype(enlarged(filled)), alpha=alpha)
+        size = enlarged_side(picture.height, runner.scale), enlarged_side(picture.width, runner.scale)
+        alpha = np.full(size, alpha[0, 0])
+    return replace(picture, colour=in_dtype(enlarged(filled, part_of(progress, parts - 1, parts))), alpha=alpha)
 
 
-def _threads(threads: int | None) -> int | None:
+def check_threads(threads: int | None) -> int | None:
+    """Refuse what is no number of threads."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1):
         raise UsageError(f"threads must be a whole number above 0, not {threads!r}")
     return None if threads is None else int(threads)
 
 
-def _tile(tile: int | str) -> int | None:
+def check_tile(tile: int | str) -> int | None:
+    """Refuse what is no side of a tile; None stands for "auto"."""
     if tile == "auto":
         return None
     if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < SMALLEST_TILE:
@@ -203,10 +165,10 @@ def _tile(tile: int | str) -> int | None:
     return int(tile)
 
 
-def _upscale_array(array: Array, runner: Runner, threads: int | None, tile: int | None, ensemble: bool) -> Array:
+def _upscale_array(array: Array, runner: Runner, *how: Any) -> Array:
     _check_array(array)
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
-    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, threads, tile, ensemble)
+    enlarged = enlarge(split(array.astype(kind, copy=False)), runner, *how)
     return enlarged.samples().astype(array.dtype, copy=False)
 
 

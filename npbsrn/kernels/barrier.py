@@ -38,3 +38,9 @@ def wait(barrier: Array, workers: int) -> None:
         spins += 1
         if spins > SPINS:
             _yield()
+
+
+@kernel()
+def given_up(barrier: Array) -> bool:
+    """Whether nobody wants the result any more."""
+    return atomic_add(barrier, 0) >= GIVEN_UP

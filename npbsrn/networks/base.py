@@ -201,7 +201,7 @@ def _of_today(config: Mapping[str, Any]) -> Config:
 
 def one_of(argument: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Refuse a value that is not among the known ones."""
-    if value not in choices or isinstance(value, bool):
+    if value not in choices or isinstance(value, bool | float):  # 2.0 is in (2, 3), too
         raise UsageError(f"{argument} cannot be {value!r}; choose among {', '.join(map(str, choices))}")
 
 

@@ -1,5 +1,8 @@
 """Run a packed network on a picture of any size."""
 
+import queue
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -23,18 +26,22 @@ from npbsrn.packed.plan import Plan
 from npbsrn.packed.program import compile_blocks
 from npbsrn.packed.reference import blocks_ref
 from npbsrn.packed.wavefront import blocks_rows
-from npbsrn.packed.workspace import make_job, make_values, map_of, values_size
+from npbsrn.packed.workspace import Job, make_job, make_values, map_of, tiles_of, values_size
 from npbsrn.runtime import buffers
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import map_parallel, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
+Watch = Callable[[float], None]  # is told which part of something is done, from 0 to 1
 
 DEPTH, CACHE = 8, 3 << 18  # stages that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
+SHARES = 0.0, 0.03, 0.7, 1.0  # of a pass, done before and behind head, blocks, and float end: about
+PAUSE = 0.05  # seconds between two looks at how far the blocks are
 SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels and two threads, or what fits
 
 
@@ -77,7 +84,9 @@ class Engine:
         looks = w.shape[2] // 2 + sum(step.size // 2 for step in plan.steps) + self.end.margin
         self.margin = -(-looks // self.factor) + (int(BICUBIC_REACH) if plan.enlarged else 0)
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """Enlarge a picture.
 
         Parameters
@@ -88,6 +97,8 @@ class Engine:
         tile : int, optional
             Side of the tiles into which a large picture is cut, in pixels of `picture`; by default the largest of
             `SIDES` for which there is enough memory.
+        progress : callable, optional
+            See `npbsrn.inference.runners.Runner.run`.
 
         Returns
         -------
@@ -102,8 +113,13 @@ class Engine:
         threads = min(threads or thread_count(), height)
         side = self._fitting(picture, (tile,) if tile else SIDES, threads)
         out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
+        done, total = 0, height * width * self.scale**2
         for part in cut(height, width, side, self.margin, STEP):
-            self._tile(picture, part, out, threads)
+            pixels = part.area * self.scale**2
+            self._tile(picture, part, out, threads, progress and partial(_tell, progress, done, pixels, total))
+            done += pixels
+            if progress:
+                progress(done, total)
         if buffers.held() > KEEP:
             buffers.clear()
         return out
@@ -140,10 +156,10 @@ class Engine:
             f"and {available / 1e9:.2f} GB are available; {cure}"
         )
 
-    def _tile(self, picture: Array, tile: Tile, out: Array, threads: int) -> None:
+    def _tile(self, picture: Array, tile: Tile, out: Array, threads: int, watch: Watch | None) -> None:
         """Fill one tile of `out`."""
         rows, columns = ((begin * self.factor, end * self.factor) for begin, end in tile.inner)
-        pass_ = _Pass(self, to_fractions(picture[tile.outer].transpose(2, 0, 1)), threads)
+        pass_ = _Pass(self, to_fractions(picture[tile.outer].transpose(2, 0, 1)), threads, watch)
         pass_.run(rows, columns, out[tile.enlarged(self.scale)])
         if self.plan.flat:
             (top, bottom), (left, right) = tile.inner
@@ -154,8 +170,8 @@ class Engine:
 class _Pass:
     """One tile's pass through the network."""
 
-    def __init__(self, engine: Engine, x: Array, threads: int) -> None:
-        self.engine, plan = engine, engine.plan
+    def __init__(self, engine: Engine, x: Array, threads: int, watch: Watch | None) -> None:
+        self.engine, self.watch, plan = engine, watch, engine.plan
         large = enlarge(x[None], plan.scale)[0][0] if plan.enlarged else x
         _, self.height, self.width = large.shape
         self.threads = min(threads, self.height)
@@ -177,7 +193,7 @@ class _Pass:
 
     def run(self, rows: Rows, columns: Rows, out: Array) -> None:
         """Head, blocks, and the float end of the rows and columns that are wanted."""
-        map_parallel(self._begin, _bands((0, self.height), self.width, self.threads), self.threads)
+        self._in_bands(self._begin, (0, self.height), 0)
         self._blocks(rows)
 
         def end(band: Rows) -> None:
@@ -185,7 +201,16 @@ class _Pass:
             phases = self.engine.end.run(self.result, band, self.width, self.head_in, self.base_in)
             write_pixels(phases, s, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
 
-        map_parallel(end, _bands(rows, self.width, self.threads), self.threads)
+        self._in_bands(end, rows, 2)
+
+    def _in_bands(self, function: Callable[[Rows], None], rows: Rows, part: int) -> None:
+        """One part of the pass, on bands of rows."""
+        bands = _bands(rows, self.width, self.threads)
+        map_parallel(function, bands, self.threads, self.watch and (lambda done: self._tell(part, done / len(bands))))
+
+    def _tell(self, part: int, share: float) -> None:
+        if self.watch:
+            self.watch(SHARES[part] + (SHARES[part + 1] - SHARES[part]) * share)
 
     def _begin(self, band: Rows) -> None:
         to_feature_map(self._head(band), self.engine.head[1], self.feature_map, band[0])
@@ -208,7 +233,11 @@ class _Pass:
         # Compiled here, if it must be: a worker that is late or gives up would let the others wait.
         nothing = make_job(program, self.values, 1, (0, self.width), 1, 1, (0, 0))
         blocks_rows(0, 1, np.zeros(1, np.int64), nothing)
-        run_parallel(blocks_rows, self.workers, job)
+        total = tiles_of(program, (self.height, self.width), wanted)
+        if self.watch is None:
+            run_parallel(blocks_rows, self.workers, job)
+        else:
+            _run_watched(job, self.workers, lambda done: self._tell(1, done / total))
 
     def _head(self, band: Rows) -> Array:
         """The head's convolution, without its bias."""
@@ -219,6 +248,33 @@ class _Pass:
         y = empty((outputs, end - begin, padded.shape[2] - size + 1), np.float32)
         correlate(padded[None], w, y[None], size, 0, end - begin)
         return y
+
+
+def _run_watched(job: Job, workers: int, watch: Callable[[int], None]) -> None:
+    """Run the blocks in other threads, and tell in this one how many tiles of stages are done, every `PAUSE`."""
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def serve(*args: Any) -> None:
+        try:
+            blocks_rows(*args)
+        finally:
+            ended.put(None)
+
+    def follow() -> None:
+        left = workers
+        while left:
+            try:
+                ended.get(timeout=PAUSE)
+                left -= 1
+            except queue.Empty:
+                watch(int(job.done[:, 0].sum()))
+
+    run_parallel(serve, workers, job, meanwhile=follow)
+
+
+def _tell(progress: Progress, before: int, pixels: int, total: int, share: float) -> None:
+    """Tell which part of a tile is done."""
+    progress(before + int(pixels * share), total)
 
 
 def _bands(rows: Rows, width: int, threads: int) -> list[Rows]:

@@ -1,14 +1,14 @@
 """Packed weight files: one bit for each binary weight."""
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npbsrn.errors import UsageError, WeightsError
-from npbsrn.models import KIND, package_version
-from npbsrn.networks.base import make_network
+from npbsrn.errors import WeightsError
+from npbsrn.models import KIND, network_of, package_version
 from npbsrn.packed import legacy
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.packed.program import STATISTICS
@@ -41,7 +41,7 @@ def save_packed(path: Path | str, plan: Plan) -> None:
     save_arrays(path, arrays, card | {"plan": _described(plan)}, compress=True)
 
 
-def load_packed(path: Path | str) -> Plan:
+def load_packed(path: str | PathLike[str]) -> Plan:
     """Read a packed weight file.
 
     Raises
@@ -50,10 +50,7 @@ def load_packed(path: Path | str) -> Plan:
         If the file is missing, damaged, foreign, of a newer version or not packed, or does not fit its network.
     """
     arrays, card = load_arrays(path)
-    try:
-        network = make_network(card["config"])
-    except (KeyError, TypeError, UsageError) as error:
-        raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
+    network = network_of(path, card.get("config"), sum(8 * array.nbytes for array in arrays.values()))
     if card.get("kind") != KIND:
         raise WeightsError(f"{path} is no packed weight file; `npbsrn pack` makes one of it")
     version = card.get("packed", 1)

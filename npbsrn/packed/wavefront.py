@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npbsrn.kernels.barrier import wait
+from npbsrn.kernels.barrier import given_up, wait
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.counts import AT_ONCE, count1, count3
 from npbsrn.kernels.jit import kernel
@@ -284,12 +284,15 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
         wait(barrier, workers)
         for left in range(0, tiles + shift * (levels - 1), strip):
             for step in range(begin, end + levels - 1):
+                if given_up(barrier):
+                    return
                 for level in range(levels):
                     y, here, more = step - level, left - shift * level, job.stages[first + level, 1]
                     low, high = max(here, 0), min(here + strip, tiles)
                     own_row = begin + above * level <= y < end - below * level
                     if own_row and top - more <= y < bottom + more and low < high:
                         _stage_row(first + level, y, low, high, walk, weighted, sloped, workspace)
+                        job.done[worker, 0] += high - low
         wait(barrier, workers)
         for level in range(1, levels):
             more = job.stages[first + level, 1]
@@ -297,3 +300,4 @@ def blocks_rows(worker: int, workers: int, barrier: Array, job: Job) -> None:
                 if above:
                     # a literal 0 would be compiled once more, as a case of its own
                     _stage_row(first + level, y, np.int64(0), tiles, walk, weighted, sloped, workspace)
+                    job.done[worker, 0] += tiles

@@ -68,6 +68,8 @@ class Job(NamedTuple):
     sizes : (10,) int64
         Maps, homes, C, the numbers of a tile, H, W, tiles of a strip, the rows that are wanted of the result, from and
         to, and E of the feature map.
+    done : (workers, 8) int64
+        In the first column, how many tiles of the program's stages each worker has computed: see `tiles_of`.
     weighted, sloped : True or None
     """
 
@@ -80,6 +82,7 @@ class Job(NamedTuple):
     words: Array
     pads: Array
     sizes: Array
+    done: Array
     weighted: Any
     sloped: Any
 
@@ -116,6 +119,14 @@ def make_job(
         program.words,
         program.pads,
         np.array(sizes, np.int64),
+        np.zeros((workers, 8), np.int64),  # a cache line for each
         True if program.weighted else None,
         True if program.sloped else None,
     )
+
+
+def tiles_of(program: Program, size: tuple[int, int], rows: tuple[int, int]) -> int:
+    """Tiles that all stages compute, see `Job.done`, where these rows of the result are wanted."""
+    (height, width), (top, bottom) = size, rows
+    count = sum(min(bottom + more, height) - max(top - more, 0) for more in program.stages[:-1, 1])
+    return int(count) * -(-width // TILE)

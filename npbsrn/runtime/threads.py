@@ -4,6 +4,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,31 +48,64 @@ def quiet_blas() -> Any:
     return threadpool_limits(1, "blas")
 
 
-def map_parallel(function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> list[Result]:
+def map_parallel(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> list[Result]:
     """``[function(item) for item in items]`` by several threads; within such a call, by one.
 
-    `threads` is by default `thread_count()`.
+    Parameters
+    ----------
+    function : callable
+    items : iterable
+    threads : int, optional
+        By default `thread_count()`.
+    watch : callable, optional
+        Called in this thread behind each item, with the number of items that are done. If it raises, no further item
+        is begun.
     """
     work = list(items)
     workers = min(threads or thread_count(), len(work))
-    if workers <= 1 or getattr(_inside, "busy", False):
-        return [function(item) for item in work]
     results: list[Any] = [None] * len(work)
+    if workers <= 1 or getattr(_inside, "busy", False):
+        for place, item in enumerate(work):
+            results[place] = function(item)
+            if watch:
+                watch(place + 1)
+        return results
     places = iter(range(len(work)))
+    news: queue.SimpleQueue[bool] = queue.SimpleQueue()  # an item is done, or a worker has ended
 
     def serve(worker: int, workers: int, barrier: Any) -> None:
         _inside.busy = True
         try:
             for place in places:  # each place goes to one thread: a range's iterator is atomic under the GIL
+                if barrier[0] >= GIVEN_UP:
+                    return
                 results[place] = function(work[place])
+                news.put(True)
         finally:
             _inside.busy = False
+            news.put(False)
 
-    run_parallel(serve, workers)
+    def follow(watch: Callable[[int], None]) -> None:
+        ended = done = 0
+        while ended < workers:
+            if news.get():
+                done += 1
+                watch(done)
+            else:
+                ended += 1
+
+    run_parallel(serve, workers, meanwhile=partial(follow, watch) if watch else None)
     return results
 
 
-def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> None:
+def run_parallel(
+    function: Callable[..., None], workers: int, *args: Any, meanwhile: Callable[[], None] | None = None
+) -> None:
     """Run ``function(worker, workers, barrier, *args)`` for all workers at once, the first of them in this thread.
 
     Parameters
@@ -80,6 +114,8 @@ def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> Non
         A kernel may wait for the others by its `barrier`, an array of one zero: each worker has a thread of its own.
         When a worker fails, `GIVEN_UP` is put there, and the others' results do not matter.
     workers : int
+    meanwhile : callable, optional
+        What this thread does while all workers have threads of their own. If it fails, so does the whole.
     """
     barrier = np.zeros(1, np.int64)
     others = []
@@ -92,9 +128,12 @@ def run_parallel(function: Callable[..., None], workers: int, *args: Any) -> Non
             raise
 
     try:
-        for worker in range(1, workers):
+        for worker in range(0 if meanwhile else 1, workers):
             others.append(_helpers.start(guarded, worker))
-        function(0, workers, barrier, *args)
+        if meanwhile:
+            meanwhile()
+        else:
+            function(0, workers, barrier, *args)
     except BaseException:
         barrier[0] = GIVEN_UP
         raise

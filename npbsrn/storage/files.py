@@ -39,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
 
     Yields
     ------
-    file : binary file, open for writing
+    file : binary file, open for writing and reading
 
     Raises
     ------
@@ -47,12 +47,13 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
         Without `replace`, behind the block, if there is a file. Of several that write at once one wins.
     """
     path = Path(os.path.realpath(path)) if follow else Path(path).absolute()
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    # Of 50 letters, each of 4 bytes at most, as a name has 255 bytes.
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
         with ENDING:
             UNFINISHED.add(str(temporary))
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        with os.fdopen(handle, "wb") as file:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

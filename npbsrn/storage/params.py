@@ -6,7 +6,9 @@ A network's parameters are a nested dict whose leaves are arrays; a leaf's dotte
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,11 @@ Params = dict[str, Any]  # nested: str -> Array or Params
 
 FORMAT = 1  # of the file; raised when an older package could not read a newer file
 CARD = "card"
+
+# A file of a few bytes may unpack to gigabytes. Trained weights hardly shrink by packing, and a card is short.
+UNPACKED, RATIO = 64 << 20, 100  # bytes that any file may unpack to, and those for each byte of a larger file
+LONGEST_CARD = 16 << 20  # bytes, 4 for each letter
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others pack zeros more densely still
 
 
 def leaves(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
@@ -93,7 +100,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
         raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
 
 
-def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what `save_arrays` wrote, and verify it.
 
     Returns
@@ -106,11 +113,10 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
     WeightsError
         If the file is missing, truncated, changed, foreign, or of a newer format.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with _archive(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except PermissionError:
         raise WeightsError(f"{path} may not be read; check its permissions") from None
@@ -125,17 +131,40 @@ def load_arrays(path: Path | str) -> tuple[dict[str, Array], dict[str, Any]]:
 def peek_card(path: str | PathLike[str]) -> dict[str, Any]:
     """A file's card, not verified; empty if the file is not what `save_arrays` writes."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with _archive(path) as archive:
             card = json.loads(str(archive[CARD]))
     except Exception:  # of whatever kind, as in `load_arrays`, which will say what is wrong
         return {}
     return card if isinstance(card, dict) else {}
 
 
-def _read_card(path: Path, text: Array | None) -> dict[str, Any]:
+@contextmanager
+def _archive(path: str | PathLike[str]) -> Iterator[Any]:
+    """A file's arrays by name, unpacked when they are asked for, and never unpickled.
+
+    Raises
+    ------
+    Exception
+        Of whatever kind, if the file is damaged or would unpack to more than an honest one.
+    """
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError("no file")
+    size = Path(path).stat().st_size
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        members = archive.zip.infolist()
+        if any(member.compress_type not in METHODS for member in members):
+            raise ValueError("a method that is not ours")
+        if sum(member.file_size for member in members) > UNPACKED + RATIO * size:
+            raise ValueError("too much to unpack")
+        if any(member.filename == f"{CARD}.npy" and member.file_size > LONGEST_CARD for member in members):
+            raise ValueError("too long a card")
+        yield archive
+
+
+def _read_card(path: object, text: Array | None) -> dict[str, Any]:
     try:
         card = json.loads(str(text)) if text is not None else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of too many digits, no letters; nested too deeply
         card = None
     if not isinstance(card, dict) or not isinstance(card.get("format"), int):
         raise WeightsError(f"{path} was not written by npbsrn: it has no card")

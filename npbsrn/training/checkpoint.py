@@ -1,12 +1,14 @@
 """The whole state of a run in one file, from which it continues as if it had never stopped."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npbsrn.errors import WeightsError
-from npbsrn.models import fits
-from npbsrn.networks.base import make_network
+from npbsrn.models import fits, network_of
 from npbsrn.storage.params import load_arrays, save_arrays
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Vector
@@ -119,7 +121,7 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
             group, _, leaf = name.partition(".")
             groups[group][leaf] = array
         config = TrainConfig(**card["train"])
-        network = make_network(config.network)
+        network = network_of(path, config.network, sum(array.size for array in groups["params"].values()))
         config = replace(config, network=network.config)  # options that are younger than the file have their defaults
         best = float("-inf") if card["best"] is None else float(card["best"])
         loss, count = card.get("losses", (0.0, 0))
@@ -127,18 +129,39 @@ def load_checkpoint(path: Path) -> tuple[State, TrainConfig, Origin]:
             **{group: Vector(a) for group, a in groups.items()},
             step=int(card["step"]),
             best=best,
-            psnr=card["psnr"],
+            psnr=None if card["psnr"] is None else float(card["psnr"]),
             seconds=float(card["seconds"]),
             judged=int(card.get("judged", card["step"])),  # early checkpoints were written behind the validation
             losses=(float(loss), int(count)),
         )
-        origin = Origin(**card["origin"])
-    except (KeyError, TypeError, ValueError) as error:
+        origin = _origin_of(card["origin"])
+    except WeightsError:
+        raise
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is no checkpoint of this npbsrn ({error}); start a new run") from None
     for group in ("params", "average"):
         fits(path, groups[group], network)
+    for group in ("m", "v"):
+        if any(array.dtype != np.float32 for array in groups[group].values()):
+            raise WeightsError(f"{path} is no checkpoint of this npbsrn ({group} is not float32); start a new run")
     learned = {name: array.shape for name, array in state.params.items() if ".running_" not in name}
     for group in ("m", "v"):
         if {name: array.shape for name, array in groups[group].items()} != learned:
             raise WeightsError(f"{path} is incomplete: {group} does not fit the weights; start a new run")
     return state, config, origin
+
+
+def _origin_of(entries: Mapping[str, Any]) -> Origin:
+    """Of a card's entries, which are paths and names, or nothing.
+
+    Raises
+    ------
+    TypeError
+        If they are not.
+    """
+    origin = Origin(**entries)
+    words = (origin.folder, origin.init, origin.digest, origin.teacher, origin.teacher_digest)
+    names = (*origin.validation, *origin.left_out, *(name for own in origin.left_out.values() for name in own))
+    if not all(isinstance(word, str | None) for word in words) or not all(isinstance(name, str) for name in names):
+        raise TypeError("origin")
+    return origin

@@ -1,6 +1,7 @@
 """The configuration of a training run; presets; learning-rate schedules."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 
 from npbsrn.binarizers import OLD_NAMES
 from npbsrn.errors import UsageError
-from npbsrn.networks.base import arguments_of, make_network
+from npbsrn.networks.base import NETWORKS, arguments_of, make_network
 
 SCHEDULES = ("cosine", "step", "multistep")
 
@@ -211,6 +212,19 @@ def with_option(network: Mapping[str, Any], name: str, value: Any) -> dict[str, 
     return {**network, name: value}
 
 
+def _refuse_unknown(options: Mapping[str, Any], fields: Mapping[str, Any], kind: Any) -> None:
+    """Refuse an option that neither a run nor its network has."""
+    if not isinstance(kind, str) or kind not in NETWORKS:
+        return  # of which `make_network` says that there is none
+    of_run = [name for name in fields if name != "network"]
+    of_network = [name for name in inspect.signature(NETWORKS[kind]).parameters if name != "scale"]
+    for name in options:
+        if name not in {*of_run, *of_network, "network", "name", "scale", "padding"}:  # padding: of an earlier version
+            raise UsageError(
+                f"there is no option {name}; a run has {', '.join(of_run)}, and {kind} has {', '.join(of_network)}"
+            )
+
+
 def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] | None = None) -> TrainConfig:
     """Build a configuration from a preset and the options that differ from it.
 
@@ -231,6 +245,7 @@ def make_config(scale: int, preset: str = "default", options: Mapping[str, Any] 
     """
     preset, kind = choose_network(preset, (options or {}).get("network"))
     fields = {f.name: type(f.default) for f in dataclasses.fields(TrainConfig)}
+    _refuse_unknown(options or {}, fields, kind)
     values: dict[str, Any] = dict(PRESETS[preset])
     network = {**arguments_of(kind, values.pop("network", {})), "name": kind, "scale": scale}
     for name, value in (options or {}).items():

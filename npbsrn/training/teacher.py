@@ -36,7 +36,7 @@ def load_teacher(origin: Origin, config: TrainConfig) -> tuple[Model | None, Ori
         return None, origin
     if config.distill == 0:
         raise UsageError("a teacher is named, but distill is 0; set distill to its share of the loss, such as 0.5")
-    teacher = load(origin.teacher)
+    teacher = load(origin.teacher, config.scale)
     if teacher.scale != config.scale:
         raise UsageError(
             f"the teacher enlarges x{teacher.scale}, the run x{config.scale}; name a teacher of this scale"

@@ -19,6 +19,7 @@ from npbsrn.models import Model, check_scale, load
 from npbsrn.networks.base import Network, make_network
 from npbsrn.runtime import buffers
 from npbsrn.runtime.threads import quiet_blas
+from npbsrn.shipped import MODELS
 from npbsrn.storage.params import leaves
 from npbsrn.training.checkpoint import Origin
 from npbsrn.training.config import TrainConfig, choose_network, make_config
@@ -75,13 +76,13 @@ def train(
         Folders on which the weights are validated during training; the first decides which weights are best. By default
         the first pictures of DIV2K's validation half if `folder` is the one that holds DIV2K, else some pictures of
         `folder`, which are then left out of training.
-    init : path, optional
-        A weight file or run with the initial weights: of the same network, of another scale (the body is carried over,
-        the tail is new), or of a shallower network (the additional blocks are new).
-    teacher : path, optional
-        A weight file or run of the same scale, whose results are a second target; the option ``distill`` is its weight
-        in the loss (`npbsrn.training.step.loss_and_grads`). Any network will do. It runs as in inference, with running
-        averages, and is not trained.
+    init : name or path, optional
+        A model of the package, weight file or run with the initial weights: of the same network, of another scale (the
+        body is carried over, the tail is new), or of a shallower network (the additional blocks are new).
+    teacher : name or path, optional
+        A model of the package, weight file or run of the same scale, whose results are a second target; the option
+        ``distill`` is its weight in the loss (`npbsrn.training.step.loss_and_grads`). Any network will do. It runs as
+        in inference, with running averages, and is not trained.
     minutes : float, optional
         A time budget: the number of steps is fitted to it when the run begins.
     cache : path, optional
@@ -189,8 +190,12 @@ def _origin(folder: Any, validation: Any, init: Any, teacher: Any) -> Origin:
         None if folder is None else _absolute(folder),
         tuple(_absolute(place) for place in judged),
         None if init is None else Path(init).name,
-        teacher=None if teacher is None else _absolute(teacher),
+        teacher=None if teacher is None else teacher if _is_name(teacher) else _absolute(teacher),
     )
+
+
+def _is_name(model: Any) -> bool:
+    return isinstance(model, str) and model in MODELS
 
 
 def _absolute(folder: Any) -> str:

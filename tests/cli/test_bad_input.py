@@ -31,9 +31,10 @@ PYTHON = {
     "infinity": (np.full((4, 5), np.inf), {}, "NaN or infinite values; replace them"),
     "0..255 as float": (np.full((4, 5), 255.0), {}, r"lies in 0\.\.1, not 255\.\.255; divide by its range"),
     "below 0": (np.full((4, 5), -0.5), {}, r"lies in 0\.\.1, not -0\.5\.\.-0\.5"),
-    "scale 5": (BLACK, {"scale": 5}, "the scale must be one of 2, 3, 4, not 5"),
-    "scale 2.5": (BLACK, {"scale": 2.5}, "the scale must be one of 2, 3, 4, not 2.5"),
-    "scale as word": (BLACK, {"scale": "4"}, "the scale must be one of 2, 3, 4, not '4'"),
+    "scale 1": (BLACK, {"scale": 1}, "the scale must be a number above 1 and at most 16, not 1"),
+    "scale 17": (BLACK, {"scale": 17}, "the scale must be a number above 1 and at most 16, not 17"),
+    "scale NaN": (BLACK, {"scale": np.nan}, "the scale must be a number above 1 and at most 16, not nan"),
+    "scale as word": (BLACK, {"scale": "4"}, "the scale must be a number above 1 and at most 16, not '4'"),
     "missing weights": (BLACK, {"model": "nowhere.npz"}, "there is no weight file nowhere.npz"),
     "a number as model": (BLACK, {"model": 3}, "a model is named by a path or a name, not by 3"),
     "nothing as model": (BLACK, {"model": ""}, "a model is named by a path or a name, not by ''"),
@@ -109,14 +110,27 @@ SHELL = {
     "upscale -i good.png -o good.png": "good.png is the input itself; write to another file",
     "upscale -i good.png -o good.png/out.png": "there is no folder good.png; make it first",
     "upscale -i good.png -o out.png -m empty": "empty holds no weights; a training run writes them",
-    "upscale -i good.png -o empty": "cannot write empty: it is a folder; name a file",
-    "upscale -i clear.png -o out.jpg": "JPEG holds no transparency",
+    "upscale": "name a picture, or a folder of pictures; npbsrn help upscale lists the options",
+    "nowhere.png": "there is no file nowhere.png",
+    "./nowhere": "there is no file nowhere",
+    "upscale good.png -o out.jpg -f png": "-o out.jpg and -f .*png name two formats; leave one out",
+    "upscale good.png text.png -o out.png": "there are several pictures, so -o must name a folder too, not out.png",
+    "upscale good.png --suffix a/b": "--suffix is a part of a file's name, not 'a/b'",
+    "upscale good.png - -o out": '"-" stands for one picture; name no others with it',
+    "upscale photographs -o -": '"-" stands for one picture; name no others with it',
     "upscale -i photographs -o out.png": "is a folder, so -o must name a folder too",
     "upscale -i empty -o out": "there is no picture in empty",
     "upscale -i good.png -o out.png --engine packed": "is no network that the engine 'packed' could run",
-    "upscale -i good.png -o out.png -s 7": "the scale must be one of 2, 3, 4, not 7",
-    "upscale -i good.png -o out.png -s 2 -m tiny.npz": "the model enlarges x4, not x2",
-    "upscale -i good.png -o out.png -s 2 -m fast": "there is no model fast for x2; there are clean .x2, x3, x4",
+    "upscale -i good.png -o out.png -s 1": "the scale must be a number above 1 and at most 16, not 1.0",
+    "upscale -i good.png -o out.png -s nan": "the scale must be a number above 1 and at most 16, not nan",
+    "upscale -i good.png -o out.png -m ./clean": "there is no weight file ./clean; name one",
+    "upscale -i good.png -o out.png -m ./empty": "./empty holds no weights; a training run writes them",
+    "train photographs --patch 6 --teacher clean --set distill=0.5": "its latent weights are the file training/",
+    "check good.png nowhere.png": "there is no file nowhere.png",
+    "check good.png dots/dot.png": "good.png, dots/dot.png: the result has 1x1 pixels, fewer than the",
+    "check good.png good.png --json good.png": "good.png is the name of a picture; name a .json file",
+    "models cleen": "there is no model cleen; there are clean .x2, x3, x4",
+    "models fast -s 2": "there is no model fast for x2; there are clean .x2, x3, x4",
     "upscale -i good.png -o out.png -m cleen": "there is no model cleen, nor a file or run of that",
     "eval photographs -m photo -s 3": "there is no model photo for x3; there are clean .x2, x3, x4",
     "train photographs --patch 6 --init clean": "its latent weights are the file training/clean-x4/weights.npz of",
@@ -137,7 +151,7 @@ SHELL = {
     "train photographs -s 5": "the scale must be one of 2, 3, 4, not 5",
     "train photographs --steps 0": "steps must be a number above 0, not 0",
     "train photographs --preset fast": "there is no preset 'fast'; choose among default, quick, best, best-bsrn, paper",
-    "train photographs --set colour=1": "bsrn has no argument colour; it has scale, binarizer, blocks, width",
+    "train photographs --set colour=1": "there is no option colour; a run has steps, .*, and bsrn has binarizer, ",
     "train photographs --set colour": "--set takes NAME=VALUE, not 'colour'",
     "train photographs --set binarizer.alpha=two": "the option alpha of bam cannot be 'two'",
     "train photographs --binarizer bbcu --set binarizer.window=0": "the option window of bbcu must be a number above 0",
@@ -154,8 +168,8 @@ SHELL = {
     "train photographs -o photographs": r"\d.png lies in .*photographs, where the run's own pictures go; choose",
     "train photographs --patch 6 --validation damaged": "no picture of damaged can be used to judge on: cut.png is dam",
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
-    "upscale -i photographs -o photographs/out": "or lie in it; write to another folder",
-    "upscale -i photographs -o out -s 7": "the scale must be one of 2, 3, 4, not 7",
+    "upscale -i photographs -o photographs/out": "or lie in it; leave it out, or write to another folder",
+    "upscale -i photographs -o out -s 17": "the scale must be a number above 1 and at most 16, not 17.0",
     "upscale -i float.tif -o out.png": "float.tif holds floats from 2 to 2; divide them by their range, to 0",
     f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
     "eval floats": "float.tif holds floats",
@@ -194,7 +208,7 @@ if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is 
 def test_the_command_line_refuses(workspace, capsys, command):
     before = contents(workspace)
     words = command.split()
-    if words[0] in ("upscale", "eval") and "-m" not in words:
+    if words[0] not in ("train", "compact", "info", "check", "models") and "-m" not in words:
         words += ["-m", "bicubic"]
     assert main(words) == 2
     message = capsys.readouterr().err
@@ -204,11 +218,31 @@ def test_the_command_line_refuses(workspace, capsys, command):
     assert contents(workspace) == before
 
 
-@pytest.mark.parametrize("command", ["", "enlarge", "upscale", "upscale -i a.png -o b.png --colour", "eval x -s four"])
-def test_wrong_usage_exits_with_2(command, capsys):
+USAGE = {
+    "enlarge": ("npbsrn [upscale]", "there is no command or file enlarge; the commands are upscale, check, "),
+    "upscal a.png": ("npbsrn [upscale]", "there is no command or file upscal; did you mean upscale?"),
+    "help trian": ("npbsrn [upscale]", "there is no command trian; did you mean train?"),
+    "-i a.png -o b.png --colour": ("npbsrn [upscale]", "unrecognized arguments: --colour; npbsrn help upscale lists"),
+    "a.png --flat --recursive": ("npbsrn [upscale]", "argument --recursive: not allowed with argument --flat"),
+    "a.png -q 101": ("npbsrn [upscale]", "argument -q/--quality: must be a whole number from 1 to 100, not '101'"),
+    "a.png -f docx": ("npbsrn [upscale]", "argument -f/--format: docx is no format that is written; choose among"),
+    "a.png --background lightgold": ("npbsrn [upscale]", "'lightgold' is no colour; give a name, or #rrggbb"),
+    "a.png -j many": ("npbsrn [upscale]", "argument -j/--threads: must be a whole number, not 'many'"),
+    "eval x -s four": ("npbsrn eval", "argument -s/--scale: invalid int value: 'four'; npbsrn help eval lists the"),
+    "pack": ("npbsrn pack", "the following arguments are required: FILE, -o/--output; npbsrn help pack lists"),
+    "train --colour": ("npbsrn train", "unrecognized arguments: --colour; npbsrn help train lists the options"),
+}
+
+
+@pytest.mark.parametrize("command", USAGE)
+def test_wrong_usage_shows_the_commands_own_and_exits_with_2(command, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(command.split())
-    assert "usage: npbsrn" in capsys.readouterr().err
+    *usage, said = capsys.readouterr().err.splitlines()
+    own, message = USAGE[command]
+    assert usage[0].startswith(f"usage: {own}")
+    assert said.startswith("npbsrn: ")
+    assert message in said
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cli.batch import plan
+from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.parser import main
+from npbsrn.errors import UsageError
 from tests.cli.test_bad_input import contents
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -39,12 +40,12 @@ COLLISIONS = {
     "a result that is the next original": (
         {"p/a/a/x.png": 1, "p/a/x.png": 2}, "p/a", "p", "would replace the original",
     ),
-    "a link among the results": ({"in/x.png": 1, "out/x.png": "in/x.png"}, "in", "out", "would replace the original"),
-    "a hard link": ({"in/x.png": 1, "out/x.png": ("in/x.png",)}, "in", "out", "would replace the original"),
+    "a link among the results": ({"in/x.png": 1, "out/x.png": "in/x.png"}, "in", "out", "is the input itself"),
+    "a hard link": ({"in/x.png": 1, "out/x.png": ("in/x.png",)}, "in", "out", "is the input itself"),
     "a link to another original": (
         {"in/x.png": 1, "in/y.png": 2, "out/x.png": "in/y.png"}, "in", "out", "would replace the original .*y.png",
     ),
-    "a folder that is a link": ({"in/s/x.png": 1, "out/s": "in/s"}, "in", "out", "would replace the original"),
+    "a folder that is a link": ({"in/s/x.png": 1, "out/s": "in/s"}, "in", "out", "is the input itself"),
     "a link into the originals": (
         {"in/x.png": 1, "in/s/y.png": 2, "out/x.png": "in/new.png"}, "in", "out", "would lie among the originals",
     ),
@@ -85,13 +86,16 @@ def test_what_is_there_is_left_alone_and_counted(tmp_path, capsys):
     draw(tmp_path / "ph/raw/new.png", 6)
     other = draw(tmp_path / "ph/grey.png", 99)
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph") == 0
-    assert "ph: 1 picture; 1 existed already and are left alone, --overwrite replaces them" in capsys.readouterr().out
+    assert (
+        "ph: 1 picture enlarged; 1 existed already and are left alone, --overwrite replaces them"
+        in capsys.readouterr().out
+    )
     assert level(other) == ((3, 2), 99)
     assert level(tmp_path / "ph/new.png") == ((6, 4), 6)
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph") == 0
-    assert "ph: 0 pictures; 2 existed already" in capsys.readouterr().out
+    assert "ph: 0 pictures enlarged; 2 existed already" in capsys.readouterr().out
     assert enlarge(tmp_path / "ph/raw", tmp_path / "ph", "--overwrite") == 0
-    assert "ph: 2 pictures\n" in capsys.readouterr().out
+    assert "ph: 2 pictures enlarged\n" in capsys.readouterr().out
     assert level(other) == ((6, 4), 5)
 
 
@@ -111,23 +115,24 @@ def test_links_in_a_circle_are_refused_or_replaced(tmp_path, capsys):
 def test_a_link_to_nothing_counts_as_there(tmp_path):
     draw(tmp_path / "in/x.png")
     link(tmp_path / "elsewhere.png", tmp_path / "out/x.png")
-    batch = plan(tmp_path / "in", tmp_path / "out", overwrite=False)
+    batch = plan(Wish([tmp_path / "in"], str(tmp_path / "out")))
     assert (batch.jobs, batch.existing) == ([], [tmp_path / "out/x.png"])
 
 
 @POSIX
 def test_what_may_be_missed_is_named(tmp_path, capsys):
     draw(tmp_path / "in/x.jfif")
-    for name in ("y.gif", "z.TGA", ".hidden.gif", ".trash/t.gif"):
+    for name in ("y.pcx", "z.TGA", ".hidden.gif", ".trash/t.gif"):
         draw(tmp_path / "in" / name)
-    for name in ("readme.txt", "photo.HEIC"):
+    for name in ("readme.txt", "photo.JXL"):
         (tmp_path / "in" / name).write_text("no picture")
     link(tmp_path / "nowhere", tmp_path / "in/broken.png")
     link(tmp_path, tmp_path / "in/link")
     assert enlarge(tmp_path / "in", tmp_path / "out") == 0
     said = capsys.readouterr().err
     listed = said.removeprefix("npbsrn: left out, as what is not taken from folders: ").split(", ")
-    assert [Path(word.strip()).name for word in listed] == ["broken.png", "link", "photo.HEIC", "y.gif", "z.TGA"]
+    assert [Path(word.strip()).name for word in listed] == ["broken.png", "link", "photo.JXL"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.jfif", "y.png", "z.png"]
     assert level(tmp_path / "out/x.jfif") == ((6, 4), 7)
 
 
@@ -144,6 +149,109 @@ def test_a_file_that_comes_into_being_meanwhile_is_left_alone(tmp_path, monkeypa
 
     monkeypatch.setattr("npbsrn.inference.runners.Bicubic.run", late)
     assert enlarge(tmp_path / "in", tmp_path / "out") == 0
-    assert "out: 1 picture; 2 existed already and are left alone" in capsys.readouterr().out
+    assert "out: 1 picture enlarged; 2 existed already and are left alone" in capsys.readouterr().out
     assert level(tmp_path / "out/w.png") == ((6, 4), 0)
     assert level(target) == ((3, 2), 99)
+
+
+# --- what is taken, and where results go: nothing is written here ---
+
+PLACES = {
+    "beside": (["a.jpg"], {}, [("a.jpg", "a-x4.jpg")]),
+    "beside, by a suffix": (["a.jpg"], {"suffix": "_big"}, [("a.jpg", "a_big.jpg")]),
+    "beside, in another format": (["a.jpg"], {"form": ".png", "suffix": ""}, [("a.jpg", "a.png")]),
+    "a file": (["a.jpg"], {"output": "b.webp"}, [("a.jpg", "b.webp")]),
+    "a new folder": (["a.jpg"], {"output": "new"}, [("a.jpg", "new/a.jpg")]),
+    "a new folder with a dot": (["a.jpg"], {"output": "v1.2/"}, [("a.jpg", "v1.2/a.jpg")]),
+    "a folder that is there": (["a.jpg"], {"output": "f.d"}, [("a.jpg", "f.d/a.jpg")]),
+    "what is read alone": (["t.tga"], {}, [("t.tga", "t-x4.png")]),
+    "a folder": (["f.d"], {}, [("f.d/g/c.png", "f.d/g/c-x4.png"), ("f.d/x.png", "f.d/x-x4.png")]),
+    "a flat folder": (["f.d"], {"flat": True}, [("f.d/x.png", "f.d/x-x4.png")]),
+    "a folder to another": (["f.d"], {"output": "o"}, [("f.d/g/c.png", "o/g/c.png"), ("f.d/x.png", "o/x.png")]),
+    "both": (["t.tga", "f.d/g"], {"output": "o"}, [("t.tga", "o/t.png"), ("f.d/g/c.png", "o/c.png")]),
+    "twice": (["f.d/g", "f.d/g/c.png", "./f.d/g/c.png"], {}, [("f.d/g/c.png", "f.d/g/c-x4.png")]),
+    "not there, among others": (["no.png", "a.jpg"], {}, [("no.png", "no-x4.png"), ("a.jpg", "a-x4.jpg")]),
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    for name in ("a.jpg", "t.tga", "f.d/x.png", "f.d/g/c.png", "f.d/.h/c.png", "f.d/.h.png"):
+        draw(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_where_results_go(workplace, case):
+    inputs, options, expected = PLACES[case]
+    batch = plan(Wish([Path(name) for name in inputs], **options))
+    assert batch.jobs == [(Path(source), Path(target)) for source, target in expected]
+
+
+def test_results_of_earlier_runs_are_left_out(workplace):
+    for name in ("a-x4.jpg", "a-x1.5.png", "t-x2.png", "a-xyz.png", "b-x4.jpg", "f.d/x_big.png"):
+        draw(Path(name))
+    batch = plan(Wish([Path()], flat=True, overwrite=True))
+    assert batch.results == [Path("a-x1.5.png"), Path("a-x4.jpg"), Path("t-x2.png")]
+    assert [source.name for source, _ in batch.jobs] == ["a-xyz.png", "a.jpg", "b-x4.jpg", "t.tga"]
+    named = plan(Wish([Path("a.jpg"), Path("a-x4.jpg"), Path("t-x2.png")]))  # as a shell's *.jpg names them
+    assert (named.jobs, named.existing) == ([], [Path("a-x4.jpg")])
+    assert plan(Wish([Path("f.d")], suffix="_big")).results == [Path("f.d/x_big.png")]
+    assert plan(Wish([Path("a-x4.jpg")])).jobs == [(Path("a-x4.jpg"), Path("a-x4-x4.jpg"))]
+
+
+def test_a_folder_may_be_given_again(workplace, capsys):
+    assert main(["f.d", "-s", "2", "-m", "bicubic"]) == 0
+    assert capsys.readouterr().out == "2 pictures enlarged\n"
+    before = contents(workplace)
+    assert main(["f.d", "-s", "2", "-m", "bicubic"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("0 pictures enlarged; 2 existed already and are left alone")
+    assert "left out, as results of earlier runs: f.d/g/c-x2.png, f.d/x-x2.png" in said.err
+    assert contents(workplace) == before
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "漢", "\U0001f600"])
+@pytest.mark.parametrize("spare", [0, 1, 2, 3])
+def test_names_are_as_long_as_can_be(workplace, letter, spare):
+    stem = (letter * 255)[: (251 - spare) // len(letter.encode())]
+    for form in (None, ".webp"):
+        (_, target), *_ = plan(Wish([Path("a.jpg"), Path(f"{stem}.jpg")], form=form)).jobs[1:]
+        assert 251 - len(letter.encode()) - spare < len(os.fsencode(target.name)) <= 255
+        assert target.stem.endswith("-x4")
+        assert target.stem.removesuffix("-x4") == stem[: len(target.stem) - 3]
+
+
+@POSIX
+def test_a_name_that_is_no_text(workplace):
+    name = os.fsdecode(b"\xff\xfe")
+    draw(Path("f.d/x.png")).rename(f"f.d/{name}.png")
+    assert (Path(f"f.d/{name}.png"), Path(f"f.d/{name}-x4.png")) in plan(Wish([Path("f.d")])).jobs
+
+
+def test_two_for_one_are_refused(workplace):
+    draw(Path("a.png"))
+    with pytest.raises(UsageError, match=r"a\.png and a\.jpg would both be written to .*a-x4\.webp"):
+        plan(Wish([Path("a.jpg"), Path("a.png")], form=".webp"))
+
+
+def test_a_single_picture_whose_result_exists(workplace, capsys):
+    target = draw(Path("a-x4.jpg"), 99)
+    assert main(["a.jpg", "-m", "bicubic"]) == 2
+    assert "a-x4.jpg exists already and is left alone" in capsys.readouterr().err
+    assert main(["a.jpg", "-m", "bicubic", "--skip-existing"]) == 0
+    assert "a-x4.jpg exists already and is left alone" in capsys.readouterr().out
+    assert level(target)[0] == (3, 2)
+    assert main(["a.jpg", "-m", "bicubic", "--overwrite"]) == 0
+    assert level(target)[0] == (12, 8)
+
+
+def test_some_of_several_fail(workplace, capsys):
+    Path("bad.png").write_text("no picture")
+    assert main(["bad.png", "a.jpg", "no.png", "-m", "bicubic"]) == 1
+    said = capsys.readouterr().err
+    assert "bad.png is not a picture that can be read" in said
+    assert "there is no file no.png" in said
+    assert "2 of 3 pictures could not be enlarged" in said
+    assert level(Path("a-x4.jpg"))[0] == (12, 8)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import npbsrn
-from npbsrn.cli.commands import _set
 from npbsrn.cli.parser import main
+from npbsrn.cli.train import _set
 from npbsrn.models import save_model
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import peek_card
@@ -84,7 +84,7 @@ def test_a_picture_that_does_not_fit_into_memory_is_left_out(tmp_path, photograp
     monkeypatch.setattr("npbsrn.packed.engine.available_bytes", lambda: 5_000_000)
     monkeypatch.setattr("npbsrn.runtime.buffers.held", lambda: 0)  # whatever other tests have left
     command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", weights, "--threads", "1"]
-    assert main(command) == 2
+    assert main(command) == 1
     message = capsys.readouterr().err
     assert "large.png: 150x150 pixels need" in message
     assert "1 of 6 pictures could not be enlarged" in message
@@ -96,7 +96,7 @@ def test_what_memory_does_not_hold_is_left_out(tmp_path, photographs, capsys, mo
 
     monkeypatch.setattr("npbsrn.inference.runners.Bicubic.run", none_left)
     command = ["upscale", "-i", str(photographs), "-o", str(tmp_path / "out"), "-m", "bicubic"]
-    assert main(command) == 2
+    assert main(command) == 1
     assert "0.png: there is not enough memory to enlarge this; give --tile 256" in capsys.readouterr().err
 
 
@@ -131,7 +131,7 @@ def test_upscale_a_folder_with_one_bad_file(tmp_path, photographs, capsys):
     (photographs / "3.png").rename(photographs / "deep/3.png")
     (photographs / "bad.png").write_bytes(b"no picture")
     out = tmp_path / "out"
-    assert main(["upscale", "-i", str(photographs), "-o", str(out), "-s", "2", "-m", "bicubic"]) == 2
+    assert main(["upscale", "-i", str(photographs), "-o", str(out), "-s", "2", "-m", "bicubic"]) == 1
     written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png"))
     assert written == ["0.png", "1.png", "2.png", "4.png", "deep/3.png"]
     message = capsys.readouterr().err
@@ -266,7 +266,7 @@ def test_ctrl_c_exits_with_130(photographs, cache, tmp_path, monkeypatch, capsys
 
 def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 
-    monkeypatch.setattr("npbsrn.cli.commands.named", lambda *_: 1 / 0)
+    monkeypatch.setattr("npbsrn.cli.info.named", lambda *_: 1 / 0)
     assert main(["info"]) == 1
     assert (
         capsys.readouterr().err

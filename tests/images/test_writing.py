@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from npbsrn.errors import ExistsError, PictureError
+from npbsrn.images.fitting import fitted
 from npbsrn.images.formats import FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
 from npbsrn.images.samples import cast
-from npbsrn.images.writing import fitted, to_pillow, write_picture
+from npbsrn.images.writing import encode_picture, to_pillow, write_picture
 from tests.images.files import iccp, png, profile, ramp
 
 GAMMA_1 = (b"gAMA", (100000).to_bytes(4, "big"))
@@ -32,6 +33,18 @@ def test_every_format_is_written_and_read(tmp_path, suffix):
     write_picture(fitted(picture, path), path)
     again = read_rgb(path)
     assert np.abs(again.astype(int) - picture.colour).max() <= (12 if FORMATS[suffix] in (JPEG, WEBP) else 0)
+
+
+def test_a_gif_has_alpha_of_whole_pixels():
+    alpha = np.array([[0, 127, 128, 255]], np.uint8)
+    picture = Picture(np.full((1, 4, 3), 9, np.uint8), alpha)
+    assert read_picture(encode_picture(picture, "gif")).alpha.tolist() == [[0, 0, 255, 255]]
+
+
+def test_an_avif_has_alpha():
+    alpha = np.repeat(np.array([[0, 255]], np.uint8), 16, axis=1).repeat(32, axis=0)
+    again = read_picture(encode_picture(Picture(ramp((32, 32, 3), np.uint8), alpha), "avif"))
+    assert np.abs(again.alpha.astype(int) - alpha).max() < 9
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
@@ -203,16 +216,6 @@ def test_results_of_more_than_four_gigabytes_are_refused(tmp_path, suffix):
         fitted(picture, tmp_path / f"a{suffix}", 2)
 
 
-def test_descriptions_that_are_too_long_for_a_jpeg_are_left_out_and_it_is_said(tmp_path):
-    tags = Tags(exif={270: "x" * 70000}, xmp=b"y" * 70000)
-    picture = Picture(ramp((4, 5, 3), np.uint8), None, tags)
-    with pytest.warns(UserWarning, match="EXIF or XMP is too long for JPEG, and is left out"):
-        write_picture(fitted(picture, tmp_path / "a.jpg"), tmp_path / "a.jpg")
-    assert read_picture(tmp_path / "a.jpg").tags.exif is None
-    write_picture(fitted(picture, tmp_path / "a.png"), tmp_path / "a.png")
-    assert read_picture(tmp_path / "a.png").tags.exif == tags.exif
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 @pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
 def test_names_of_any_script_stay(tmp_path, suffix, coding):
@@ -231,24 +234,6 @@ def test_a_lossless_webp_stays_so(tmp_path, rng):
         again = copied(tmp_path / "in.webp", tmp_path / "out.webp")
         assert again.tags.lossless == lossless
         assert np.array_equal(again.colour, read_rgb(tmp_path / "in.webp")) == lossless
-
-
-EXIF = {271: "Maker", 306: "2024:05:01 10:00:00", 274: 6, 0x8769: {0x9003: "2024:05:01 10:00:00", 0xA002: 7, 0xA003: 9}}
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_descriptions_are_kept_and_turned(tmp_path, suffix):
-    exif = Image.Exif()
-    for tag, value in EXIF.items():
-        exif[tag] = value
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:D tiff:Orientation="6" dc:a="b"/></x:xmpmeta>'
-    Image.fromarray(ramp((7, 9, 3), np.uint8)).save(tmp_path / "in.jpg", exif=exif, xmp=xmp, dpi=(300, 300))
-    again = copied(tmp_path / "in.jpg", tmp_path / f"out{suffix}")
-    assert (again.height, again.width) == (9, 7)
-    assert again.tags.exif == {271: "Maker", 306: EXIF[306], 0x8769: {0x9003: EXIF[306], 0xA002: 7, 0xA003: 9}}
-    assert again.tags.xmp == b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:D dc:a="b"/></x:xmpmeta>'
-    if suffix != ".webp":  # which has no place for it
-        assert again.tags.dpi == pytest.approx((300, 300), abs=0.1)
 
 
 @pytest.mark.filterwarnings("ignore:.*EXIF:UserWarning", "ignore:Tag data:UserWarning")  # Pillow's
@@ -276,7 +261,7 @@ def test_a_file_that_is_there_is_replaced_only_if_told(tmp_path):
     (tmp_path / "a.png").write_text("mine")
     picture = Picture(ramp((2, 2, 3), np.uint8))
     with pytest.raises(ExistsError, match="exists already and is left alone"):
-        write_picture(picture, tmp_path / "a.png", replace=False)
+        write_picture(picture, tmp_path / "a.png", overwrite=False)
     assert (tmp_path / "a.png").read_text() == "mine"
     write_picture(picture, tmp_path / "a.png")
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), picture.colour)
@@ -289,7 +274,7 @@ def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path):
     (tmp_path / "out.png").symlink_to(tmp_path / "photograph.png")
     picture = Picture(ramp((2, 2, 3), np.uint8))
     with pytest.raises(ExistsError):
-        write_picture(picture, tmp_path / "out.png", replace=False)
+        write_picture(picture, tmp_path / "out.png", overwrite=False)
     write_picture(picture, tmp_path / "out.png")
     assert (tmp_path / "photograph.png").read_text() == "mine"
     np.testing.assert_array_equal(read_rgb(tmp_path / "out.png"), picture.colour)
@@ -312,3 +297,25 @@ def test_a_pillow_image_of_deep_colours_has_eight_bits_and_it_is_said():
         image = to_pillow(Picture(samples))
     np.testing.assert_array_equal(np.asarray(image), cast(samples, np.uint8))
     assert to_pillow(Picture(samples[:, :, 0])).mode == "I;16"
+
+
+NAMES = {
+    "of 255 bytes": b"a" * 251 + b".png",
+    "of 255 bytes in Chinese": "名".encode() * 83 + b"12.png",
+    "of emoji": "👩\u200d🚀".encode() * 22 + b".png",
+    "that are no UTF-8": b"caf\xe9\xff.png",
+    "with a line break": b"a\nb.png",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_of_files_may_be_anything(tmp_path, name):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), name))
+    picture = Picture(ramp((2, 2, 3), np.uint8))
+    write_picture(fitted(picture, path), path)
+    np.testing.assert_array_equal(read_picture(path).colour, picture.colour)
+    with pytest.raises(ExistsError) as caught:
+        write_picture(picture, path, overwrite=False)
+    assert str(caught.value).encode("utf-8").splitlines()[1:] == []
+    assert [os.fsencode(entry) for entry in os.listdir(tmp_path)] == [name]

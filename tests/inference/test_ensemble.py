@@ -97,7 +97,7 @@ def test_threads_and_tiles_change_nothing(tiny_model, rng):
 class Counted(Bicubic):
     runs = 0
 
-    def run(self, picture, threads=None, tile=None):
+    def run(self, picture, threads=None, tile=None, progress=None):
         self.runs += 1
         return super().run(picture, threads, tile)
 
@@ -122,7 +122,7 @@ from npbsrn.inference.ensemble import mean_of_turns
 from tests.peak import grown
 result = np.zeros((3000, 3000, 3), np.uint8)
 def work():
-    return mean_of_turns(lambda _: Picture(result.copy()), Picture(np.zeros((1500, 1500, 3), np.uint8)), 2)
+    return mean_of_turns(lambda *_: Picture(result.copy()), Picture(np.zeros((1500, 1500, 3), np.uint8)), 2)
 work()
 print(grown(work) / result.nbytes)
 """

@@ -85,11 +85,6 @@ def test_views_of_any_stride_are_fine(tiny_model, rng):
     )
 
 
-def test_a_model_of_another_scale_is_refused(tiny_model):
-    with pytest.raises(UsageError, match="the model enlarges x4, not x2"):
-        npbsrn.upscale(np.zeros((2, 2), np.uint8), 2, tiny_model)
-
-
 ORANGE = np.array([255, 140, 0], np.uint8)
 
 

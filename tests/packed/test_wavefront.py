@@ -12,7 +12,7 @@ from npbsrn.packed.plan import Block, Step
 from npbsrn.packed.program import compile_blocks
 from npbsrn.packed.reference import blocks_ref
 from npbsrn.packed.wavefront import blocks_rows
-from npbsrn.packed.workspace import make_job, make_values, map_of
+from npbsrn.packed.workspace import make_job, make_values, map_of, tiles_of
 from npbsrn.runtime.threads import run_parallel
 from tests.packed.plans import KINDS, REAL, Draw, lb_blocks, random_blocks
 from tests.strategies import plane_channels, seeds, tile_widths
@@ -51,6 +51,7 @@ def run(case, workers=1, beyond=0.0, depth=1, strip=9, rows=None):
         workspace[...] = 0xA5A5
     job.workspaces.sums[...] = np.nan
     run_parallel(blocks_rows, workers, job)
+    assert job.done.sum() == tiles_of(program, (height, width), rows or (0, height))
     y = map_of(program, values, program.result, height, width)[:, :, : channels * TILE]
     return y.reshape(height, -1, channels, TILE).transpose(2, 0, 1, 3).reshape(channels, height, full)[:, :, :width]
 

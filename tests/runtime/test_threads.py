@@ -72,6 +72,34 @@ def test_errors_come_back(threads):
     assert map_parallel(abs, [-1, -2]) == [1, 2]
 
 
+def test_who_watches_hears_of_every_item(threads):
+    heard = []
+
+    def watch(done):
+        heard.append((done, threading.get_ident()))
+
+    assert map_parallel(abs, range(-9, 0), watch=watch) == list(range(9, 0, -1))
+    assert heard == [(n + 1, threading.get_ident()) for n in range(9)]
+    with pytest.raises(ZeroDivisionError):
+        map_parallel(lambda x: 1 // x, range(9), watch=watch)
+
+
+def test_who_watches_may_end_the_work(threads):
+    done = []
+
+    def work(x):
+        time.sleep(0.001)
+        done.append(x)
+
+    def watch(count):
+        if count == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        map_parallel(work, range(1000), watch=watch)
+    assert len(done) < 1000
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_threads_of_its_own(monkeypatch):

@@ -1,9 +1,14 @@
+import os
+import re
+import zipfile
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from npbsrn.errors import WeightsError
-from npbsrn.storage.params import digest, leaves, load_arrays, map_leaves, nest, save_arrays
+from npbsrn.storage.params import digest, leaves, load_arrays, map_leaves, nest, peek_card, save_arrays
+from tests.fuzz import bombs
 from tests.strategies import flat_params
 
 ARRAYS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}
@@ -88,3 +93,59 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
         save_arrays(path, {"other": np.zeros(3)}, {}, compress=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in bombs.weights() if name.startswith("np") and not re.search("zeros|members", name)]
+)
+def test_what_unpacks_to_too_much_or_is_no_array_is_refused(tmp_path, name):
+    path = tmp_path / "a.npz"
+    path.write_bytes(bombs.weights()[name]())
+    assert peek_card(path) == {}
+    with pytest.raises(WeightsError, match=r"truncated or no npbsrn file|has no card"):
+        load_arrays(path)
+
+
+def test_zeros_that_unpack_to_far_more_than_the_file_are_refused(tmp_path, monkeypatch):
+    save_arrays(tmp_path / "a.npz", {"a": np.zeros(1 << 20)}, {}, compress=True)
+    load_arrays(tmp_path / "a.npz")
+    monkeypatch.setattr("npbsrn.storage.params.UNPACKED", 1 << 20)
+    with pytest.raises(WeightsError, match="truncated or no npbsrn file"):
+        load_arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_pack_zeros_densely_are_refused(tmp_path, method):
+    save_arrays(tmp_path / "a.npz", ARRAYS, {}, compress=False)
+    with zipfile.ZipFile(tmp_path / "a.npz") as old, zipfile.ZipFile(tmp_path / "b.npz", "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(WeightsError, match="truncated or no npbsrn file"):
+        load_arrays(tmp_path / "b.npz")
+
+
+def test_zeros_are_read_where_they_are_few(tmp_path):
+    zeros = {"m": np.zeros(1 << 22, np.float32)}  # as Adam's moments are in the first checkpoint
+    save_arrays(tmp_path / "a.npz", zeros, {}, compress=True)
+    np.testing.assert_array_equal(load_arrays(tmp_path / "a.npz")[0]["m"], zeros["m"])
+
+
+def test_nothing_is_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path / "sprung").touch, ()
+
+    for name, save in (("a.npy", np.save), ("a.npz", lambda path, array: np.savez(path, card=array))):
+        save(tmp_path / name, np.array([Trap()], object))
+        with pytest.raises(WeightsError, match="truncated or no npbsrn file"):
+            load_arrays(tmp_path / name)
+        assert peek_card(tmp_path / name) == {}
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    assert peek_card(tmp_path / "a.npz") == {}
+    with pytest.raises(WeightsError, match="there is no weight file"):
+        load_arrays(tmp_path / "a.npz")

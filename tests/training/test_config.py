@@ -90,7 +90,7 @@ def test_milestones_become_a_tuple(value):
         ({"milestones": [0.5, 1]}, "milestones must be growing fractions"),
         ({"milestones": 0}, "milestones must be growing fractions"),
         ({"milestones": [[0.5]]}, "milestones must be growing fractions"),
-        ({"colour": 3}, "bsrn has no argument colour; it has scale, binarizer, blocks"),
+        ({"colour": 3}, "there is no option colour; a run has steps, batch, .*, and bsrn has binarizer, blocks"),
         ({"residual": -1}, "residual must be a number above 0"),
     ],
 )

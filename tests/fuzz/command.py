@@ -1,6 +1,6 @@
 """Give files of all kinds, whole and damaged, to ``npbsrn upscale``, and look at what it does with them.
 
-    python -m tests.fuzz_pictures DIR [DIR ...] [--mutants 3] [--seed 0]
+    python -m tests.fuzz.command DIR [DIR ...] [--mutants 3] [--seed 0]
 
 Each file, and copies of it that are cut, have bytes changed, or have grown, is enlarged in a process of its own. It
 must end with exit code 0 or 2; with one line for each thing that it says; without a traceback; without a file

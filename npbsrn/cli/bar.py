@@ -1,0 +1,78 @@
+"""The progress bar of `npbsrn upscale`: megapixels, and the time that is left."""
+
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from npbsrn.images.opening import opened
+from npbsrn.runtime.progress import Progress
+
+LAYOUT = "{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
+LEAST = 0.1  # seconds between two drawings
+
+
+class Bar:
+    """A bar on a terminal, and nothing elsewhere.
+
+    Parameters
+    ----------
+    pictures : sequence of path
+        All that will be enlarged; their headers are read for their sizes.
+    hidden : bool
+        Whether there is to be no bar on a terminal either.
+    """
+
+    def __init__(self, pictures: Sequence[Path], hidden: bool) -> None:
+        self._lock = threading.Lock()
+        self._done: dict[Path, float] = {}
+        shown = not hidden and sys.stderr is not None and sys.stderr.isatty()
+        self._sizes = {path: _megapixels(path) for path in pictures} if shown else {}
+        total = sum(self._sizes.values())
+        self._bar = tqdm(total=total, disable=not shown, leave=False, bar_format=LAYOUT, mininterval=LEAST)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.close()
+
+    def of(self, path: Path, stop: threading.Event | None = None) -> Progress:
+        """A callback for one picture, which raises `Stopped` when all is to end."""
+
+        def tell(done: int, total: int) -> None:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            self._move(path, done / max(total, 1))
+
+        return tell
+
+    def end(self, path: Path) -> None:
+        """A picture is done, or has failed."""
+        self._move(path, 1.0)
+
+    def _move(self, path: Path, share: float) -> None:
+        size = self._sizes.get(path, 0.0)
+        if size:
+            with self._lock:
+                step = size * share - self._done.get(path, 0.0)
+                self._done[path] = size * share
+                self._bar.update(step)
+
+
+class Stopped(BaseException):
+    """The work on a picture ends, as all does."""
+
+
+def _megapixels(path: Path) -> float:
+    """As a picture's header has it; 0 where it cannot be read."""
+    with warnings.catch_warnings(), suppress(Exception):
+        warnings.simplefilter("ignore")
+        with open(path, "rb") as file, opened(file) as image:
+            return float(image.width * image.height / 1e6)
+    return 0.0

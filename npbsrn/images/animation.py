@@ -1,0 +1,108 @@
+"""Write several pictures into one file: animations, and pages of TIFF."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL.TiffImagePlugin import AppendingTiffWriter
+
+from npbsrn.errors import ExistsError, NpbsrnError, PictureError
+from npbsrn.images.fitting import PLAIN, Target, check_output, format_for, in_dtype
+from npbsrn.images.formats import TIFF
+from npbsrn.images.frames import Frame
+from npbsrn.images.metadata import bare
+from npbsrn.images.muxing import MUXERS
+from npbsrn.images.saving import Saving
+from npbsrn.images.writing import encode_picture, rgba_of
+from npbsrn.storage.files import atomic_write
+
+
+def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
+    """Refuse a target that cannot hold several pictures, before any work is done.
+
+    Parameters
+    ----------
+    moving : bool
+        Whether they are an animation, and not pages.
+    target : path, optional
+    saving : Saving
+
+    Raises
+    ------
+    PictureError
+        If it cannot.
+    """
+    form = check_output(target, saving)
+    if form.name not in (MUXERS if moving else ("TIFF",)):
+        what, where = ("animation", ".png, .webp or .gif") if moving else ("pages", ".tif")
+        raise PictureError(f"{target}: {form.name} holds no {what}; write a {where}, or take the first picture alone")
+
+
+def write_frames(
+    frames: Iterable[Frame],
+    target: str | os.PathLike[str],
+    overwrite: bool = True,
+    saving: Saving = PLAIN,
+    loop: int = 0,
+) -> None:
+    """Write an animation, or pages of a TIFF, whole or not at all.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        Each as `fitted` gives it; taken one after another.
+    target : path
+    overwrite, saving
+        As for `npbsrn.images.writing.write_picture`.
+    loop : int
+        How often an animation runs; 0 stands for ever.
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be written.
+    ExistsError
+        If it is there already and not to be replaced.
+    """
+    form = format_for(target, saving)
+    try:
+        with atomic_write(target, overwrite, follow=False) as file:
+            if form is TIFF:
+                _write_pages(frames, file, saving)
+            else:
+                _write_moving(frames, file, MUXERS[form.name], saving, loop)
+    except FileExistsError:
+        raise ExistsError(target) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, NpbsrnError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None
+
+
+def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: Saving, loop: int) -> None:
+    writing, size = None, (0, 0)
+    for frame in frames:
+        picture = in_dtype(frame.picture, np.uint8)
+        if writing is None:
+            tags = bare(picture.tags) if saving.strip else picture.tags
+            size = picture.width, picture.height
+            writing = muxer(file, *size, loop, tags, saving)
+        elif (picture.width, picture.height) != size:
+            raise PictureError("an animation's frames must be of one size")
+        writing.add(rgba_of(picture), frame.duration)
+    if writing is None:
+        raise PictureError("an animation needs a frame")
+    writing.close()
+
+
+def _write_pages(frames: Iterable[Frame], file: BinaryIO, saving: Saving) -> None:
+    pages: Any = AppendingTiffWriter(file, new=True)
+    for number, frame in enumerate(frames):
+        picture = frame.picture
+        if number and picture.tags.exif:  # of which only the first page's directories are found again
+            picture = replace(picture, tags=replace(picture.tags, exif=None))
+        pages.write(encode_picture(picture, "tif", saving))
+        pages.newFrame()  # behind the last page, too: what it completes, its end would complete once more

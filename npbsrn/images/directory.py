@@ -1,0 +1,291 @@
+"""Directories of tags, as EXIF and TIFF have them: read and written byte by byte, so that every value stays as it was.
+
+Pillow's own classes guess types and encodings anew, and move the notes of camera makers, whose offsets then lead
+astray.
+
+References
+----------
+Adobe, "TIFF Revision 6.0", 1992, section 2. CIPA DC-008, "Exif 2.32", section 4.
+"""
+
+import struct
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes, by type
+UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that swap, by type
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7  # types
+LARGEST = 1 << 24  # bytes of one value
+DETAILS, PLACE, INTEROP = 0x8769, 0x8825, 0xA005  # tags of directories: EXIF's own, GPS, interoperability
+NOTE = 0x927C  # tag of the maker's own notes
+INSIDE = {0: (DETAILS, PLACE), DETAILS: (INTEROP,), PLACE: (), INTEROP: ()}  # directories by the one that names them
+MOST_PAGES = 1 << 12
+MOST, LEAST = 1 << 26, 64  # bytes that are read of a block, where directories lead to each other; and of each part
+FAR = 1 << 15  # bytes: as far as a maker's notes are kept where they were
+
+Read = Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value, or several.
+
+    Parameters
+    ----------
+    kind : int
+        Type, of `SIZES`.
+    data : bytes
+        In the byte order of its `Exif`.
+    """
+
+    kind: int
+    data: bytes
+
+    @property
+    def count(self) -> int:
+        """How many values."""
+        return len(self.data) // SIZES[self.kind]
+
+
+Directory = dict[int, Any]  # of entries, and of directories, by tag
+
+
+@dataclass(frozen=True)
+class Exif:
+    """A directory, with those within it.
+
+    Parameters
+    ----------
+    order : {"<", ">"}
+        Byte order, as of `struct`.
+    entries : dict
+        Entries and directories by tag.
+    note_at : int, optional
+        Where the maker's notes were, as some of their offsets count from the start of the block.
+    """
+
+    order: str = "<"
+    entries: Directory = field(default_factory=dict)
+    note_at: int | None = None
+
+    def numbers(self, entry: Any) -> tuple[int, ...]:
+        """Whole numbers of an entry; none where it has none, or is missing."""
+        code = {SHORT: "H", LONG: "I", RATIONAL: "I"}.get(entry.kind) if isinstance(entry, Entry) else None
+        if code is None:
+            return ()
+        return struct.unpack(f"{self.order}{len(entry.data) // struct.calcsize(code)}{code}", entry.data)
+
+    def entry(self, kind: int, *numbers: int) -> Entry:
+        """An entry of whole numbers; a rational has two each."""
+        code = "H" if kind == SHORT else "I"
+        return Entry(kind, struct.pack(f"{self.order}{len(numbers)}{code}", *numbers))
+
+    def in_order(self, order: str) -> "Exif":
+        """The same with another byte order."""
+        return self if order == self.order else Exif(order, _swapped(self.entries), None)
+
+
+def _swapped(entries: Directory) -> Directory:
+    def swap(entry: Any) -> Any:
+        if isinstance(entry, dict):
+            return _swapped(entry)
+        unit = UNITS.get(entry.kind, 1)
+        data = b"".join(entry.data[at : at + unit][::-1] for at in range(0, len(entry.data), unit))
+        return Entry(entry.kind, data)
+
+    return {tag: swap(entry) for tag, entry in entries.items()}
+
+
+def read_exif(data: bytes) -> Exif | None:
+    """The directory of a block of EXIF; None where it is damaged."""
+    data = data.removeprefix(b"Exif\0\0")
+    return read_first(lambda at, length: data[at : at + length])
+
+
+def read_first(read: Read) -> Exif | None:
+    """The first directory of a TIFF, or of a block of EXIF.
+
+    Parameters
+    ----------
+    read : (offset, length) -> bytes
+        Shorter at the end. Entries that lead beyond it are left out.
+    """
+    return read_at(read, None)
+
+
+def read_at(read: Read, at: int | None, tags: Collection[int] | None = None) -> Exif | None:
+    """A directory of a TIFF by its offset, of `pages_of`; the first for None. None where it is damaged.
+
+    With `tags`, only those are read.
+    """
+    head = _header(read)
+    if head is None:
+        return None
+    order, big, first = head
+    notes: list[int] = []
+    try:
+        entries = _read_directory(_within(read), order, big, first if at is None else at, 0, notes, tags)
+    except EndlessError:
+        return None
+    return Exif(order, entries, notes[0] if notes else None)
+
+
+class EndlessError(Exception):
+    """Directories lead to more than a file holds."""
+
+
+def _within(read: Read) -> Read:
+    """The same, until it has read more than an honest block needs: entries may all lead to the same megabytes."""
+    left = MOST
+
+    def counted(at: int, length: int) -> bytes:
+        nonlocal left
+        data = read(at, length)
+        left -= max(len(data), LEAST)
+        if left < 0:
+            raise EndlessError
+        return data
+
+    return counted
+
+
+def _header(read: Read) -> tuple[str, bool, int] | None:
+    """Byte order, whether offsets are of 64 bits, and the first directory's offset."""
+    order = {b"II": "<", b"MM": ">"}.get(read(0, 2))
+    if order is None:
+        return None
+    version, *_ = struct.unpack(order + "H", read(2, 2).ljust(2, b"\0"))
+    big = version == 43
+    start = read(8, 8) if big else read(4, 4)
+    if version not in (42, 43) or len(start) < (8 if big else 4):
+        return None
+    return order, big, struct.unpack(order + ("Q" if big else "I"), start)[0]
+
+
+def pages_of(read: Read) -> list[int]:
+    """Offsets of a TIFF's directories, in their order."""
+    head = _header(read)
+    if head is None:
+        return []
+    order, big, at = head
+    size, width, code = (8, 20, "Q") if big else (2, 12, "I")
+    found: list[int] = []
+    while at and at not in found and len(found) < MOST_PAGES:
+        start = read(at, size)
+        if len(start) < size:
+            break
+        found.append(at)
+        (count,) = struct.unpack(order + ("Q" if big else "H"), start)
+        following = read(at + size + min(count, 1 << 16) * width, struct.calcsize(code))
+        if len(following) < struct.calcsize(code):
+            break
+        (at,) = struct.unpack(order + code, following)
+    return found
+
+
+def _read_directory(
+    read: Read, order: str, big: bool, at: int, name: int, notes: list[int], tags: Collection[int] | None = None
+) -> Directory:
+    head, width, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
+    size = struct.calcsize(head)
+    start = read(at, size)
+    if len(start) < size:
+        return {}
+    (count,) = struct.unpack(order + head, start)
+    table = read(at + size, min(count, 4096) * width)
+    found: Directory = {}
+    seen: set[int] = set()
+    for row in (table[n : n + width] for n in range(0, len(table) - width + 1, width)):
+        tag, kind, number, *_ = struct.unpack(order + "HH" + offset, row[: -struct.calcsize(offset)])
+        inline, length = row[-struct.calcsize(offset) :], SIZES.get(kind, LARGEST + 1) * number
+        (place,) = struct.unpack(order + offset, inline)
+        if tag in seen or (tags is not None and tag not in tags):
+            continue  # the first counts: directories that name one a thousand times would be read as often
+        seen.add(tag)
+        if tag in INSIDE[name]:
+            if inside := _read_directory(read, order, big, place, tag, notes):
+                found[tag] = inside
+        elif 0 < length <= LARGEST:
+            data = inline[:length] if length <= len(inline) else read(place, length)
+            if len(data) == length:
+                found[tag] = Entry(kind, data)
+                if tag == NOTE and length > len(inline):
+                    notes.append(place)
+    return found
+
+
+def block_of(exif: Exif) -> bytes:
+    """A block of EXIF, without the name that JPEG puts before it. A maker's notes stay where they were, if they can."""
+    note = exif.entries.get(DETAILS, {}).get(NOTE)
+    block = bytearray(struct.pack(exif.order + "2sHI", b"II" if exif.order == "<" else b"MM", 42, 0))
+    placed: dict[int, int] = {}
+    if isinstance(note, Entry) and exif.note_at is not None and 8 <= exif.note_at <= FAR and len(note.data) > 4:
+        block += bytes(exif.note_at - len(block)) + note.data
+        placed[id(note)] = exif.note_at
+    at = _append(block, 0, exif.order, exif.entries, placed)
+    struct.pack_into(exif.order + "I", block, 4, at)
+    return bytes(block)
+
+
+def _append(block: bytearray, base: int, order: str, entries: Directory, placed: Mapping[int, int]) -> int:
+    """Add a directory behind a block that starts at `base` of its file; where the directory starts."""
+
+    def add(data: bytes) -> int:
+        block.extend(bytes((base + len(block)) % 2))
+        at = base + len(block)
+        block.extend(data)
+        return at
+
+    rows = []
+    for tag, entry in sorted(entries.items()):
+        if isinstance(entry, dict):
+            kind, count, inline = LONG, 1, struct.pack(order + "I", _append(block, base, order, entry, placed))
+        else:
+            kind, count, inline = entry.kind, entry.count, entry.data.ljust(4, b"\0")
+            if len(entry.data) > 4:
+                inline = struct.pack(order + "I", placed[id(entry)] if id(entry) in placed else add(entry.data))
+        rows.append(struct.pack(order + "HHI", tag, kind, count) + inline)
+    return add(struct.pack(order + "H", len(rows)) + b"".join(rows) + bytes(4))
+
+
+def add_entries(file: BinaryIO, exif: Exif) -> None:
+    """Give the first page of a TIFF that was just written more tags; what it has goes before them.
+
+    Parameters
+    ----------
+    file : file, open for reading and writing
+        Of the classic kind: at most 4 GB.
+    exif : Exif
+        In any byte order.
+    """
+
+    def read(at: int, length: int) -> bytes:
+        file.seek(at)
+        return file.read(length)
+
+    if not exif.entries:
+        return
+    file.flush()  # encoders write to the file beneath
+    order = {b"II": "<", b"MM": ">"}[read(0, 2)]
+    (start,) = struct.unpack(order + "I", read(4, 4))
+    (count,) = struct.unpack(order + "H", read(start, 2))
+    table = read(start + 2, 12 * count + 4)
+    there = {struct.unpack_from(order + "H", table, 12 * n)[0]: table[12 * n : 12 * n + 12] for n in range(count)}
+    added = {tag: entry for tag, entry in exif.in_order(order).entries.items() if tag not in there}
+    base = file.seek(0, 2)
+    block = bytearray()
+    # The new directory is made with the added entries, and then with the rows of the old one merged into it.
+    at = _append(block, base, order, added, {}) - base
+    rows = {struct.unpack_from(order + "H", block, n)[0]: bytes(block[n : n + 12]) for n in _rows(at, len(added))}
+    merged = sorted((there | rows).items())
+    del block[at:]
+    block += struct.pack(order + "H", len(merged)) + b"".join(row for _, row in merged) + table[-4:]
+    file.write(block)
+    file.seek(4)
+    file.write(struct.pack(order + "I", base + at))
+    file.seek(0, 2)
+
+
+def _rows(at: int, count: int) -> range:
+    return range(at + 2, at + 2 + 12 * count, 12)

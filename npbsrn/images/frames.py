@@ -1,0 +1,135 @@
+"""Animations, and files of several pages: one picture after another."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from npbsrn.errors import PictureError
+from npbsrn.images import gif, png
+from npbsrn.images.metadata import pages_of_tiff
+from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
+from npbsrn.images.picture import Picture
+from npbsrn.images.reading import HEADER, TIFF_HEADERS, from_pillow, is_lossless, read_picture, read_tiff
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of several.
+
+    Parameters
+    ----------
+    picture : Picture
+        All of it: what an animation's frame leaves as it was is there, too.
+    duration : float
+        Milliseconds; 0 for a page.
+    """
+
+    picture: Picture
+    duration: float = 0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The pictures of a file, to be read one after another by iteration, as often as wanted.
+
+    Parameters
+    ----------
+    source : path or bytes
+    count : int
+        How many pictures; 1 for an ordinary file.
+    moving : bool
+        Whether they are an animation, and not pages.
+    loop : int
+        How often an animation runs; 0 stands for ever.
+    max_pixels : int, optional
+        Of one picture.
+    name : object
+    """
+
+    source: Source
+    count: int
+    moving: bool
+    loop: int
+    max_pixels: int | None
+    name: object
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self.count == 1:
+            yield Frame(read_picture(self.source, self.max_pixels, self.name))
+            return
+        with refusals(self.name), source_file(self.source) as file:
+            yield from (_moving if self.moving else _pages)(file, self.max_pixels, self.name)
+
+
+def _pages(file: BinaryIO, max_pixels: int | None, name: object) -> Iterator[Frame]:
+    for page in pages_of_tiff(file):
+        file.seek(0)
+        yield Frame(read_tiff(file, name, max_pixels, page))
+
+
+def _moving(file: BinaryIO, max_pixels: int | None, name: object) -> Iterator[Frame]:
+    facts, lossless = None, is_lossless(file.read(HEADER))
+    file.seek(0)
+    if file.read(8) == png.SIGNATURE:
+        file.seek(0)
+        facts, plain = png.scan(file.read())
+        file = io.BytesIO(plain)
+    file.seek(0)
+    if file.read(6) in gif.SIGNATURES:
+        refuse_huge(*gif.reach_of(file), max_pixels, file)
+    with opened(file, max_pixels) as image:
+        for number in range(_first(image), image.n_frames):
+            image.seek(number)
+            image.load()
+            picture = from_pillow(image, facts, name)
+            tags = replace(picture.tags, lossless=lossless)
+            yield Frame(replace(picture, tags=tags), float(image.info.get("duration") or 0))
+
+
+def read_frames(source: Source, max_pixels: int | None = MAX_PIXELS, name: object = None) -> Frames:
+    """Look at how many pictures a file holds; decode none yet.
+
+    Parameters
+    ----------
+    source : path, or bytes
+        GIF, WebP, APNG, AVIF, TIFF; any other holds one.
+    max_pixels, name
+        As for `npbsrn.images.reading.read_picture`.
+
+    Raises
+    ------
+    PictureError
+        If it cannot be read, now or when iterated.
+    """
+    name = name_of(source) if name is None else name
+    with refusals(name), source_file(source) as file:
+        start = file.read(16)
+        if not start:
+            raise PictureError(f"{name} is empty; get a good copy of it")
+        if start[:4] in TIFF_HEADERS:
+            return Frames(source, max(len(pages_of_tiff(file)), 1), False, 0, max_pixels, name)
+        if not start.startswith((b"GIF8", b"RIFF", png.SIGNATURE)) and start[4:8] != b"ftyp":
+            return Frames(source, 1, False, 0, max_pixels, name)
+        if start.startswith(png.SIGNATURE):
+            file.seek(0)
+            file = io.BytesIO(png.scan(file.read())[1])
+        with opened(file, max_pixels) as image:
+            count = image.n_frames - _first(image) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
+            return Frames(source, count, count > 1, _loop(image), max_pixels, name)
+
+
+def _first(image: Any) -> int:
+    """The first frame; the picture before it in some PNGs is for programs that know no animation."""
+    return 1 if image.format == "PNG" and image.info.get("default_image") and image.n_frames > 1 else 0
+
+
+def _loop(image: Any) -> int:
+    """How often an animation runs: a GIF says how often it runs again, if it does."""
+    loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 1 if loop is None else int(loop) + 1 if loop else 0
+    return int(loop or 0)

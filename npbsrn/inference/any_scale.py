@@ -1,0 +1,146 @@
+"""Any scale, composed of a model's own scales and of resizing."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npbsrn.errors import TooLargeError, UsageError
+from npbsrn.images.resample import enlarged_side, resize_to
+from npbsrn.inference.choose import Source, choose_runner, runner_at
+from npbsrn.inference.runners import Bicubic, Runner
+from npbsrn.runtime.memory import available_bytes
+from npbsrn.runtime.progress import Progress, span_of
+from npbsrn.shipped import DEFAULT, MODELS
+
+Array = np.ndarray[Any, Any]
+
+LARGEST = 16.0
+USUAL = 4  # the scale of a model that has several, where none is asked for
+
+
+def compose(scale: float, own: Sequence[float]) -> tuple[float, ...]:
+    """Which of a model's scales to apply, one after another; what they miss or exceed is resizing.
+
+    Up to the model's largest scale, it is the smallest that is not below `scale`, and its result is reduced: on Set5,
+    `clean` has 40.64 dB at x1.5 by x2 reduced, and 40.42 dB by x3 reduced; at x3, x4 reduced is as good as x3 itself,
+    33.55 dB, and x2 enlarged has 33.24 dB. Beyond, the largest comes first, and then again the largest that does not
+    exceed what is left: x8 is x4, then x2.
+
+    Parameters
+    ----------
+    scale : float
+        Above 1.
+    own : sequence of float
+
+    Returns
+    -------
+    factors : tuple of float
+        At least one.
+    """
+    above = [factor for factor in own if factor >= scale]
+    if above:
+        return (min(above),)
+    factors: list[float] = []
+    while fitting := [factor for factor in own if factor * math.prod(factors) <= scale]:
+        factors.append(max(fitting))
+    return tuple(factors)
+
+
+class Composed:
+    """A `Runner` for a scale that no network has: its own scales one after another, then a resize.
+
+    Between the steps samples have the picture's dtype: floats instead of 8 bits change Set5's PSNR by 0.01 dB at most,
+    in four times the memory.
+
+    Parameters
+    ----------
+    steps : sequence of Runner
+        Of one model.
+    scale : float
+    """
+
+    def __init__(self, steps: Sequence[Runner], scale: float) -> None:
+        self.steps, self.scale, self.name = tuple(steps), scale, steps[0].name
+
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
+        """See `Runner.run`; the sides of the result are `enlarged_side`."""
+        height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
+        self._refuse_too_large(picture, height * width)
+        works = [math.prod(step.scale for step in self.steps[:n]) ** 2 for n in range(len(self.steps))]
+        for n, step in enumerate(self.steps):
+            told = span_of(progress, sum(works[:n]) / sum(works), sum(works[: n + 1]) / sum(works), height * width)
+            picture = step.run(picture, threads, tile, told)
+        if picture.shape[:2] != (height, width):
+            picture = resize_to(picture, height, width, threads)
+        if progress:
+            progress(height * width, height * width)
+        return picture
+
+    def _refuse_too_large(self, picture: Array, pixels: int) -> None:
+        """Before the first of several steps, each of which checks itself what it needs beside its result."""
+        largest = picture.shape[0] * picture.shape[1] * math.prod(step.scale for step in self.steps) ** 2
+        need = (largest + pixels) * picture.itemsize * picture.shape[2]
+        available = available_bytes()
+        if available is not None and need > available:
+            raise TooLargeError(
+                f"{picture.shape[1]}x{picture.shape[0]} pixels need more than {need / 1e9:.2f} GB of memory at "
+                f"x{self.scale:g}, and {available / 1e9:.2f} GB are available; take a smaller picture or scale"
+            )
+
+    def __str__(self) -> str:
+        """What it does, such as "x5: x4 by clean, then resized by 1.25"."""
+        factors = [step.scale for step in self.steps]
+        words = ", then ".join(f"x{factor:g}" for factor in factors) + f" by {self.name}"
+        rest = self.scale / math.prod(factors)
+        if rest == 1:
+            return f"x{self.scale:g}: {words}"
+        return f"x{self.scale:g}: {words}, then {'reduced to' if rest < 1 else 'resized by'} {rest:.4g}"
+
+
+def runner_for(source: Source, scale: float | None = None, engine: str = "auto") -> Runner:
+    """As `npbsrn.inference.choose.choose_runner`, for any scale.
+
+    Parameters
+    ----------
+    source : Model, Runner, name, path, "bicubic" or None
+    scale : float, optional
+        Above 1, at most `LARGEST`. By default the model's own scale, or 4 where a name stands for several.
+    engine : {"auto", "packed", "reference"}
+
+    Returns
+    -------
+    runner : Runner
+        A `Composed` one if no network of the model has this scale.
+
+    Raises
+    ------
+    UsageError
+        If the scale is out of range, there is no such model, or `engine` is unknown or cannot run it.
+    """
+    if scale is not None:
+        check_any_scale(scale)
+    if source == "bicubic":
+        bicubic = runner_at(source, USUAL, engine)
+        return bicubic if scale in (None, USUAL) else Bicubic(scale)
+    name = DEFAULT if source is None else source
+    if isinstance(name, str) and name in MODELS:
+        own: tuple[float, ...] = MODELS[name].scales
+        scale = USUAL if scale is None else scale
+        factors = compose(scale, own)
+        steps = [choose_runner(source, int(factor), engine) for factor in factors]
+    else:
+        only = runner_at(source, USUAL, engine)
+        scale = only.scale if scale is None else scale
+        factors = compose(scale, [only.scale])
+        steps = [only] * len(factors)
+    return steps[0] if factors == (scale,) else Composed(steps, float(scale))
+
+
+def check_any_scale(scale: Any) -> None:
+    """Refuse a scale that is no number above 1, or a larger one than `LARGEST`."""
+    if isinstance(scale, bool) or not isinstance(scale, int | float | np.number) or not 1 < scale <= LARGEST:
+        raise UsageError(f"the scale must be a number above 1 and at most {LARGEST:g}, not {scale!r}")

@@ -1,0 +1,220 @@
+"""Enlarge a picture file into another, in three steps that may run beside those of other files."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from npbsrn.errors import ExistsError, PictureError, UsageError
+from npbsrn.images.animation import check_frames, write_frames
+from npbsrn.images.fitting import check_output, fitted
+from npbsrn.images.frames import Frame, Frames, read_frames
+from npbsrn.images.opening import MAX_PIXELS, name_of
+from npbsrn.images.picture import Picture
+from npbsrn.images.reading import read_picture
+from npbsrn.images.saving import Saving
+from npbsrn.images.writing import encode_picture, write_picture
+from npbsrn.inference.any_scale import runner_for
+from npbsrn.inference.choose import Source
+from npbsrn.inference.needs import needed_bytes
+from npbsrn.inference.runners import Runner
+from npbsrn.inference.upscaling import check_threads, check_tile, enlarge
+from npbsrn.runtime.progress import Progress, span_of
+
+
+def upscale_file(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    scale: float | None = None,
+    model: Source = None,
+    *,
+    engine: str = "auto",
+    tile: int | str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+    ensemble: bool = False,
+    saving: Saving | None = None,
+    first_frame: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> tuple[int, int]:
+    """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
+
+    Parameters
+    ----------
+    source, target : path
+        The format of `target` follows its suffix.
+    scale, model, engine, tile, threads, ensemble, progress
+        As for `upscale`.
+    overwrite : bool
+        Whether an existing `target` is replaced. The source itself never is.
+    saving : `npbsrn.images.saving.Saving`, optional
+        Quality, background, and what is written beside the samples.
+    first_frame : bool
+        Whether only the first picture of an animation, or of several pages, is enlarged.
+    max_pixels : int, optional
+        A picture with more pixels is refused before it is decoded; None allows any.
+
+    Returns
+    -------
+    width, height : int
+        Of the result, in pixels.
+
+    Raises
+    ------
+    UsageError, PictureError, WeightsError
+        As `upscale`; and if `target` is `source`, cannot be written, or cannot hold the picture.
+    ExistsError
+        If `target` exists and is not to be replaced.
+
+    Warns
+    -----
+    UserWarning
+        If more than 8 bits per channel are reduced to 8.
+    """
+    saving = saving or Saving()
+    refuse_target(Path(source), Path(target), overwrite, saving)  # before weights are read
+    how = How(runner_for(model, scale, engine), check_threads(threads), check_tile(tile), ensemble)
+    job = FileJob(Path(source), Path(target), how, saving, overwrite, first_frame, max_pixels)
+    job.read()
+    job.enlarge(progress)
+    return job.write()
+
+
+def refuse_target(source: Path | bytes, target: Path, overwrite: bool, saving: Saving) -> None:
+    """Refuse a target that is the source itself, or that exists and is not to be replaced."""
+    if isinstance(source, Path) and not source.exists():
+        raise PictureError(f"there is no file {source}; name a picture or a folder of pictures")
+    check_output(target, saving)
+    if isinstance(source, Path) and target.exists() and target.samefile(source):
+        raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
+    if os.path.lexists(target) and not overwrite:
+        raise ExistsError(target)
+
+
+@dataclass(frozen=True)
+class How:
+    """How pictures are enlarged; see `npbsrn.inference.upscaling.enlarge`."""
+
+    runner: Runner
+    threads: int | None = None
+    tile: int | None = None
+    ensemble: bool = False
+
+    def enlarge(self, picture: Picture, progress: Progress | None = None) -> Picture:
+        """Enlarge a picture."""
+        return enlarge(picture, self.runner, self.threads, self.tile, self.ensemble, progress)
+
+    def needed_bytes(self, picture: Picture) -> int:
+        """Memory for enlarging a picture and for writing the result, in addition to the picture itself."""
+        return needed_bytes(picture, self.runner, self.threads, self.tile, self.ensemble)
+
+
+@dataclass
+class FileJob:
+    """One file to enlarge: `read`, then `enlarge`, then `write`. Only `enlarge` uses the engine.
+
+    An animation, or several pages, would not fit into memory as a whole: its pictures are read, enlarged and written
+    one after another, all by `enlarge`.
+
+    Parameters
+    ----------
+    source : path, or bytes
+    target : path, optional
+        None stands for memory: see `encoded`.
+    how : How
+    saving : Saving
+    overwrite, first_frame : bool
+    max_pixels : int, optional
+        See `upscale_file`.
+    name : object, optional
+        What messages call the source, where it is no path.
+    """
+
+    source: Path | bytes
+    target: Path | None
+    how: How
+    saving: Saving = field(default_factory=Saving)
+    overwrite: bool = False
+    first_frame: bool = False
+    max_pixels: int | None = MAX_PIXELS
+    name: object = None
+    picture: Picture | None = None  # what has been read; then what it has become
+    frames: Frames | None = None
+    size: tuple[int, int] = (0, 0)
+    flattened: bool = False  # whether transparency has been laid over the background
+    content: bytes = b""
+
+    @property
+    def label(self) -> object:
+        """What messages call the source."""
+        return name_of(self.source) if self.name is None else self.name
+
+    def read(self) -> None:
+        """Decode the picture, as what is to be written can hold it; refuse what cannot be done before any work."""
+        if self.target is not None:
+            refuse_target(self.source, self.target, self.overwrite, self.saving)
+        frames = self._several()
+        if frames is None:
+            self.picture = self._fitted(read_picture(self.source, self.max_pixels, self.name))
+        elif self.first_frame:
+            self.picture = self._fitted(next(iter(frames)).picture)
+        else:
+            check_frames(frames.moving, self.target, self.saving)
+            self.frames = frames
+
+    def _several(self) -> Frames | None:
+        """The pictures of a file of several."""
+        with suppress(PictureError):  # of what Pillow cannot open; `read_picture` may, or says why not
+            frames = read_frames(self.source, self.max_pixels, self.name)
+            return frames if len(frames) > 1 else None
+        return None
+
+    def enlarge(self, progress: Progress | None = None) -> None:
+        """Compute the result; of several pictures, write it, too."""
+        if self.frames is not None and self.target is not None:
+            write_frames(
+                self._enlarged(self.frames, progress), self.target, self.overwrite, self.saving, self.frames.loop
+            )
+        elif self.frames is not None:
+            with TemporaryDirectory() as folder:
+                place = Path(folder) / "result"
+                write_frames(self._enlarged(self.frames, progress), place, True, self.saving, self.frames.loop)
+                self.content = place.read_bytes()
+        elif self.picture is not None:
+            self.picture = self.how.enlarge(self.picture, progress)
+            self.size = self.picture.width, self.picture.height
+
+    def needed_bytes(self) -> int:
+        """Memory for `enlarge` and `write`, behind `read`; of several pictures, for those of the first one's size."""
+        return 0 if self.picture is None else self.how.needed_bytes(self.picture)
+
+    def write(self) -> tuple[int, int]:
+        """Write the result, whole or not at all; returns its width and height."""
+        if self.picture is not None and self.target is not None:
+            write_picture(self.picture, self.target, self.overwrite, self.saving)
+            self.picture = None
+        return self.size
+
+    def encoded(self) -> bytes:
+        """The result as the content of a file of the format that `saving` names."""
+        if self.picture is None or self.saving.format is None:
+            return self.content
+        return encode_picture(self.picture, self.saving.format, self.saving)
+
+    def _fitted(self, picture: Picture) -> Picture:
+        result = fitted(picture, self.target, self.how.runner.scale, self.saving)
+        self.flattened = picture.alpha is not None and result.alpha is None and not picture.opaque()
+        return result
+
+    def _enlarged(self, frames: Frames, progress: Progress | None) -> Iterator[Frame]:
+        count, total = len(frames), 0
+        for n, frame in enumerate(frames):
+            picture = self._fitted(frame.picture)
+            total = total or int(picture.width * picture.height * self.how.runner.scale**2) * count
+            enlarged = self.how.enlarge(picture, span_of(progress, n / count, (n + 1) / count, total))
+            self.size = enlarged.width, enlarged.height
+            yield replace(frame, picture=enlarged)
