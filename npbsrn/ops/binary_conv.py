@@ -195,6 +195,8 @@ def _products(
 
     These are of dy, 0 without an offset, and of what is due to the slopes, times them.
     """
+    if signs[0].shape[2] == 3:
+        return _products3(dy, memory, signs, scales, coefs, offset, shape, y, slope)
     from npbsrn.kernels.binary_backward import Sizes, backward_samples
     from npbsrn.kernels.long_row import chunks_of, filter_indices
 
@@ -221,3 +223,43 @@ def _products(
     by_vector = total.reshape(len(coefs), outputs // 16, inputs * size**2, 16)
     products = by_vector.transpose(0, 1, 3, 2).reshape(len(coefs), outputs, -1)
     return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))
+
+
+def _products3(
+    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
+    shape: tuple[int, ...], y: Array, slope: Array,
+) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
+    """`_products` of 3x3 filters."""
+    from npbsrn.kernels.tile_backward import (
+        Sizes,
+        backward_samples,
+        filter_points,
+        size_of_points,
+        workspace_size,
+    )
+
+    outputs, inputs = signs[0].shape[:2]
+    whole = sum(own * scale[:, None, None, None] for own, scale in zip(signs, scales, strict=True))
+    filters = np.empty(size_of_points(outputs, inputs), np.float32)
+    filter_points(np.ascontiguousarray(whole.transpose(0, 2, 3, 1), np.float32), filters)
+    sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
+    dx = empty((len(coefs), *shape), np.float32)
+    dw = np.empty((SHARDS, len(coefs) * inputs * 9 * outputs), np.float32)
+    sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
+    due = np.zeros((SHARDS, outputs, 16), np.float32)
+    fixed = (
+        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, filters, np.ascontiguousarray(coefs), sizes,
+        dx.reshape(-1),
+    )  # fmt: skip
+    shards, size = parts_of(shape[0], SHARDS), workspace_size(sizes)
+
+    def part(shard: int) -> None:
+        sums_of = dw[shard], sums[shard], y, slope, due[shard].reshape(-1)
+        backward_samples(*fixed, *sums_of, empty((size,), np.float32), *shards[shard])
+
+    map_parallel(part, range(SHARDS))
+    products = np.sum(dw, axis=0).reshape(len(coefs), outputs, 9, inputs).transpose(0, 1, 3, 2)
+    return (
+        list(dx), products.reshape(len(coefs), outputs, -1), np.sum(sums, axis=(0,)).reshape(-1, 16).sum(axis=1),
+        np.sum(due, axis=(0, 2)),
+    )  # fmt: skip
