@@ -12,9 +12,10 @@ from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
+from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.products import multiply
 from npbsrn.kernels.signed_sums import add_to, aligned
-from npbsrn.kernels.simd import LANES, select, splat
+from npbsrn.kernels.simd import LANES, splat
 from npbsrn.kernels.tile_points import (
     POINTS,
     STEP,
@@ -87,15 +88,6 @@ def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
 def workspace_size(sizes: Sizes) -> int:
     """Numbers in the workspace of `backward_samples`."""
     return int(_workspace_for(sizes, _tiles_of(sizes)).end)
-
-
-@kernel(forceinline=True)
-def through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
-    """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
-
-    The result has the sign of the input; the slope is due the input times d.
-    """
-    return select(y > ZERO, d, d * slope), select(y > ZERO, splat(ZERO), y * d)
 
 
 @kernel(forceinline=True)

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.combine import make_combine
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import load, scalar, store
+from npbsrn.kernels.memory import scalar, store
 from npbsrn.kernels.simd import I32, LANES, broadcast, f32x16, splat, u32x16
 from npbsrn.kernels.winograd import transforms
 

@@ -28,9 +28,9 @@ def transforms(size: int, step: int = STEP) -> tuple[Array, Array, Array]:
     r"""Matrices A, G, B of one row: ``y = A ((G w) * (B x))``, float64 of exact fractions.
 
     The correlation of n = s + k - 1 pixels x with k taps w is the transpose of a product of polynomials, of degrees
-    s - 1 and k - 1. That product is known from its values at n points, infinity among them. Evaluating there is ``A^T`` and
-    ``G`` (up to the denominators of Lagrange's polynomials, which G takes over); interpolating is ``B^T``, whose
-    columns are the coefficients of Lagrange's numerators. With k = 7 two of the points are complex: see `_pair`.
+    s - 1 and k - 1. That product is known from its values at n points, infinity among them. Evaluating there is
+    ``A^T`` and ``G`` (up to the denominators of Lagrange's polynomials, which G takes over); interpolating is ``B^T``,
+    whose columns are the coefficients of Lagrange's numerators. With k = 7 two of the points are complex: see `_pair`.
 
     Parameters
     ----------
