@@ -1,4 +1,4 @@
-"""The backward pass of a binary convolution in training, both products by tables (`npbsrn.kernels.long_row`).
+"""The backward pass of a binary 1x1 convolution in training, both products by tables (`npbsrn.kernels.long_row`).
 
 Each sample is taken as one long row of lines of W + 2 pixels, with zeros where the border is, and processed in bands
 that stay in the caches.
@@ -21,9 +21,9 @@ from npbsrn.kernels.long_row import (
     spread,
 )  # fmt: skip
 from npbsrn.kernels.memory import load, memory, put, scalar, store
+from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.signed_sums import FIVES, add_to, aligned
-from npbsrn.kernels.simd import LANES, select, splat
-from npbsrn.kernels.tables import AT_ONCE
+from npbsrn.kernels.simd import LANES, splat
 
 Array = np.ndarray[Any, Any]
 
@@ -43,30 +43,17 @@ class Sizes(NamedTuple):
     outputs: int
     height: int
     width: int
-    size: int  # k
 
 
 class Workspace(NamedTuple):
     """One worker's workspace."""
 
     g: Array  # (O, 240 + 16): a band of the cotangent
-    dx: Array  # (I, 240 + 2 (W + 3) + 16): of a band, and what it sends to the lines above and below
+    dx: Array  # (I, 240 + 16): of a band
     tables: Array  # (13, 32, 16)
     turned: Array  # (64, 16): a block, channels last
     row: Array  # (240 + 16): of a band, what PReLU's slope gets
     indices: Array  # (bases, I, index_length): of pixel bits
-
-
-@kernel(forceinline=True)
-def _margin(sizes: Sizes) -> int:
-    """How far a pixel of the cotangent reaches in the long row, to either side."""
-    return sizes.width + 3 if sizes.size == 3 else 0
-
-
-@kernel(forceinline=True)
-def _reach(sizes: Sizes) -> int:
-    """Length of a channel of ``workspace.dx``."""
-    return BAND + 2 * _margin(sizes) + LANES
 
 
 @kernel(forceinline=True)
@@ -79,7 +66,7 @@ def _indices_of(sizes: Sizes) -> int:
 def _make_workspace(sizes: Sizes) -> Workspace:
     return Workspace(
         aligned(sizes.outputs * LENGTH),
-        aligned(sizes.inputs * _reach(sizes)),
+        aligned(sizes.inputs * LENGTH),
         aligned(13 * FIVES),
         aligned((SPAN + LANES) * LANES),
         aligned(LENGTH),
@@ -100,15 +87,6 @@ def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int
 
 
 @kernel(forceinline=True)
-def _through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
-    """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
-
-    The result has the sign of the input; the slope is due the input times d.
-    """
-    return select(y > ZERO, d, d * slope), select(y > ZERO, splat(ZERO), y * d)
-
-
-@kernel(forceinline=True)
 def _copy_activated(
     dy: Any, y: Any, place: int, count: int, slope: Any, out: Any, where: int, row: Any, to: int
 ) -> None:
@@ -121,7 +99,7 @@ def _copy_activated(
     else:
         for left in range(0, count, LANES):
             x = min(left, count - LANES)
-            d, due = _through_prelu(load(dy, place + x), load(y, place + x), slope)
+            d, due = through_prelu(load(dy, place + x), load(y, place + x), slope)
             store(out, where + x, d)
             store(row, to + x, due)
 
@@ -161,7 +139,7 @@ def _add_pixels(sizes: Sizes, workspace: Workspace, sums: Array) -> None:
 @kernel()
 def _give_band(s: int, first: int, count: int, coefs: Any, sizes: Sizes, own: Any, dx: Any) -> None:
     """`count` complete positions from `first` on, times each base's coefficient, to dX (bases, N, I, H, W)."""
-    line, height, width, reach = sizes.width + 2, sizes.height, sizes.width, _reach(sizes)
+    line, height, width = sizes.width + 2, sizes.height, sizes.width
     begin, end = max(0, first // line), min(height, (first + count + line - 1) // line)
     for j in range(sizes.bases):
         for c in range(sizes.inputs):
@@ -169,19 +147,8 @@ def _give_band(s: int, first: int, count: int, coefs: Any, sizes: Sizes, own: An
             for y in range(begin, end):
                 start = y * line - first
                 left, right = max(0, -start), min(width, count - start)
-                source = c * reach + start + left
+                source = c * LENGTH + start + left
                 _copy(own, source, right - left, scalar(coefs, j), dx, (plane + y) * width + left)
-
-
-@kernel()
-def _next_band(sizes: Sizes, workspace: Workspace) -> None:
-    """What a band has sent beyond itself is where the next one begins; the rest of that is zero."""
-    reach, kept = _reach(sizes), 2 * _margin(sizes)
-    for c in range(sizes.inputs):
-        own = workspace.dx[c * reach : (c + 1) * reach]
-        for p in range(kept):  # forwards: the two may overlap
-            own[p] = own[BAND + p]
-        own[kept:] = np.float32(0)
 
 
 @kernel(forceinline=True)
@@ -191,25 +158,22 @@ def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, 
         first, start = 0, 0
         for vectors in chunks:
             channel_tables(workspace.g, p, LENGTH, scales[i], first, vectors, workspace.tables)
-            spread(
-                workspace.tables, indices[i], start, vectors, sizes.inputs, p, sizes.width + 2, _reach(sizes),
-                sizes.size, workspace.dx,
-            )  # fmt: skip
+            spread(workspace.tables, indices[i], start, vectors, sizes.inputs, p, LENGTH, workspace.dx)
             first += vectors * LANES
-            start += sizes.inputs * part_of(vectors, sizes.size) * sizes.size**2 // (AT_ONCE if sizes.size == 3 else 4)
+            start += sizes.inputs // 4 * part_of(vectors)
 
 
 @kernel(forceinline=True)
 def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) -> None:
     """Cotangents of the filters from a block at position p of a band, which begins at `first`."""
-    length, taps = _indices_of(sizes), sizes.size * sizes.size
+    length = _indices_of(sizes)
     for o in range(0, sizes.outputs, LANES):
         span_tables(workspace.g, o * LENGTH + p, LENGTH, workspace.turned, workspace.tables)
         for j in range(sizes.bases):
-            where = (j * sizes.outputs + o) * sizes.inputs * taps
+            where = (j * sizes.outputs + o) * sizes.inputs
             add_products(
                 workspace.indices, j * sizes.inputs * length, length, sizes.inputs, workspace.tables, first + p,
-                sizes.width + 2, sizes.size, dw, where,
+                sizes.width + 2, dw, where,
             )  # fmt: skip
 
 
@@ -236,7 +200,7 @@ def backward_samples(
     dx : float32
         Flat (bases, N, I, H, W), filled: ``coef_j * sum_i scale_i dy`` through the filters.
     dw : float32
-        Flat (bases, O / 16, I, k, k, 16); added to: sums of products of dy and signs.
+        Flat (bases, O / 16, I, 16); added to: sums of products of dy and signs.
     sums : (O * 16,) float32
         Added to: dy by channel and lane; left alone where it is empty.
     y : float32
@@ -247,15 +211,15 @@ def backward_samples(
         Added to, by channel and lane: what the slope gets, times the slope.
     low, high : int
     """
-    workspace, line, margin = _make_workspace(sizes), sizes.width + 2, _margin(sizes)
+    workspace, line = _make_workspace(sizes), sizes.width + 2
     planes, picture, pixels = sizes.inputs // BITS, (sizes.height + 2) * line, sizes.height * line
     for s in range(low, high):
         for j in range(sizes.bases):
             start, length = (j * sizes.samples + s) * planes * picture, _indices_of(sizes)
             pixel_indices(bits, start, planes, picture, length, workspace.indices, j * sizes.inputs * length)
-        workspace.dx[:] = np.float32(0)
         for first in range(0, pixels, BAND):
             count = min(BAND, pixels - first)
+            workspace.dx[:] = ZERO
             _take_band(
                 memory(dy), memory(y), memory(slope), len(slope) > 0, s, first, sizes, memory(workspace.g),
                 memory(workspace.row), memory(dslope),
@@ -266,6 +230,4 @@ def backward_samples(
                 _inputs(p, indices, scales, chunks, sizes, workspace)
             for p in range(0, count, SPAN):
                 _filters(first, p, sizes, workspace, dw)
-            done = BAND if first + BAND < pixels else count + margin
-            _give_band(s, first - margin, done, memory(coefs), sizes, memory(workspace.dx), memory(dx))
-            _next_band(sizes, workspace)
+            _give_band(s, first, count, memory(coefs), sizes, memory(workspace.dx), memory(dx))

@@ -1,13 +1,13 @@
-"""Products of signs with floats by tables, on a picture that is taken as one long row.
+"""Products of signs with floats by tables, on a picture that is taken as one long row: for binary 1x1 convolutions.
 
-The cotangents of a binary convolution's input and filters, as in `npbsrn.kernels.tables` and `pixel_tables` but for
-pictures of any width. A picture with its border is one long row of (H + 2)(W + 2) pixels, in which a tap is a fixed
-distance. The cotangent g of the result lies in such a row of lines of W + 2, too, with zeros where the border is: no
-pixel is wasted on a width that is no multiple of anything.
+The cotangents of the convolution's input and filters, as in `npbsrn.kernels.tables` and `pixel_tables` but for pictures
+of any width. A picture with its border is one long row of (H + 2)(W + 2) pixels. The cotangent g of the result lies in
+such a row of lines of W + 2, too, with zeros where the border is: no pixel is wasted on a width that is no multiple of
+anything. 3x3 filters take fewer operations by Winograd's filtering (`npbsrn.kernels.tile_points`).
 
 A table has the 32 signed sums of five values: a fifth fewer look-ups than with four, for twice the entries, each of
-which many filters or taps use. For dX the five are neighbouring output channels; of 16 n channels the last group has n.
-For dW they are pixels `GROUPS` apart, so that the indices of `GROUPS` groups are neighbours, for every tap.
+which many filters use. For dX the five are neighbouring output channels; of 16 n channels the last group has n. For dW
+they are pixels `GROUPS` apart, so that the indices of `GROUPS` groups are neighbours.
 """
 
 from typing import Any
@@ -19,11 +19,10 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data, load, put, scalar, store
+from npbsrn.kernels.memory import at, data, load, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.signed_sums import FIVES, add_to, make_look_up, sums_of_five
-from npbsrn.kernels.simd import I64, LANES, before, behind, f32x16, lane, splat
-from npbsrn.kernels.tables import AT_ONCE
+from npbsrn.kernels.simd import I64, LANES, f32x16, splat
 
 Array = np.ndarray[Any, Any]
 
@@ -61,12 +60,12 @@ def _make_look_up(sums: int) -> Any:
     return look_up
 
 
-_three, _four = _make_look_up(3), _make_look_up(4)  # intrinsics are globals, see `npbsrn.kernels.counts`
+_four = _make_look_up(4)  # intrinsics are globals, see `npbsrn.kernels.counts`
 
 
 @kernel(forceinline=True)
 def index_length(pixels: int, line: int) -> int:
-    """Indices of a channel of a padded picture of so many pixels: taps of the last block look beyond its end."""
+    """Indices of a channel of a padded picture of so many pixels: the last block looks beyond its end."""
     return (pixels + LANES - 1) // LANES * LANES + SPAN + 2 * line + LANES
 
 
@@ -122,10 +121,9 @@ def span_tables(g: Array, place: int, length: int, turned: Array, tables: Array)
 
 @kernel()
 def add_products(
-    indices: Array, place: int, length: int, inputs: int, tables: Array, p: int, line: int, size: int, dw: Array,
-    where: int,
+    indices: Array, place: int, length: int, inputs: int, tables: Array, p: int, line: int, dw: Array, where: int
 ) -> None:  # fmt: skip
-    """``dw[i, ky, kx, o] += sum_v g[o, v] x[i, v + ky * line + kx]`` over a block that begins at pixel p.
+    """``dw[i, o] += sum_v g[o, v] x[i, v]`` over a block that begins at pixel p.
 
     Parameters
     ----------
@@ -136,44 +134,21 @@ def add_products(
     tables
         See `span_tables`.
     p, line : int
-        Of a 1x1 filter, v is where the picture without its border begins: ``line + 1`` is added here.
-    size : {1, 3}
+        v is where the picture without its border begins: ``line + 1`` is added here.
     dw : float32
-        From `where` on (I, k, k, 16).
+        From `where` on (I, 16).
     """
     target = where
-    if size == 3:
-        for i in range(inputs):
-            for ky in range(3):
-                a, b, c = _three(tables, indices, place + i * length + p + ky * line, 1)
-                add_to(dw, target, a)
-                add_to(dw, target + LANES, b)
-                add_to(dw, target + 2 * LANES, c)
-                target += 3 * LANES
-    else:
-        for i in range(0, inputs, 4):
-            a, b, c, d = _four(tables, indices, place + i * length + p + line + 1, length)
-            add_to(dw, target, a)
-            add_to(dw, target + LANES, b)
-            add_to(dw, target + 2 * LANES, c)
-            add_to(dw, target + 3 * LANES, d)
-            target += 4 * LANES
+    for i in range(0, inputs, 4):
+        a, b, c, d = _four(tables, indices, place + i * length + p + line + 1, length)
+        add_to(dw, target, a)
+        add_to(dw, target + LANES, b)
+        add_to(dw, target + 2 * LANES, c)
+        add_to(dw, target + 3 * LANES, d)
+        target += 4 * LANES
 
 
-_taps4, _taps7, _taps10, _taps13 = (make_look_up(AT_ONCE, groups, table=FIVES) for groups in (4, 7, 10, 13))
 _inputs4, _inputs7, _inputs10, _inputs13 = (make_look_up(4, groups, table=FIVES) for groups in (4, 7, 10, 13))
-
-
-@kernel(forceinline=True)
-def _taps(tables: Array, indices: Array, first: int, vectors: int) -> Any:
-    """`AT_ONCE` sums of the taps of a 3x3 filter."""
-    if vectors == 4:
-        return _taps13(tables, indices, first, 0)
-    if vectors == 3:
-        return _taps10(tables, indices, first, 0)
-    if vectors == 2:
-        return _taps7(tables, indices, first, 0)
-    return _taps4(tables, indices, first, 0)
 
 
 @kernel(forceinline=True)
@@ -196,31 +171,30 @@ def chunks_of(outputs: int) -> list[int]:
 
 
 @kernel(forceinline=True)
-def part_of(vectors: int, size: int) -> int:
-    """Bytes of the indices that are used together, `AT_ONCE` taps or four inputs, filled up to whole words of 8."""
-    return ((3 * vectors + 1) * (AT_ONCE if size == 3 else 4) + 7) // 8 * 8
+def part_of(vectors: int) -> int:
+    """Bytes of the indices of four inputs, which are used together, filled up to whole words of 8."""
+    return ((3 * vectors + 1) * 4 + 7) // 8 * 8
 
 
 def chunk_indices(signs: Array) -> Array:
-    """Indices of a chunk of output channels (16 n, I, k, k), +-1, in the order in which they are used.
+    """Indices of a chunk of output channels (16 n, I), +-1, in the order in which they are used.
 
-    Of 3x3 filters: input channel, `AT_ONCE` taps, group of five output channels, tap. 1x1: four input channels, group,
-    one of the four.
+    Four input channels, group of five output channels, one of the four.
     """
-    outputs, rows, size = len(signs), signs[0].size, signs.shape[-1]  # rows: input channels and taps
-    together, groups = AT_ONCE if size == 3 else 4, 3 * outputs // LANES + 1
-    negative = np.zeros((groups * FIVE, rows), np.uint8)
-    negative[:outputs] = signs.reshape(outputs, rows) < 0
-    index = np.zeros((groups, rows), np.uint8)
+    outputs, inputs = signs.shape
+    groups = 3 * outputs // LANES + 1
+    negative = np.zeros((groups * FIVE, inputs), np.uint8)
+    negative[:outputs] = signs < 0
+    index = np.zeros((groups, inputs), np.uint8)
     for b in range(FIVE):
         index |= negative[b::FIVE] << (3 + b)
-    out = np.zeros((rows // together, part_of.py_func(outputs // LANES, size)), np.uint8)
-    out[:, : groups * together] = index.reshape(groups, -1, together).transpose(1, 0, 2).reshape(len(out), -1)
+    out = np.zeros((inputs // 4, part_of.py_func(outputs // LANES)), np.uint8)
+    out[:, : groups * 4] = index.reshape(groups, -1, 4).transpose(1, 0, 2).reshape(len(out), -1)
     return out.ravel()
 
 
 def filter_indices(signs: Array) -> Array:
-    """Indices of filters (O, I, k, k), +-1, chunk after chunk; see `chunk_indices`. O is a multiple of 16."""
+    """Indices of filters (O, I), +-1, chunk after chunk; see `chunk_indices`. O is a multiple of 16."""
     ends = np.cumsum([LANES * vectors for vectors in chunks_of(len(signs))])
     return np.concatenate([chunk_indices(own) for own in np.split(signs, ends[:-1])])
 
@@ -254,41 +228,11 @@ def channel_tables(g: Array, place: int, length: int, scale: Array, first: int, 
 
 
 @kernel(forceinline=True)
-def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
-    """Add the sums of three taps of a row: to one pixel before `place` and on, to `place`, and to one behind it."""
-    add_to(out, place, b + behind(a) + before(c))
-    put(out, place - 1, scalar(out, place - 1) + lane(a, 0))
-    put(out, place + LANES, scalar(out, place + LANES) + lane(c, LANES - 1))
-
-
-@kernel(forceinline=True)
-def _spread3(
-    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, out: Array
-) -> None:
-    """`spread`, 3x3."""
-    part, source = part_of(vectors, 3), first
-    for i in range(inputs):
-        place = i * length + p + 1
-        a = _taps(tables, indices, source, vectors)
-        _add_three(out, place, a[0], a[1], a[2])
-        if AT_ONCE == 9:
-            _add_three(out, place + line, a[3], a[4], a[5])
-            _add_three(out, place + 2 * line, a[6], a[7], a[8])
-            source += part
-        else:
-            a = _taps(tables, indices, source + part, vectors)
-            _add_three(out, place + line, a[0], a[1], a[2])
-            a = _taps(tables, indices, source + 2 * part, vectors)
-            _add_three(out, place + 2 * line, a[0], a[1], a[2])
-            source += 3 * part
-
-
-@kernel(forceinline=True)
-def _spread1(
+def _spread(
     tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, length: int, out: Array
 ) -> None:
-    """`spread`, 1x1."""
-    part, source = part_of(vectors, 1), first
+    """`spread`."""
+    part, source = part_of(vectors), first
     for i in range(0, inputs, 4):
         a, b, c, d = _inputs(tables, indices, source, vectors)
         place = i * length + p
@@ -301,12 +245,9 @@ def _spread1(
 
 @kernel()
 def spread(
-    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, size: int,
-    out: Array,
-) -> None:  # fmt: skip
-    """What 16 pixels of g send through the filters of a chunk.
-
-    ``out[i, p + ky * line + kx] += sum_o w[o, i, ky, kx] g[o, p]``.
+    tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, length: int, out: Array
+) -> None:
+    """What 16 pixels of g send through the filters of a chunk: ``out[i, p] += sum_o w[o, i] g[o, p]``.
 
     Parameters
     ----------
@@ -316,27 +257,18 @@ def spread(
         See `filter_indices`; the chunk's begin at `first`.
     inputs : int
         Input channels, a multiple of 16.
-    p, line : int
-        First pixel, and pixels from one line to the next.
+    p : int
+        First pixel.
     length : int
-    size : {1, 3}
     out : float32
         Flat (I, length).
     """
     # With constants, so that each becomes code of its own: in one loop LLVM shares what they have in common, by jumps.
-    if size == 3 and vectors == 4:
-        _spread3(tables, indices, first, 4, inputs, p, line, length, out)
-    elif size == 3 and vectors == 3:
-        _spread3(tables, indices, first, 3, inputs, p, line, length, out)
-    elif size == 3 and vectors == 2:
-        _spread3(tables, indices, first, 2, inputs, p, line, length, out)
-    elif size == 3:
-        _spread3(tables, indices, first, 1, inputs, p, line, length, out)
-    elif vectors == 4:
-        _spread1(tables, indices, first, 4, inputs, p, length, out)
+    if vectors == 4:
+        _spread(tables, indices, first, 4, inputs, p, length, out)
     elif vectors == 3:
-        _spread1(tables, indices, first, 3, inputs, p, length, out)
+        _spread(tables, indices, first, 3, inputs, p, length, out)
     elif vectors == 2:
-        _spread1(tables, indices, first, 2, inputs, p, length, out)
+        _spread(tables, indices, first, 2, inputs, p, length, out)
     else:
-        _spread1(tables, indices, first, 1, inputs, p, length, out)
+        _spread(tables, indices, first, 1, inputs, p, length, out)

@@ -24,28 +24,30 @@ POINTS = [Fraction(n, d) for n, d in ((0, 1), (1, 1), (-1, 1), (2, 1), (-2, 1), 
 
 
 @cache
-def transforms(size: int) -> tuple[Array, Array, Array]:
+def transforms(size: int, step: int = STEP) -> tuple[Array, Array, Array]:
     r"""Matrices A, G, B of one row: ``y = A ((G w) * (B x))``, float64 of exact fractions.
 
-    The correlation of n = 4 + k - 1 pixels x with k taps w is the transpose of a product of polynomials, of degrees 3
-    and k - 1. That product is known from its values at n points, infinity among them. Evaluating there is ``A^T`` and
-    ``G`` (up to the denominators of Lagrange's polynomials, which G takes over); interpolating is ``B^T``, whose
-    columns are the coefficients of Lagrange's numerators. With k = 7 two of the points are complex: see `_pair`.
+    The correlation of n = s + k - 1 pixels x with k taps w is the transpose of a product of polynomials, of degrees
+    s - 1 and k - 1. That product is known from its values at n points, infinity among them. Evaluating there is
+    ``A^T`` and ``G`` (up to the denominators of Lagrange's polynomials, which G takes over); interpolating is ``B^T``,
+    whose columns are the coefficients of Lagrange's numerators. With k = 7 two of the points are complex: see `_pair`.
 
     Parameters
     ----------
     size : {3, 5, 7}
         k.
+    step : int
+        Pixels that a tile gives, s; others than `STEP` with k = 3 alone.
 
     Returns
     -------
-    output : (4, m)
+    output : (s, m)
         m is n, or 11; see `multiplications`.
     filters : (m, k)
     inputs : (m, n)
     """
-    n = STEP + size - 1
-    pair = _has_pair(size)
+    n = step + size - 1
+    pair = step == STEP and _has_pair(size)
     points = POINTS[: n - 1 - 2 * pair]
     whole: Polynomial = [Fraction(1), Fraction(0), Fraction(1)] if pair else [Fraction(1)]
     output, taps, inputs = [], [], []
@@ -54,10 +56,10 @@ def transforms(size: int) -> tuple[Array, Array, Array]:
         denominator = sum((c * p**j for j, c in enumerate(whole)), start=Fraction(0))
         for q in others:
             denominator *= p - q
-        output.append([p**j for j in range(STEP)])
+        output.append([p**j for j in range(step)])
         taps.append([p**j / denominator for j in range(size)])
         inputs.append(_product(_with_roots(others), whole))
-    output.append([Fraction(j == STEP - 1) for j in range(STEP)])
+    output.append([Fraction(j == step - 1) for j in range(step)])
     taps.append([Fraction(j == size - 1) for j in range(size)])
     inputs.append(_product(_with_roots(points), whole))
     if pair:

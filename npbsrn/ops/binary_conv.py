@@ -95,7 +95,8 @@ def binary_conv(
         ``dscales[i] = <signs[i], sum_j coefs[j] P_j + base sum(dy)>``, since ``<dy, S_ij> = <signs[i], P_j>``,
         ``dcoefs[j] = sum_i scales[i] <signs[i], P_j>``.
 
-    So each product is made once, however many bases there are. Kept for the backward pass are bits.
+    So each product is made once, however many bases there are; with 3x3 filters D is of their weighted sum, and both
+    are made by Winograd's filtering (`npbsrn.kernels.tile_points`). Kept for the backward pass are bits.
 
     With a `slope`, y goes through `npbsrn.ops.pointwise.prelu` in the same pass. Where all slopes are at least `LEAST`,
     the backward pass learns from the result what the input of PReLU was; otherwise PReLU is an operation of its own.
@@ -195,29 +196,60 @@ def _products(
 
     These are of dy, 0 without an offset, and of what is due to the slopes, times them.
     """
-    from npbsrn.kernels.binary_backward import Sizes, backward_samples
-    from npbsrn.kernels.long_row import chunks_of, filter_indices
-
     outputs, inputs, size, _ = signs[0].shape
-    indices, chunks = np.stack([filter_indices(own) for own in signs]), np.array(chunks_of(outputs))
-    sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3], size)
+    backward = (_by_points if size == 3 else _by_tables)(signs, scales, coefs, shape)
     dx = empty((len(coefs), *shape), np.float32)
     dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     due = np.zeros((SHARDS, outputs, 16), np.float32)
-    fixed = (
-        np.ascontiguousarray(dy, np.float32).reshape(-1), memory, indices, np.ascontiguousarray(scales),
-        np.ascontiguousarray(coefs), chunks, sizes, dx.reshape(-1),
-    )  # fmt: skip
-    shards = parts_of(shape[0], SHARDS)
+    flat, shards = np.ascontiguousarray(dy, np.float32).reshape(-1), parts_of(shape[0], SHARDS)
 
     def part(shard: int) -> None:
-        backward_samples(*fixed, dw[shard], sums[shard], y, slope, due[shard].reshape(-1), *shards[shard])
+        added = dw[shard], sums[shard], y, slope, due[shard].reshape(-1)
+        backward(flat, memory, dx.reshape(-1), added, shards[shard])
 
     map_parallel(part, range(SHARDS))
     total, whole = dw[0], sums[0]
     for shard in range(1, SHARDS):
         total, whole = total + dw[shard], whole + sums[shard]
-    by_vector = total.reshape(len(coefs), outputs // 16, inputs * size**2, 16)
-    products = by_vector.transpose(0, 1, 3, 2).reshape(len(coefs), outputs, -1)
+    if size == 3:
+        products = total.reshape(len(coefs), outputs, 9, inputs).transpose(0, 1, 3, 2)
+    else:
+        products = total.reshape(len(coefs), outputs // 16, inputs, 16).transpose(0, 1, 3, 2)
+    products = products.reshape(len(coefs), outputs, -1)
     return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))
+
+
+def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:
+    """The compiled backward pass of 3x3 filters, whose bases are one filter in it."""
+    from npbsrn.kernels.tile_backward import Sizes, backward_samples, filter_points, size_of_points, workspace_size
+
+    outputs, inputs = signs[0].shape[:2]
+    whole = scales[0][:, None, None, None] * signs[0]
+    for own, scale in zip(signs[1:], scales[1:], strict=True):
+        whole += scale[:, None, None, None] * own
+    points = np.empty(size_of_points(outputs, inputs), np.float32)
+    filter_points(np.ascontiguousarray(whole.transpose(0, 2, 3, 1), np.float32), points)
+    sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
+    room, own_coefs = workspace_size(sizes), np.ascontiguousarray(coefs)
+
+    def backward(dy: Array, memory: Array, dx: Array, added: tuple[Array, ...], samples: tuple[int, int]) -> None:
+        backward_samples(dy, memory, points, own_coefs, sizes, dx, *added, empty((room,), np.float32), *samples)
+
+    return backward
+
+
+def _by_tables(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:
+    """The compiled backward pass of 1x1 filters."""
+    from npbsrn.kernels.binary_backward import Sizes, backward_samples
+    from npbsrn.kernels.long_row import chunks_of, filter_indices
+
+    outputs, inputs = signs[0].shape[:2]
+    indices, chunks = np.stack([filter_indices(own[..., 0, 0]) for own in signs]), np.array(chunks_of(outputs))
+    sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
+    fixed = indices, np.ascontiguousarray(scales), np.ascontiguousarray(coefs), chunks, sizes
+
+    def backward(dy: Array, memory: Array, dx: Array, added: tuple[Array, ...], samples: tuple[int, int]) -> None:
+        backward_samples(dy, memory, *fixed, dx, *added, *samples)
+
+    return backward

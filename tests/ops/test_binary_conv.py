@@ -54,7 +54,11 @@ def flat(results):
 @settings(max_examples=30, deadline=None)
 @given(cases)
 def test_equals_its_twin(case):
-    """Every number is whole, so that no order of sums matters."""
+    """Every number is a multiple of 1/64, so that no order of sums matters.
+
+    Winograd's filtering, of 3x3 filters, divides by other numbers: there the nearest multiple is the right one, and
+    sums of thousands of such cotangents are right but for their roundings.
+    """
     args, dy = draw(**case)
     y, pull = binary_conv(*packed(args))
     expected, pull_expected = binary_conv_ref(*args)
@@ -62,7 +66,12 @@ def test_equals_its_twin(case):
     np.testing.assert_array_equal(y, expected)
     for own, other in zip(flat(pull(dy)), flat(pull_expected(dy)), strict=True):
         assert own.dtype == np.float32
-        np.testing.assert_array_equal(own, other)
+        if case["size"] == 1:
+            np.testing.assert_array_equal(own, other)
+        elif own.ndim == 4:
+            np.testing.assert_array_equal(np.round(64 * own) / 64, other)
+        else:
+            np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
 @settings(max_examples=20, deadline=None)
