@@ -31,8 +31,6 @@ from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
 from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
-    TAIL,
-    convolutions_of,
     rows_of,
     seconds_of_counts,
     seconds_of_plain_tail,
@@ -47,6 +45,7 @@ from npbsrn.kernels.race import BinaryConvolution
 from npbsrn.models import Model, load
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.packed.lower import lower
+from npbsrn.packed.stopwatch import TAIL, convolutions_of
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]

@@ -140,8 +140,18 @@ def run_warmup(arguments: argparse.Namespace) -> None:
 def run_bench(arguments: argparse.Namespace) -> None:
     """``npbsrn bench``."""
     from npbsrn.cli.bench import bench
+    from npbsrn.cli.costs import costs, engines_of
 
-    for words in bench(arguments.model, arguments.scale):
+    options: dict[str, Any] = {} if arguments.network is None else {"name": arguments.network}
+    for setting in arguments.settings:
+        _set(options, setting)
+    if options and not arguments.parts:
+        raise UsageError("--network and --set describe a network whose time is to be estimated; add --parts")
+    if arguments.parts:
+        lines = costs(engines_of(arguments.model, options, arguments.scale), arguments.scale)
+    else:
+        lines = bench(arguments.model, arguments.scale)
+    for words in lines:
         print(words, flush=True)
 
 

@@ -111,6 +111,15 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = add("bench", commands.run_bench, "Time the enlargement of a picture on this machine.")
     command.add_argument("-m", "--model", help="a model's name, weight file or run folder; default clean")
+    command.add_argument(
+        "--parts", action="store_true",
+        help="what each kind of work takes, and the times of networks by that and by the clock; default all models",
+    )  # fmt: skip
+    command.add_argument("--network", help=f"with --parts, an untrained network: {', '.join(sorted(NETWORKS))}")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+        help="an option of that network, such as blocks=16 or width=96",
+    )  # fmt: skip
 
     add("models", commands.run_models, "List the models that come with the package.", False)
 
