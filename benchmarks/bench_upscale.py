@@ -26,13 +26,11 @@ import numpy as np
 
 import npbsrn
 from benchmarks.ceilings import measure_ceilings
-from benchmarks.counts import NAMES, OWN, BinaryConvolution, count_ceiling
+from benchmarks.counts import NAMES, OWN, count_ceiling, ways
 from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
 from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
-    TAIL,
-    convolutions_of,
     rows_of,
     seconds_of_counts,
     seconds_of_plain_tail,
@@ -43,9 +41,11 @@ from npbsrn.binarizers.base import SCHEMES
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.inference.runners import Reference, Runner
 from npbsrn.kernels.cpu import chosen_kernel, features
+from npbsrn.kernels.race import BinaryConvolution
 from npbsrn.models import Model, load
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.packed.lower import lower
+from npbsrn.packed.stopwatch import TAIL, convolutions_of
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +69,7 @@ def noise(height: int, width: int) -> Array:
 def time_convolution(channels: int, quick: bool, peers: bool) -> Figures:
     """From so many channels to as many, by one thread."""
     ours = BinaryConvolution(channels, HEIGHT, WIDTH)
-    steps: dict[str, Run] = dict(ours.ways())
+    steps: dict[str, Run] = dict(ways(ours))
     if peers:
         x = np.where(ours.negative[None], np.float32(-1), np.float32(1))
         layouts = torch_layouts([("conv", ours.signs.astype(np.float32), None)], x, 1)

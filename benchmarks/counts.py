@@ -10,11 +10,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from benchmarks.ceilings import TURNS, aligned_zeros, seconds_together
-from npbsrn.kernels.bits import GROUP, TILE, pack_filters, pack_picture, planes_of
-from npbsrn.kernels.counts import AT_ONCE, CHOSEN, arranged, make_count, ones, vectors_of
-from npbsrn.kernels.cpu import NEEDED, features
+from npbsrn.kernels.counting import ones, vectors_of
+from npbsrn.kernels.counts import CHOSEN
+from npbsrn.kernels.cpu import choices
 from npbsrn.kernels.look_up import ADDED, BYTES, add_look_ups, look_up
 from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.race import BinaryConvolution
 from npbsrn.kernels.simd import I64
 
 Array = np.ndarray[Any, Any]
@@ -84,57 +85,13 @@ def count_ceiling() -> float:
 # --- the convolution ---
 
 
-class BinaryConvolution:
-    """Bits of a picture and of filters, and room for counts.
-
-    Parameters
-    ----------
-    channels : int
-        Of what is taken in and given, up to 96.
-    height, width : int
-        The width is a multiple of 32.
-    """
-
-    def __init__(self, channels: int, height: int, width: int) -> None:
-        rng = np.random.default_rng(0)
-        self.channels, self.negative = channels, rng.random((channels, height, width)) < 0.5
-        self.signs = rng.choice([-1, 1], (channels, channels, 3, 3))
-        self.bits = pack_picture(self.negative, width + 2)
-        self.counts = aligned_zeros(height * width * channels, np.uint16).reshape(height, width // TILE, -1)
-
-    def ways(self) -> dict[str, Callable[[], None]]:
-        """Bits in, counts out, by each kernel that this CPU can run; they are compiled, and agree."""
-        found, results = {}, []
-        for name, kernel in KERNELS.items():
-            if kernel in NEEDED and NEEDED[kernel][0] not in features():
-                continue
-            found[name] = self._way(kernel)
+def ways(convolution: BinaryConvolution) -> dict[str, Callable[[], None]]:
+    """Bits in, counts out, by each kernel of `KERNELS` that this CPU can run; they are compiled, and agree."""
+    found, results = {}, []
+    for name, kernel in KERNELS.items():
+        if kernel in choices():
+            found[name] = convolution.way(kernel)
             found[name]()
-            results.append(self.counts.copy())
-        assert all(np.array_equal(result, results[0]) for result in results), "the kernels differ"
-        return found
-
-    def _way(self, kernel: str) -> Callable[[], None]:
-        function = _counter(kernel, planes_of(self.channels), self.channels)
-        filters = arranged(pack_filters(self.signs), self.channels, 3, kernel)
-        return lambda: function(self.bits, filters, self.counts)
-
-
-def _counter(kernel: str, planes: int, channels: int) -> Callable[[Array, Array, Array], None]:
-    """As `npbsrn.kernels.counts.count3`: a first group of planes, and what is left."""
-    together, left = min(planes, GROUP), planes - GROUP
-    count, add = make_count(3, together, kernel), make_count(3, max(left, 1), kernel)
-
-    @njit(nogil=True)
-    def counts3(bits: Array, filters: Array, counts: Array) -> None:
-        plane, row, flat = bits.shape[2], planes * bits.shape[2], bits.ravel()
-        height, tiles = counts.shape[:2]
-        behind = len(filters) // planes * GROUP
-        for y in range(height):
-            for t in range(0, tiles, AT_ONCE):
-                at, n, out = y * row + t * TILE, min(AT_ONCE, tiles - t), counts[y, t:]
-                count(flat, at, row, plane, n, filters, 0, channels, out, False)
-                if left > 0:
-                    add(flat, at + GROUP * plane, row, plane, n, filters, behind, channels, out, True)
-
-    return counts3  # type: ignore[no-any-return]
+            results.append(convolution.counts.copy())
+    assert all(np.array_equal(result, results[0]) for result in results), "the kernels differ"
+    return found

@@ -8,23 +8,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from unittest import mock
+
+from npbsrn.packed.stopwatch import Part
 
 AHEAD, BEHIND = ", forward", ", backward"
 LB_FORWARD, LB_BACKWARD = "LB-blocks" + AHEAD, "LB-blocks" + BEHIND
 BINARY_FORWARD, BINARY_BACKWARD = "blocks' convolutions" + AHEAD, "blocks' convolutions" + BEHIND
 FLOATS = 4  # bytes
-
-
-@dataclass
-class Part:
-    """Seconds spent, and the least work: multiply-accumulates or bytes, see `CEILINGS`."""
-
-    seconds: float = 0.0
-    work: float = 0.0
 
 
 Work = Callable[..., tuple[float, float]]  # of forward and backward, from the operation's arguments

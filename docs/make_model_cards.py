@@ -47,6 +47,14 @@ Judged on: {cpu}.
 On Y, in dB, of small pictures as they are made by reducing, and of the same as JPEG of quality {quality}.
 
 {figures}
+
+![A crop of the sample photograph after JPEG: bicubic, clean, photo, original](images/photo.png)
+
+A crop of the sample photograph, reduced to a quarter of its size, saved as JPEG of quality 75, and enlarged again: by
+bicubic, by `clean`, by `photo`, and the original. `clean` sharpens JPEG's blocks and ringing with all the rest. `photo`
+removes most of them, and with them the little fine texture that was left; patches of wrong colour remain, because
+JPEG keeps colour at half the size. PSNR on Y of the whole picture is 26.66, 26.89 and 27.36 dB; without JPEG, bicubic
+has 27.29 and `clean` 29.07. `python docs/make_figures.py` draws the figure and prints these numbers.
 """
 
 

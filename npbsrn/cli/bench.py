@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.cli.costs import costs, engines_of
 from npbsrn.cli.options import add_scale
 from npbsrn.cli.say import tell
+from npbsrn.cli.train import set_option
 from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
 from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.networks.base import NETWORKS
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
@@ -26,11 +29,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model."""
     add_scale(parser)
     parser.add_argument("-m", "--model", help="a model's name, weight file or run folder; default clean")
+    parser.add_argument(
+        "--parts", action="store_true",
+        help="what each kind of work takes, and the times of networks by that and by the clock; default all models",
+    )  # fmt: skip
+    parser.add_argument("--network", help=f"with --parts, an untrained network: {', '.join(sorted(NETWORKS))}")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+        help="an option of that network, such as blocks=16 or width=96",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn bench``."""
-    for words in bench(arguments.model, arguments.scale):
+    options: dict[str, Any] = {} if arguments.network is None else {"name": arguments.network}
+    for setting in arguments.settings:
+        set_option(options, setting)
+    if options and not arguments.parts:
+        raise UsageError("--network and --set describe a network whose time is to be estimated; add --parts")
+    if arguments.parts:
+        lines = costs(engines_of(arguments.model, options, arguments.scale), arguments.scale)
+    else:
+        lines = bench(arguments.model, arguments.scale)
+    for words in lines:
         tell(words, flush=True)
 
 

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.binarizer is not None:
         options["binarizer"] = {"name": arguments.binarizer}  # to which --set binarizer.OPTION=VALUE may add
     for setting in arguments.settings:
-        _set(options, setting)
+        set_option(options, setting)
     model = train(
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
         validation=arguments.validation, init=arguments.init, teacher=arguments.teacher, minutes=arguments.minutes,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     tell(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
 
 
-def _set(options: dict[str, Any], setting: str) -> None:
+def set_option(options: dict[str, Any], setting: str) -> None:
     """Put ``a.b=value`` into nested options; the value is JSON where it can be, else a word."""
     name, equals, text = setting.partition("=")
     if not equals or not name:

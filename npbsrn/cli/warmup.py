@@ -8,6 +8,7 @@ import numpy as np
 
 from npbsrn.cli.say import tell
 from npbsrn.inference.choose import runner_of_model
+from npbsrn.kernels.race import settle
 from npbsrn.models import Model
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.training.config import make_config
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """``npbsrn warmup``."""
+    """``npbsrn warmup``; the kernel that counts is chosen first, as the others are compiled for that choice."""
+    tell(settle(), flush=True)
     for words in warmup():
         tell(words, flush=True)
 

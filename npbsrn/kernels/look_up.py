@@ -37,7 +37,7 @@ TABLES = (COUNTS[:, None] << 4 | COUNTS).astype(np.uint8)  # by nibble of the up
 
 
 class Call(NamedTuple):
-    """What `npbsrn.kernels.counts.emit_count` is given, and where the pixels' nibbles lie."""
+    """What `npbsrn.kernels.counting.emit_count` is given, and where the pixels' nibbles lie."""
 
     bits: Any
     words: Any
@@ -242,7 +242,7 @@ def emit_look_up(
 ) -> None:  # fmt: skip
     """Write ``out[t, o] (+)= popcount(bits ^ words[o])`` at 32 pixels, over planes and taps, for all tiles t and all o.
 
-    See `npbsrn.kernels.counts.emit_count` for the parameters; the words are as `arrange_for_look_up` gives them.
+    See `npbsrn.kernels.counting.emit_count` for the parameters; the words are as `arrange_for_look_up` gives them.
     """
     size, planes = shape
     undefined = ir.Constant(WORDS, ir.Undefined)

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.pixel_conv import CHUNK, convolve, convolve_column, workspace_for, workspace_size
+from npbsrn.kernels.direct_conv import FEW_ROWS
+from npbsrn.kernels.pixel_conv import CHUNK, TILES, convolve, convolve_column, workspace_for, workspace_size
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.winograd import STEP, Filters, plain, transformed, vectors_of
 from npbsrn.networks.base import MIDDLE
@@ -102,6 +103,18 @@ class FloatEnd:
             return own
         high = rows + BICUBIC - 1
         return own + high * (width + CHUNK + 2 * BICUBIC) * (COLOURS + outputs) + workspace_size(high, COLOURS, BICUBIC)
+
+    def multiplications(self, rows: int, width: int) -> tuple[int, int]:
+        """How many are done for so many rows far from a border: by 3x3 filters, and by all others."""
+        if self.direct:
+            return 0, self.direct.filters.size // FEW_ROWS * rows * width
+        inside = self.tail.inside
+        done = {3: 0, self.tail.size: 0, BICUBIC: 0}
+        own = [(3, self.trunk), (self.tail.size, self._filters_of(inside, inside)), (BICUBIC, self.apart)]
+        for size, filters in own:
+            if filters is not None:
+                done[size] += filters[0].used * rows * (-(-width // CHUNK) * TILES)
+        return done.pop(3), sum(done.values())
 
     def run(self, feature_map: Array, rows: tuple[int, int], width: int, image: Array, base: Array) -> Array:
         """Compute trunk and tail on some rows of the feature map.

@@ -11,7 +11,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.cli.parser import main
-from npbsrn.cli.train import _set
+from npbsrn.cli.train import set_option
 from npbsrn.models import save_model
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import peek_card
@@ -168,7 +168,7 @@ def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
 )
 def test_values_of_set(text, value):
     options = {}
-    _set(options, f"a.b={text}")
+    set_option(options, f"a.b={text}")
     assert options == {"a": {"b": value}}
 
 

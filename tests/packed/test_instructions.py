@@ -5,7 +5,7 @@ import re
 import pytest
 from llvmlite import binding, ir
 
-from npbsrn.kernels.counts import emitter
+from npbsrn.kernels.counting import emitter
 
 I64, WORDS = ir.IntType(64), ir.IntType(16).as_pointer()
 
