@@ -168,6 +168,6 @@ def test_several_may_keep_a_choice_at_once(folder):
 
 def test_the_choice_comes_before_the_kernels():
     """They are compiled for it: what chooses must not have loaded them."""
-    code = "import sys, npbsrn.__main__, npbsrn.cli.commands, npbsrn.kernels.race; "
+    code = "import sys, npbsrn.__main__, npbsrn.cli.parser, npbsrn.kernels.race; "
     code += "sys.exit('npbsrn.kernels.jit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
