@@ -22,10 +22,11 @@ Array = np.ndarray[Any, Any]
 
 OUT = 720, 1280  # pixels of the result
 ROUNDS = 7  # of which the quickest counts: what else the machine does only adds to a time
-# Networks from which the rates come: only 3x3, one term and no E; then 1x1 and further terms; then E, and a 9x9 head.
+# Networks from which the rates come: only 3x3, one term and no E; then 1x1 and further terms, without E; then E, and a
+# 9x9 head.
 SAMPLES: tuple[dict[str, Any], ...] = (
     {"name": "bbcu", "blocks": 8},
-    {"name": "bsrn", "blocks": 3},
+    {"name": "bsrn", "blocks": 3, "activation": "none", "binarizer": {"statistic": "none"}},
     {"name": "srresnet", "blocks": 3},
 )
 UNITS = {
