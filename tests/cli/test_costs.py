@@ -2,8 +2,8 @@
 
 import pytest
 
-from npbsrn.__main__ import main
 from npbsrn.cli import costs
+from npbsrn.cli.parser import main
 
 
 @pytest.fixture

@@ -41,15 +41,15 @@ def test_rates_are_found_again():
     """From parts that were made by known rates."""
     rates = Work(*(1e-9 * (1 + n) for n in range(len(NAMES))))
     shapes = (
-        Work(counts3=7, values=5, head=2, trunk=3, tail=4, pixels=9),
-        Work(counts3=5, counts1=6, values=4, terms=3, head=1, trunk=2, tail=2, pixels=9),
-        Work(counts3=4, values=3, means=3, head=5, trunk=1, tail=3, pixels=9),
+        Work(counts3=7, values=5, activated=5, head=2, trunk=3, tail=4, pixels=9),
+        Work(counts3=5, counts1=6, values=4, head=1, trunk=2, tail=2, pixels=9),
+        Work(counts3=4, values=3, activated=2, means=3, head=5, trunk=1, tail=3, pixels=9),
     )
     samples = []
     for work in shapes:
         own = work.times(rates)
         counts = own.counts3 + own.counts1
         parts = {name: Part(getattr(own, name), getattr(work, name)) for name in ("head", "trunk")}
-        parts |= {TAIL: Part(own.tail, work.tail), BLOCKS: Part(counts + own.values + own.terms + own.means)}
+        parts |= {TAIL: Part(own.tail, work.tail), BLOCKS: Part(counts + own.values + own.activated + own.means)}
         samples.append((work, (own.total(), parts), counts))
     np.testing.assert_allclose([getattr(costs.solved(samples), n) for n in NAMES], [getattr(rates, n) for n in NAMES])
