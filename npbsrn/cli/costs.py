@@ -22,17 +22,17 @@ Array = np.ndarray[Any, Any]
 
 OUT = 720, 1280  # pixels of the result
 ROUNDS = 7  # of which the quickest counts: what else the machine does only adds to a time
-# Networks from which the rates come: only 3x3, one term and no E; then 1x1 and further terms; then E, and a 9x9 head.
+# Networks from which the rates come: 3x3 alone, with activation and skip; 3x3 and 1x1, without; with E and a 9x9 head.
 SAMPLES: tuple[dict[str, Any], ...] = (
     {"name": "bbcu", "blocks": 8},
-    {"name": "bsrn", "blocks": 3},
+    {"name": "bsrn", "blocks": 3, "activation": "none", "binarizer": {"statistic": "none"}},
     {"name": "srresnet", "blocks": 3},
 )
 UNITS = {
     "counts3": ("binary 3x3 convolutions", 1e12, "ms per GMAC"),
     "counts1": ("binary 1x1 convolutions", 1e12, "ms per GMAC"),
     "values": ("values passed between convolutions", 1e9, "ns each"),
-    "terms": ("further terms and sums of such a value", 1e9, "ns each"),
+    "activated": ("activation and skip of such a value", 1e9, "ns each"),
     "means": ("E of such a value", 1e9, "ns each"),
     "head": ("float convolution: head", 1e12, "ms per GMAC done"),
     "trunk": ("float convolution: trunk, or direct tail", 1e12, "ms per GMAC done"),
@@ -102,14 +102,15 @@ def solved(samples: list[tuple[Work, Run, float]]) -> Rates:
     (plain, (_, parts), counts), (mixed, (_, more), others), (means, (_, most), last) = samples
     counts3 = counts / plain.counts3
     counts1 = max(others - counts3 * mixed.counts3, 0) / mixed.counts1
-    values = (parts[BLOCKS].seconds - counts) / plain.values
-    terms = max(more[BLOCKS].seconds - others - values * mixed.values, 0) / mixed.terms
-    mean = max(most[BLOCKS].seconds - last - values * means.values - terms * means.terms, 0) / means.means
+    values = (more[BLOCKS].seconds - others) / mixed.values
+    activated = max(parts[BLOCKS].seconds - counts - values * plain.values, 0) / plain.activated
+    mean = most[BLOCKS].seconds - last - values * means.values - activated * means.activated
+    mean = max(mean, 0) / means.means
     runs = [run for _, run, _ in samples]
     rest = sum(whole - sum(part.seconds for part in own.values()) for whole, own in runs)
     head, trunk, tail = (_rate(name, [own for _, own in runs]) for name in (HEAD, TRUNK, TAIL))
     pixels = rest / sum(work.pixels for work, _, _ in samples)
-    return Rates(counts3, counts1, values, terms, mean, head, trunk, tail, pixels)
+    return Rates(counts3, counts1, values, activated, mean, head, trunk, tail, pixels)
 
 
 def _rate(name: str, runs: list[Parts]) -> float:
@@ -130,7 +131,7 @@ def compared(label: str, engine: Engine, rates: Rates, scale: int, rounds: int =
     picture = picture_for(scale)
     work = work_of(engine, *picture.shape[:2]).times(rates)
     estimate, seconds = work.total(), timed_runs(engine, picture, rounds)[0][0]
-    groups = work.counts3 + work.counts1, work.values + work.terms + work.means, work.head, work.trunk, work.tail
+    groups = work.counts3 + work.counts1, work.values + work.activated + work.means, work.head, work.trunk, work.tail
     parts = " ".join(f"{part * 1e3:6.1f}" for part in (*groups, work.pixels))
     return f"    {label:20} {parts} {estimate * 1e3:9.1f} {seconds * 1e3:9.1f} {estimate / seconds - 1:+7.1%}"
 

@@ -19,9 +19,10 @@ class Work:
     counts3, counts1 : float
         Binary multiply-accumulates of 3x3 and of 1x1 convolutions.
     values : float
-        Results of binary convolutions, each scaled, shifted, activated, added and made a bit of the next one's input.
-    terms : float
-        Further terms that are summed before a bit is known, and further sums of products of signs in a result.
+        Results of binary convolutions, each scaled, shifted, summed with earlier terms and made a bit of the next one's
+        input; one more for each further pair of bases.
+    activated : float
+        Those that also pass a PReLU or are added to the step's input.
     means : float
         Values that are divided by E of eq. 9, in a pass of its own.
     head, trunk, tail : float
@@ -33,7 +34,7 @@ class Work:
     counts3: float = 0.0
     counts1: float = 0.0
     values: float = 0.0
-    terms: float = 0.0
+    activated: float = 0.0
     means: float = 0.0
     head: float = 0.0
     trunk: float = 0.0
@@ -57,15 +58,15 @@ def work_of(engine: Engine, height: int, width: int) -> Work:
     """Of a picture of so many pixels that passes in one tile; borders and overlapping bands are left out."""
     high, wide, plan = height * engine.factor, width * engine.factor, engine.plan
     covered = high * -(-wide // TILE) * TILE
-    counts, values, terms, means = {1: 0, 3: 0}, 0, 0, 0
+    counts, values, activated, means = {1: 0, 3: 0}, 0, 0, 0
     for block in plan.blocks:
         for step in block.steps:
             pairs, channels = step.factor.shape[0] * step.factor.shape[1], plan.channels
             counts[step.size] += pairs * channels**2 * step.size**2 * covered
-            values += channels * covered
-            terms += (pairs - 1 + len(step.terms) * step.factor.shape[1] - 1) * channels * covered
+            values += pairs * channels * covered
+            activated += channels * covered * (step.slope is not None or step.skip)
             means += channels * covered * (block.statistic != "none")
     trunk, tail = engine.end.multiplications(high, wide)
     head = engine.head[0].size * high * wide
     pixels = height * width * engine.scale**2
-    return Work(counts[3], counts[1], values, terms, means, head, trunk, tail, pixels)
+    return Work(counts[3], counts[1], values, activated, means, head, trunk, tail, pixels)
