@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from npbsrn.cli.costs import costs, engines_of
-from npbsrn.cli.options import add_scale
+from npbsrn.cli.options import add_scale, set_option
 from npbsrn.cli.say import tell
-from npbsrn.cli.train import set_option
 from npbsrn.errors import UsageError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     """``npbsrn check``."""
     from npbsrn.inference.checking import check
 
-    check_json(arguments.json)
+    check_json(arguments.json, arguments.overwrite)
     original, result = (read_picture(path, arguments.max_pixels) for path in (arguments.original, arguments.result))
     try:
         report = check(original, result)
@@ -37,4 +37,4 @@ def run(arguments: argparse.Namespace) -> None:
         size = f"{report.width}x{report.height}"
         tell(f"{arguments.result}, reduced by {report.scale:.4g}, against {arguments.original} ({size})")
         tell_lines(report)
-    write_json(arguments.json, json.dumps(names | report.to_dict(), indent=2))
+    write_json(arguments.json, json.dumps(names | report.to_dict(), indent=2), arguments.overwrite)

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
     from npbsrn.inference.evaluation import evaluate
 
-    check_json(arguments.json)
+    check_json(arguments.json, arguments.overwrite)
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -36,4 +36,4 @@ def run(arguments: argparse.Namespace) -> None:
         )  # fmt: skip
     if str(arguments.json) != "-":
         tell_lines(report)
-    write_json(arguments.json, report.to_json())
+    write_json(arguments.json, report.to_json(), arguments.overwrite)

@@ -1,10 +1,27 @@
 """Options that several commands share."""
 
 import argparse
+import contextlib
+import json
+from typing import Any
 
+from npbsrn.errors import UsageError
 from npbsrn.shipped import DEFAULT, MODELS
 
 MODEL = f'{", ".join(MODELS)}, "bicubic", a weight file or a run folder; default {DEFAULT}'
+OWN_OPTIONS = {
+    "folder",
+    "scale",
+    "output",
+    "preset",
+    "resume",
+    "validation",
+    "init",
+    "teacher",
+    "minutes",
+    "cache",
+    "progress",
+}  # of `npbsrn.train` itself
 
 
 def add_scale(parser: argparse.ArgumentParser) -> None:
@@ -18,3 +35,22 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-x", "--ensemble", action="store_true", help="mean of eight turns and flips: better, in eight times the time"
     )
+
+
+def set_option(options: dict[str, Any], setting: str) -> None:
+    """Put ``a.b=value`` into nested options; the value is JSON where it can be, else a word."""
+    name, equals, text = setting.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
+    value: Any = text
+    for form in [f"[{text}]", text] if "," in text else [text]:  # a list needs no brackets
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(form)
+    *path, last = name.split(".")
+    if name.split(".")[0] in OWN_OPTIONS:
+        raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")
+    for key in path:
+        options = options.setdefault(key, {})
+        if not isinstance(options, dict):
+            raise UsageError(f"--set {setting}: {key} has no parts")
+    options[last] = value

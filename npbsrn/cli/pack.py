@@ -6,12 +6,14 @@ from pathlib import Path
 from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.models import load
+from npbsrn.storage.files import refuse_existing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is packed, and where it goes."""
     parser.add_argument("model", type=Path, metavar="FILE", help="weight file or run folder")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -24,5 +26,6 @@ def run(arguments: argparse.Namespace) -> None:
     read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
+    refuse_existing(arguments.output, arguments.overwrite)
     save_packed(arguments.output, lower(load(arguments.model)))
     tell(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")

@@ -1,31 +1,15 @@
 """``npbsrn train``."""
 
 import argparse
-import contextlib
-import json
 from pathlib import Path
-from typing import Any
 
 from npbsrn.binarizers.base import SCHEMES
+from npbsrn.cli.options import set_option
 from npbsrn.cli.say import tell
-from npbsrn.errors import UsageError
 from npbsrn.networks.base import NETWORKS
 from npbsrn.training.config import PRESETS
 
 TRAIN_OPTIONS = ("network", "binarizer", "steps", "batch", "patch", "rate", "seed")
-OWN_OPTIONS = {
-    "folder",
-    "scale",
-    "output",
-    "preset",
-    "resume",
-    "validation",
-    "init",
-    "teacher",
-    "minutes",
-    "cache",
-    "progress",
-}  # of `train`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,22 +62,3 @@ def run(arguments: argparse.Namespace) -> None:
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"
     tell(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
-
-
-def set_option(options: dict[str, Any], setting: str) -> None:
-    """Put ``a.b=value`` into nested options; the value is JSON where it can be, else a word."""
-    name, equals, text = setting.partition("=")
-    if not equals or not name:
-        raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
-    value: Any = text
-    for form in [f"[{text}]", text] if "," in text else [text]:  # a list needs no brackets
-        with contextlib.suppress(json.JSONDecodeError):
-            value = json.loads(form)
-    *path, last = name.split(".")
-    if name.split(".")[0] in OWN_OPTIONS:
-        raise UsageError(f"--set {setting}: {name} is no option of the run or the network; see npbsrn train --help")
-    for key in path:
-        options = options.setdefault(key, {})
-        if not isinstance(options, dict):
-            raise UsageError(f"--set {setting}: {key} has no parts")
-    options[last] = value

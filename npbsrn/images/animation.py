@@ -8,15 +8,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
-from npbsrn.errors import ExistsError, NpbsrnError, PictureError
+from npbsrn.errors import PictureError
 from npbsrn.images.fitting import PLAIN, Target, check_output, format_for, in_dtype
 from npbsrn.images.formats import TIFF
 from npbsrn.images.frames import Frame
 from npbsrn.images.metadata import bare
 from npbsrn.images.muxing import MUXERS
 from npbsrn.images.saving import Saving
-from npbsrn.images.writing import encode_picture, rgba_of
-from npbsrn.storage.files import atomic_write
+from npbsrn.images.writing import encode_picture, rgba_of, whole_file
 
 
 def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
@@ -67,19 +66,11 @@ def write_frames(
         If it is there already and not to be replaced.
     """
     form = format_for(target, saving)
-    try:
-        with atomic_write(target, overwrite, follow=False) as file:
-            if form is TIFF:
-                _write_pages(frames, file, saving)
-            else:
-                _write_moving(frames, file, MUXERS[form.name], saving, loop)
-    except FileExistsError:
-        raise ExistsError(target) from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, NpbsrnError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None
+    with whole_file(target, overwrite) as file:
+        if form is TIFF:
+            _write_pages(frames, file, saving)
+        else:
+            _write_moving(frames, file, MUXERS[form.name], saving, loop)
 
 
 def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: Saving, loop: int) -> None:

@@ -3,13 +3,15 @@
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from npbsrn.errors import ExistsError, PictureError
+from npbsrn.errors import ExistsError, NpbsrnError, PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import add_entries
 from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp_options
@@ -48,11 +50,20 @@ def write_picture(
         If it is there already and not to be replaced.
     """
     form = check_output(target, saving)
+    with whole_file(target, overwrite) as file:
+        _encode(picture, file, form, saving)
+
+
+@contextmanager
+def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
+    """`atomic_write` of a picture, whose failures, encoders' too, become one sentence."""
     try:
         with atomic_write(target, overwrite, follow=False) as file:
-            _encode(picture, file, form, saving)
+            yield file
     except FileExistsError:
         raise ExistsError(target) from None
+    except NpbsrnError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None

@@ -1,6 +1,5 @@
 """Enlarge a picture file into another, in three steps that may run beside those of other files."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from npbsrn.errors import ExistsError, PictureError, UsageError
+from npbsrn.errors import PictureError, UsageError
 from npbsrn.images.animation import check_frames, write_frames
 from npbsrn.images.fitting import check_output, fitted
 from npbsrn.images.frames import Frame, Frames, read_frames
@@ -23,6 +22,7 @@ from npbsrn.inference.needs import needed_bytes
 from npbsrn.inference.runners import Runner
 from npbsrn.inference.upscaling import check_threads, check_tile, enlarge
 from npbsrn.runtime.progress import Progress, span_of
+from npbsrn.storage.files import refuse_existing
 
 
 def upscale_file(
@@ -91,8 +91,7 @@ def refuse_target(source: Path | bytes, target: Path, overwrite: bool, saving: S
     check_output(target, saving)
     if isinstance(source, Path) and target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
-    if os.path.lexists(target) and not overwrite:
-        raise ExistsError(target)
+    refuse_existing(target, overwrite)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
+from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.long_row import (
     SPAN,
@@ -32,17 +33,6 @@ LENGTH = BAND + LANES  # of a channel's band in memory: vectors read beyond it
 
 
 ZERO, ONE = np.float32(0), np.float32(1)
-
-
-class Sizes(NamedTuple):
-    """Extents of one binary convolution in training."""
-
-    bases: int  # of the activations
-    samples: int
-    inputs: int
-    outputs: int
-    height: int
-    width: int
 
 
 class Workspace(NamedTuple):

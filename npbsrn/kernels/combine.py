@@ -14,7 +14,7 @@ from npbsrn.kernels.simd import I64, LANES, f32x16, multiply_add
 Array = np.ndarray[Any, Any]
 
 
-def _weighted(builder: Any, values: list[Any], factors: Array) -> Any:
+def combination(builder: Any, values: list[Any], factors: Array) -> Any:
     """Sum of vectors with constant factors; None without any."""
     total = None
     for value, factor in zip(values, factors, strict=True):
@@ -54,10 +54,10 @@ def product(builder: Any, values: list[Any], matrix: Array) -> list[Any]:
             continue
         if i in pairs:
             same = row == matrix[i + 1]
-            both, apart = (_weighted(builder, values, np.where(kept, row, 0)) for kept in (same, ~same))
+            both, apart = (combination(builder, values, np.where(kept, row, 0)) for kept in (same, ~same))
             results += [builder.fadd(both, apart), builder.fsub(both, apart)]
         else:
-            results.append(_weighted(builder, values, row))
+            results.append(combination(builder, values, row))
     return results
 
 

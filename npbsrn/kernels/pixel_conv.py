@@ -14,6 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from npbsrn.kernels.combine import combination
 from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, memory, scalar
@@ -27,17 +28,6 @@ TILES = 8  # of a chunk
 CHUNK = STEP * TILES  # pixels
 STRIP = 9  # rows that are multiplied together
 SLACK = LANES  # numbers behind an array's end that a vector may reach over
-
-
-def _combination(builder: Any, values: list[Any], coefficients: Any) -> Any:
-    """Sum of vectors with constant coefficients."""
-    total = None
-    for value, coefficient in zip(values, coefficients, strict=True):
-        if coefficient == 0:
-            continue
-        factor = ir.Constant(f32x16.vector, [float(coefficient)] * LANES)
-        total = builder.fmul(value, factor) if total is None else multiply_add(builder, value, factor, total)
-    return total
 
 
 def _make_combine(matrix: Array) -> Callable[..., Any]:
@@ -57,7 +47,7 @@ def _make_combine(matrix: Array) -> Callable[..., Any]:
                 base = data(context, builder, signature, args, 6)
                 more = builder.load(at(builder, base, args[7], f32x16.vector), align=4)
             for j, row in enumerate(matrix):
-                total = _combination(builder, values, row)
+                total = combination(builder, values, row)
                 total = total if more is None else builder.fadd(total, more)
                 index = builder.add(args[4], builder.mul(args[5], ir.Constant(I64, j)))
                 builder.store(total, at(builder, ys, index, f32x16.vector), align=4)

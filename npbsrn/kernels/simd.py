@@ -266,32 +266,3 @@ def total(typing: Any, x: Any) -> Any:
         return builder.extract_element(vector, ir.Constant(I32, 0))
 
     return types.float32(f32x16), codegen
-
-
-def _moved(step: int) -> Callable[..., Any]:
-    """Codegen of lane k taking the value of lane k + step, or 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        order = [k + step if 0 <= k + step < LANES else LANES for k in range(LANES)]
-        mask = ir.Constant(ir.VectorType(I32, LANES), order)
-        return builder.shuffle_vector(args[0], ir.Constant(f32x16.vector, None), mask)
-
-    return codegen
-
-
-@intrinsic
-def behind(typing: Any, x: Any) -> Any:
-    """In each lane the value of the one behind it, in the last 0."""
-    return f32x16(f32x16), _moved(1)
-
-
-@intrinsic
-def before(typing: Any, x: Any) -> Any:
-    """In each lane the value of the one before it, in the first 0."""
-    return f32x16(f32x16), _moved(-1)
-
-
-@intrinsic
-def lane(typing: Any, x: Any, k: Any) -> Any:
-    """The value of lane k."""
-    return types.float32(f32x16, k), lambda context, builder, signature, args: builder.extract_element(*args)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
+from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
@@ -32,17 +33,6 @@ Array = np.ndarray[Any, Any]
 
 MOST = 28  # tiles of a block, if a row of them has no more: their points and products stay near in the caches
 ZERO = np.float32(0)
-
-
-class Sizes(NamedTuple):
-    """Extents of one binary convolution in training."""
-
-    bases: int  # of the activations
-    samples: int
-    inputs: int
-    outputs: int
-    height: int
-    width: int
 
 
 class Workspace(NamedTuple):

@@ -222,7 +222,8 @@ def _products(
 
 def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:
     """The compiled backward pass of 3x3 filters, whose bases are one filter in it."""
-    from npbsrn.kernels.tile_backward import Sizes, backward_samples, filter_points, size_of_points, workspace_size
+    from npbsrn.kernels.conv_sizes import Sizes
+    from npbsrn.kernels.tile_backward import backward_samples, filter_points, size_of_points, workspace_size
 
     outputs, inputs = signs[0].shape[:2]
     whole = scales[0][:, None, None, None] * signs[0]
@@ -241,7 +242,8 @@ def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple
 
 def _by_tables(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:
     """The compiled backward pass of 1x1 filters."""
-    from npbsrn.kernels.binary_backward import Sizes, backward_samples
+    from npbsrn.kernels.binary_backward import backward_samples
+    from npbsrn.kernels.conv_sizes import Sizes
     from npbsrn.kernels.long_row import chunks_of, filter_indices
 
     outputs, inputs = signs[0].shape[:2]

@@ -4,7 +4,7 @@ The time of a picture is a sum over `Work`: each amount times its rate in `Rates
 `npbsrn.cli.costs`; amounts follow from the plan alone, so that a network can be judged before it is trained.
 """
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 
 from npbsrn.kernels.bits import TILE
 from npbsrn.packed.engine import Engine
@@ -51,7 +51,6 @@ class Work:
 
 
 Rates = Work
-NAMES = [field.name for field in fields(Work)]
 
 
 def work_of(engine: Engine, height: int, width: int) -> Work:

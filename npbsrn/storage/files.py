@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from npbsrn.errors import NpbsrnError, UsageError
+from npbsrn.errors import ExistsError, NpbsrnError, UsageError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 
@@ -19,6 +19,12 @@ def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
         raise error(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise error(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Refuse, before any work is done, a file that exists, a broken link too, and is not to be replaced."""
+    if os.path.lexists(path) and not overwrite:
+        raise ExistsError(path)
 
 
 @contextmanager

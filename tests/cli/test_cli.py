@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import npbsrn
+from npbsrn.cli.options import set_option
 from npbsrn.cli.parser import main
-from npbsrn.cli.train import set_option
 from npbsrn.models import save_model
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import peek_card
@@ -291,3 +291,21 @@ def test_train_the_best_preset_with_options_of_the_data(tmp_path, photographs, c
     assert (config["network"]["name"], config["network"]["activation"]) == ("bbcu", "rprelu")
     assert (config["keep"], config["flat_patches"], config["degrade"]) == (0.5, 0, True)
     assert main(["train", str(photographs), "-o", str(tmp_path / "run"), "--resume", "--steps", "3", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("command", ["pack", "eval", "check"])
+def test_a_file_of_results_is_replaced_only_where_that_is_asked_for(command, tmp_path, photographs, weights, capsys):
+    out = tmp_path / ("out.npz" if command == "pack" else "out.json")
+    out.write_bytes(b"mine")
+    picture = str(photographs / "0.png")
+    words = {
+        "pack": ["pack", weights, "-o", str(out)],
+        "eval": ["eval", str(photographs), "-m", "bicubic", "-s", "2", "--json", str(out)],
+        "check": ["check", picture, str(tmp_path / "large.png"), "--json", str(out)],
+    }[command]
+    assert main(["upscale", picture, "-o", str(tmp_path / "large.png"), "-m", "bicubic"]) == 0
+    assert main(words) == 2
+    assert f"{out} exists already and is left alone; choose another file, or add --overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert main([*words, "--overwrite"]) == 0
+    assert out.read_bytes() != b"mine"

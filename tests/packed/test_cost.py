@@ -1,10 +1,12 @@
 """Estimates of a network's time: the work by which they go is the work that is done. Nothing here is timed."""
 
+from dataclasses import astuple, fields
+
 import numpy as np
 import pytest
 
 from npbsrn.cli import costs
-from npbsrn.packed.cost import NAMES, Work, work_of
+from npbsrn.packed.cost import Work, work_of
 from npbsrn.packed.stopwatch import BLOCKS, HEAD, TAIL, TRUNK, Part, convolutions_of, timed_parts
 
 NETWORKS = {
@@ -39,7 +41,7 @@ def test_binary_multiplications_are_those_of_all_filters(engine):
 
 def test_rates_are_found_again():
     """From parts that were made by known rates."""
-    rates = Work(*(1e-9 * (1 + n) for n in range(len(NAMES))))
+    rates = Work(*(1e-9 * (1 + n) for n in range(len(fields(Work)))))
     shapes = (
         Work(counts3=7, values=5, activated=5, head=2, trunk=3, tail=4, pixels=9),
         Work(counts3=5, counts1=6, values=4, head=1, trunk=2, tail=2, pixels=9),
@@ -52,4 +54,4 @@ def test_rates_are_found_again():
         parts = {name: Part(getattr(own, name), getattr(work, name)) for name in ("head", "trunk")}
         parts |= {TAIL: Part(own.tail, work.tail), BLOCKS: Part(counts + own.values + own.activated + own.means)}
         samples.append((work, (own.total(), parts), counts))
-    np.testing.assert_allclose([getattr(costs.solved(samples), n) for n in NAMES], [getattr(rates, n) for n in NAMES])
+    np.testing.assert_allclose(astuple(costs.solved(samples)), astuple(rates))
