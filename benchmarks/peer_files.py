@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.float_runtimes import openvino_has_bf16
+from npbsrn.runtime.progress import Progress
 
 Array = np.ndarray[Any, Any]
 Enlarge = Callable[[Array], Array]  # (h, w, 3) uint8
@@ -104,6 +105,11 @@ class FileRunner:
     def __init__(self, name: str, scale: int, enlarge: Enlarge) -> None:
         self.name, self.scale, self.enlarge = name, scale, enlarge
 
-    def run(self, picture: Array, threads: int | None = None, tile: int | None = None) -> Array:
+    def run(
+        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+    ) -> Array:
         """See `npbsrn.inference.runners.Runner.run`; 8 bits only."""
-        return np.array(self.enlarge(picture))
+        result = np.array(self.enlarge(picture))
+        if progress:
+            progress(result.shape[0] * result.shape[1], result.shape[0] * result.shape[1])
+        return result
