@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import GROUP, TILE
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, part
 from npbsrn.kernels.look_up import TOGETHER, arrange_for_look_up, emit_look_up
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I32, I64
@@ -170,7 +170,7 @@ def filter_size(outputs: int, words: int) -> int:
     return (outputs + outputs % 2) * 2 * words if LOOKS_UP else outputs * words
 
 
-_filter_size = kernel(forceinline=True)(filter_size)
+_filter_size = inlined(filter_size)
 
 
 def make_count(size: int, planes: int, name: str = CHOSEN) -> Callable[..., Any]:
@@ -212,7 +212,7 @@ _count31, _count32, _count33 = (make_count(3, planes) for planes in (1, 2, 3))
 _count11, _count12, _count13 = (make_count(1, planes) for planes in (1, 2, 3))
 
 
-@kernel()  # not inlined: long code, which each kernel that calls it would be compiled with again
+@part  # not inlined: long code, which each kernel that calls it would be compiled with again
 def count3(
     bits: Any, place: int, row: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
@@ -241,7 +241,7 @@ def count3(
             _count33(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
 
 
-@kernel()
+@part
 def count1(
     bits: Any, place: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.counts import AT_ONCE, count1, count3
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, kernel, part
 from npbsrn.kernels.memory import memory, put, scalar
 from npbsrn.packed.epilogues import (
     Bits,
@@ -77,12 +77,12 @@ class Walk(NamedTuple):
     steps: int
 
 
-@kernel(forceinline=True)
+@inlined
 def _field(walk: Walk, step: int, name: int) -> int:
     return scalar(walk.table, step * FIELDS + name)
 
 
-@kernel(forceinline=True)
+@inlined
 def _place(walk: Walk, home: int, y: int, t: int) -> int:
     """The place of a value's tile; in a worker's workspace there are as many tiles as are counted at once."""
     if home == NOTHING:
@@ -92,13 +92,13 @@ def _place(walk: Walk, home: int, y: int, t: int) -> int:
     return ((home * walk.height + y) * walk.tiles + t) * walk.tile
 
 
-@kernel(forceinline=True)
+@inlined
 def _place_of_bits(walk: Walk, stage: int, y: int) -> int:
     """The place of the words above and to the left of row y's first pixel, as a stage reads them."""
     return (stage % walk.slots * (walk.height + 2) + y) * walk.bases * walk.planes * walk.line
 
 
-@kernel(forceinline=True)
+@inlined
 def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
     """Write the padding into some columns of a row of words, for all bases."""
     around = _field(walk, step, PAD) * walk.planes
@@ -107,7 +107,7 @@ def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
             put(walk.bits, first + plane * walk.line + v, scalar(walk.pads, around + plane % walk.planes))
 
 
-@kernel()
+@part
 def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
     """Write the padding around a row of words, and over what the last tile left there."""
     step = scalar(walk.stages, 2 * stage)
@@ -121,7 +121,7 @@ def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
         _pad(walk, step, _place_of_bits(walk, stage, y + 1), walk.width + 1, walk.line)
 
 
-@kernel(forceinline=True)
+@inlined
 def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
     terms = _field(walk, step, TERMS)
     return Bits(
@@ -134,14 +134,14 @@ def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
     )
 
 
-@kernel(forceinline=True)
+@inlined
 def _find_terms(walk: Walk, step: int, y: int, t: int, workspace: Workspace) -> None:
     first = _field(walk, step, FIRST_TERM)
     for k in range(_field(walk, step, TERMS)):
         put(workspace.places, k, _place(walk, scalar(walk.table, first + k), y, t))
 
 
-@kernel()
+@part
 def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Workspace) -> None:
     """Words of a row of the feature map, for the first step."""
     for t in range(walk.tiles):
@@ -154,7 +154,7 @@ def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Work
     _pad_row(walk, 0, y, True, True)
 
 
-@kernel(forceinline=True)
+@inlined
 def _count(
     walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, tiles: int, workspace: Workspace
 ) -> None:  # fmt: skip
@@ -171,7 +171,7 @@ def _count(
         count1(bits, at, plane, planes, tiles, walk.words, first, channels, workspace.counts)
 
 
-@kernel(forceinline=True)
+@inlined
 def _step(
     s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, tiles: int, walk: Walk, weighted: Any,
     sloped: Any, workspace: Workspace,
@@ -200,7 +200,7 @@ def _step(
         _finish(s, last, n * TILE, after + n * TILE, y, t + n, result, walk, weighted, sloped, workspace)
 
 
-@kernel(forceinline=True)
+@inlined
 def _finish(
     s: int, last: bool, own: int, after: int, y: int, t: int, result: Result, walk: Walk, weighted: Any, sloped: Any,
     workspace: Workspace,
@@ -227,7 +227,7 @@ def _finish(
         to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, workspace, bits)
 
 
-@kernel()
+@part
 def _stage_row(
     stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, workspace: Workspace
 ) -> None:
