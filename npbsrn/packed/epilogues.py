@@ -89,7 +89,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
     return y
 
 
-@inlined
+@part
 def result_to_bits(
     own: Result, after: Bits, sloped: Any, floats: Any, values: Any, workspace: Workspace, bits: Any
 ) -> None:
@@ -126,7 +126,7 @@ def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: 
             store(values, own.target + at, _result(at, c, own, sloped, floats, values, workspace))
 
 
-@inlined
+@part
 def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result, followed by its E."""
     left = right = splat(ZERO)

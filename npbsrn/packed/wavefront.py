@@ -8,6 +8,9 @@ that a stage does to a tile is done while the tile is in the L1 cache.
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from npbsrn.kernels.barrier import wait
 from npbsrn.kernels.bits import TILE
@@ -77,9 +80,16 @@ class Walk(NamedTuple):
     steps: int
 
 
-@inlined
-def _field(walk: Walk, step: int, name: int) -> int:
-    return scalar(walk.table, step * FIELDS + name)
+@intrinsic
+def _field(typing: Any, walk: Any, step: Any, name: Any) -> Any:
+    """``walk.table[step * FIELDS + name]``; as a function Numba would compile it once for each name, a constant."""
+    table = walk.fields.index("table")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.add(builder.mul(args[1], ir.Constant(args[1].type, FIELDS)), args[2])
+        return builder.load(builder.gep(builder.extract_value(args[0], table), [at]))
+
+    return types.int64(walk, types.intp, types.intp), codegen
 
 
 @inlined
