@@ -1,7 +1,6 @@
 """A model: a network, its parameters, and the card that records where they come from."""
 
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file
 from numbers import Integral
 from os import PathLike
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn import __version__
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks.base import SCALES, Network, make_network
 from npbsrn.shipped import is_bare, latent_weights, listed, named
@@ -141,7 +141,4 @@ def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Net
 
 def package_version() -> str:
     """Version of the installed package."""
-    try:
-        return version("npbsrn")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"
+    return __version__

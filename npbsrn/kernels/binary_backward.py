@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.long_row import (
     SPAN,
     add_products,
@@ -57,19 +57,19 @@ class Workspace(NamedTuple):
     indices: Array  # (bases, I, index_length): of pixel bits
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _margin(sizes: Sizes) -> int:
     """How far a pixel of the cotangent reaches in the long row, to either side."""
     return sizes.width + 3 if sizes.size == 3 else 0
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _reach(sizes: Sizes) -> int:
     """Length of a channel of ``workspace.dx``."""
     return BAND + 2 * _margin(sizes) + LANES
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _indices_of(sizes: Sizes) -> int:
     """Length of a channel of ``workspace.indices``."""
     return index_length((sizes.height + 2) * (sizes.width + 2), sizes.width + 2)
@@ -87,7 +87,7 @@ def _make_workspace(sizes: Sizes) -> Workspace:
     )
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int) -> None:
     """``out[where :+count] = source[place :+count] * factor``."""
     if count < LANES:
@@ -99,7 +99,7 @@ def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int
             store(out, where + x, load(source, place + x) * factor)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
     """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
 
@@ -108,7 +108,7 @@ def _through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
     return select(y > ZERO, d, d * slope), select(y > ZERO, splat(ZERO), y * d)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _copy_activated(
     dy: Any, y: Any, place: int, count: int, slope: Any, out: Any, where: int, row: Any, to: int
 ) -> None:
@@ -150,7 +150,7 @@ def _take_band(
                 add_to(dslope, o * LANES, load(row, p))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _add_pixels(sizes: Sizes, workspace: Workspace, sums: Array) -> None:
     """Sums over pixels, by channel and lane."""
     for o in range(sizes.outputs):
@@ -184,7 +184,7 @@ def _next_band(sizes: Sizes, workspace: Workspace) -> None:
         own[kept:] = np.float32(0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, workspace: Workspace) -> None:
     """What 16 pixels from position p of the band on send through all filters."""
     for i in range(len(indices)):
@@ -199,7 +199,7 @@ def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, 
             start += sizes.inputs * part_of(vectors, sizes.size) * sizes.size**2 // (AT_ONCE if sizes.size == 3 else 4)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) -> None:
     """Cotangents of the filters from a block at position p of a band, which begins at `first`."""
     length, taps = _indices_of(sizes), sizes.size * sizes.size

@@ -212,7 +212,7 @@ _count31, _count32, _count33 = (make_count(3, planes) for planes in (1, 2, 3))
 _count11, _count12, _count13 = (make_count(1, planes) for planes in (1, 2, 3))
 
 
-@part  # not inlined: long code, which each kernel that calls it would be compiled with again
+@part()  # not inlined: long code, which each kernel that calls it would be compiled with again
 def count3(
     bits: Any, place: int, row: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
@@ -241,7 +241,7 @@ def count3(
             _count33(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
 
 
-@part
+@part()
 def count1(
     bits: Any, place: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:

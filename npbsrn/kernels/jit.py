@@ -75,9 +75,9 @@ def inlined(function: Callable[..., Any]) -> Any:
     return njit(inline="always")(function)
 
 
-def part(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call, as part of what is kept on the disk for them."""
-    return njit(nogil=True, no_cpython_wrapper=True)(function)
+def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that only kernels call: as part of them, without what Python needs to call it."""
+    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -85,7 +85,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(nogil=True, cache=True, **options)(function)
+            dispatcher = njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
         except RuntimeError:
             _warn_once()
             return njit(nogil=True, **options)(function)

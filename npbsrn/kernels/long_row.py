@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import BITS
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import at, data, load, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.signed_sums import FIVES, add_to, make_look_up, sums_of_five
@@ -64,7 +64,7 @@ def _make_look_up(sums: int) -> Any:
 _three, _four = _make_look_up(3), _make_look_up(4)  # intrinsics are globals, see `npbsrn.kernels.counts`
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def index_length(pixels: int, line: int) -> int:
     """Indices of a channel of a padded picture of so many pixels: taps of the last block look beyond its end."""
     return (pixels + LANES - 1) // LANES * LANES + SPAN + 2 * line + LANES
@@ -164,7 +164,7 @@ _taps4, _taps7, _taps10, _taps13 = (make_look_up(AT_ONCE, groups, table=FIVES) f
 _inputs4, _inputs7, _inputs10, _inputs13 = (make_look_up(4, groups, table=FIVES) for groups in (4, 7, 10, 13))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _taps(tables: Array, indices: Array, first: int, vectors: int) -> Any:
     """`AT_ONCE` sums of the taps of a 3x3 filter."""
     if vectors == 4:
@@ -176,7 +176,7 @@ def _taps(tables: Array, indices: Array, first: int, vectors: int) -> Any:
     return _taps4(tables, indices, first, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _inputs(tables: Array, indices: Array, first: int, vectors: int) -> Any:
     """Sums of four input channels of 1x1 filters."""
     if vectors == 4:
@@ -195,7 +195,7 @@ def chunks_of(outputs: int) -> list[int]:
     return [vectors // count + (n < vectors % count) for n in range(count)]
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def part_of(vectors: int, size: int) -> int:
     """Bytes of the indices that are used together, `AT_ONCE` taps or four inputs, filled up to whole words of 8."""
     return ((3 * vectors + 1) * (AT_ONCE if size == 3 else 4) + 7) // 8 * 8
@@ -253,7 +253,7 @@ def channel_tables(g: Array, place: int, length: int, scale: Array, first: int, 
     sums_of_five(a, b, c, d, zero, tables, 3 * vectors * FIVES)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
     """Add the sums of three taps of a row: to one pixel before `place` and on, to `place`, and to one behind it."""
     add_to(out, place, b + behind(a) + before(c))
@@ -261,7 +261,7 @@ def _add_three(out: Array, place: int, a: Any, b: Any, c: Any) -> None:
     put(out, place + LANES, scalar(out, place + LANES) + lane(c, LANES - 1))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _spread3(
     tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, line: int, length: int, out: Array
 ) -> None:
@@ -283,7 +283,7 @@ def _spread3(
             source += 3 * part
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _spread1(
     tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, length: int, out: Array
 ) -> None:

@@ -59,7 +59,7 @@ class Bits(NamedTuple):
     plane: int
 
 
-@part
+@part()
 def add_counts(
     begin: bool, first: int, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
 ) -> None:
@@ -89,7 +89,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
     return y
 
 
-@part
+@part()
 def result_to_bits(
     own: Result, after: Bits, sloped: Any, floats: Any, values: Any, workspace: Workspace, bits: Any
 ) -> None:
@@ -118,7 +118,7 @@ def result_to_bits(
         store_words(bits, after.where + g // BITS * after.plane, left, right)
 
 
-@part
+@part()
 def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result."""
     for c in range(own.channels):
@@ -126,7 +126,7 @@ def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: 
             store(values, own.target + at, _result(at, c, own, sloped, floats, values, workspace))
 
 
-@part
+@part()
 def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result, followed by its E."""
     left = right = splat(ZERO)
@@ -141,7 +141,7 @@ def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, valu
     _put_mean(own.channels, statistic, own.target, left, right, values)
 
 
-@part
+@part()
 def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
     """Append E to an existing value."""
     left = right = splat(ZERO)
@@ -172,7 +172,7 @@ def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any
     return fused(a, weight, z)
 
 
-@part
+@part()
 def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, workspace: Workspace, bits: Any) -> None:
     """The words of one base, from existing terms."""
     channels, first, second = own.channels, scalar(workspace.places, 0), scalar(workspace.places, 1)

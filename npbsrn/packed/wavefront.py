@@ -117,7 +117,7 @@ def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
             put(walk.bits, first + plane * walk.line + v, scalar(walk.pads, around + plane % walk.planes))
 
 
-@part
+@part()
 def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
     """Write the padding around a row of words, and over what the last tile left there."""
     step = scalar(walk.stages, 2 * stage)
@@ -151,7 +151,7 @@ def _find_terms(walk: Walk, step: int, y: int, t: int, workspace: Workspace) -> 
         put(workspace.places, k, _place(walk, scalar(walk.table, first + k), y, t))
 
 
-@part
+@part()
 def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Workspace) -> None:
     """Words of a row of the feature map, for the first step."""
     for t in range(walk.tiles):
@@ -161,7 +161,7 @@ def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Work
         for base in range(_field(walk, 0, BASES)):
             own = _bits_of(walk, 0, base, _place_of_bits(walk, 0, y + 1) + t * TILE + 1, walk.line)
             to_bits(own, weighted, walk.floats, walk.values, workspace, walk.bits)
-    _pad_row(walk, 0, y, True, True)
+    _pad_row(walk, np.int64(0), y, np.bool_(True), np.bool_(True))  # literals would be compiled as a case of their own
 
 
 @inlined
@@ -237,7 +237,7 @@ def _finish(
         to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, workspace, bits)
 
 
-@part
+@part()
 def _stage_row(
     stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, workspace: Workspace
 ) -> None:
