@@ -15,7 +15,7 @@ from pathlib import Path
 
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli import commands
-from npbsrn.cli.say import say
+from npbsrn.cli.say import say, spoken
 from npbsrn.cli.upscale import run_upscale
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
 from npbsrn.models import package_version
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), spoken():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             return int(arguments.command(arguments) or 0)
     except TrainingDivergedError as error:

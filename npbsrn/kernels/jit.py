@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
+from npbsrn.kernels.compiling import WATCH
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.storage.files import atomic_write
 
@@ -21,6 +23,8 @@ STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path
 # Sums may be reordered, so that they can be done in vectors, and give other last bits on another CPU: for gradients
 # alone, never where a sign of the forward pass depends on it (docs/architecture.md). All else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
+
+event.register("numba:compile", WATCH)
 
 
 @cache

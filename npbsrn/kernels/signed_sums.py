@@ -116,11 +116,11 @@ def make_look_up(
                     loaded = builder.load(at(builder, n, place, word), align=1)
                 shifted = builder.lshr(loaded, ir.Constant(word, 8 * byte))
                 index = builder.zext(builder.trunc(shifted, ir.IntType(8)), I64)
-                for part in range(parts):
-                    base = ir.Constant(I64, (part * groups + g) * table * 4 // 8)
+                for p in range(parts):
+                    base = ir.Constant(I64, (p * groups + g) * table * 4 // 8)
                     entry = builder.load(at(builder, t, builder.add(index, base), f32x16.vector), align=4)
-                    before = totals[s][part]
-                    totals[s][part] = entry if before is None else builder.fadd(before, entry)
+                    before = totals[s][p]
+                    totals[s][p] = entry if before is None else builder.fadd(before, entry)
             return context.make_tuple(builder, result, [total for row in totals for total in row])
 
         return result(tables, nibbles, types.intp, types.intp), codegen
