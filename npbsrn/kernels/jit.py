@@ -24,6 +24,8 @@ STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path
 # alone, never where a sign of the forward pass depends on it (docs/architecture.md). All else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
 
+FOLDERS: set[str] = set()  # in which the kernels that have been imported are kept
+
 event.register("numba:compile", WATCH)
 
 
@@ -80,8 +82,8 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that only kernels call: as part of them, without what Python needs to call it."""
-    return njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    """Compile a function that only kernels call: it is kept on the disk as part of them."""
+    return njit(nogil=True, no_cfunc_wrapper=True, **options)
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -94,6 +96,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        FOLDERS.add(dispatcher.stats.cache_path)
         if kept is not None:  # a detail of Numba's, on which no feature depends
             _harden(kept)
         return dispatcher
