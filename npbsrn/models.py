@@ -82,17 +82,28 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
             return _load_file(path)
     if not isinstance(model, str | PathLike) or not str(model):
         raise UsageError(f"a model is named by a path or a name, not by {model!r}")
-    path = Path(model)
-    if path.is_dir():  # of a run: while it is under way there are only the best weights so far
-        written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
-        if not written:
-            raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
-        path = written[0]
+    path = weights_of(Path(model))
     if model == "bicubic" and not path.exists():
         raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
         raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
     return _load_file(path)
+
+
+def weights_of(path: Path) -> Path:
+    """The weight file that a path names: the file, or the one in a run's folder.
+
+    Raises
+    ------
+    WeightsError
+        If a folder holds none.
+    """
+    if not path.is_dir():
+        return path
+    written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
+    if not written:
+        raise WeightsError(f"{path} holds no weights; a training run writes them when it validates and ends")
+    return written[0]  # while a run is under way there are only the best weights so far
 
 
 def check_scale(scale: Any) -> None:
@@ -118,7 +129,8 @@ def _load_file(path: Path) -> Model:
     except (KeyError, TypeError, UsageError) as error:
         raise WeightsError(f"{path} does not say which network it is for ({error}); get weights of npbsrn") from None
     fits(path, arrays, network)
-    return Model(network, nest(arrays), card)
+    order = [name for name, _ in leaves(network.init(0))]  # which other tools' files do not keep
+    return Model(network, nest({name: arrays[name] for name in order}), card)
 
 
 def fits(path: Path | str, arrays: dict[str, np.ndarray[Any, Any]], network: Network) -> None:

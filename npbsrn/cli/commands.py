@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import json
+import os
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from npbsrn.errors import UsageError
+from npbsrn.errors import ExistsError, UsageError
 from npbsrn.images.formats import FORMATS
 from npbsrn.models import check_scale, is_packed, load
 from npbsrn.networks.base import NETWORKS, Network, make_network
@@ -82,6 +83,22 @@ def run_compact(arguments: argparse.Namespace) -> None:
     print(f"npbsrn train DIR -o {arguments.output} --resume goes on with it")
 
 
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Refuse a file that exists and is not to be replaced."""
+    if os.path.lexists(path) and not overwrite:
+        raise ExistsError(path)
+
+
+def refuse_name(path: Path) -> None:
+    """Refuse the name of a model where a file is asked for, and say where the file is."""
+    name = str(path)
+    if name in MODELS and not path.exists():
+        raise UsageError(
+            f"the package holds {name} packed already (-m {name}); its latent weights are training/{name}-xSCALE/"
+            "weights.npz in npbsrn's repository, so name that file's path"
+        )
+
+
 def run_eval(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
     from npbsrn.inference.evaluation import evaluate
@@ -90,6 +107,7 @@ def run_eval(arguments: argparse.Namespace) -> None:
         if arguments.json.suffix.lower() in FORMATS:
             raise UsageError(f"--json {arguments.json} is the name of a picture; name a .json file")
         check_folder_of(arguments.json, UsageError)
+        refuse_existing(arguments.json, arguments.overwrite)
     with tqdm(unit="picture", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -119,9 +137,11 @@ def run_pack(arguments: argparse.Namespace) -> None:
 
     if arguments.output.suffix != ".npz":
         raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
+    refuse_name(arguments.model)
     read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
+    refuse_existing(arguments.output, arguments.overwrite)
     save_packed(arguments.output, lower(load(arguments.model)))
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli import commands
+from npbsrn.cli.cache import add_cache, run_cache
+from npbsrn.cli.export import add_export, run_export
+from npbsrn.cli.options import ListOptions
 from npbsrn.cli.say import say, spoken
 from npbsrn.cli.upscale import run_upscale
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
@@ -96,17 +99,22 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to write")
 
     command = add("eval", commands.run_eval, "Print PSNR and SSIM of a model on a folder of pictures.")
+    command.set_defaults(scale=None)  # the weights' own
     command.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
     command.add_argument("-m", "--model", help=MODEL)
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures to FILE too; - prints them instead"
     )
+    command.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     add_engine_options(command)
 
     command = add("pack", commands.run_pack, "Write a packed weight file: a bit for each binary weight.", False)
     command.add_argument("model", type=Path, metavar="FILE", help="weight file or run folder")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
+    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
+    add_export(add("export", run_export, "Write weights as safetensors, or as an ONNX network of floats.", False))
+    add_cache(add("cache", run_cache, "Show what is kept on disk: compiled kernels and decoded pictures.", False))
     add("warmup", commands.run_warmup, "Compile all kernels now, so that nothing has to be compiled later.", False)
 
     command = add("bench", commands.run_bench, "Time the enlargement of a picture on this machine.")
@@ -157,4 +165,5 @@ def add_train_options(command: argparse.ArgumentParser) -> None:
         help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one; "
         "of the data: keep=0.8 (only places where bicubic errs most), flat_patches=1 (of one colour), degrade=true",
     )  # fmt: skip
+    command.add_argument("--help-options", action=ListOptions, help="list all options of --set, with defaults")
     command.add_argument("--quiet", action="store_true", help="no progress bar")

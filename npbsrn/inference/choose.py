@@ -9,11 +9,12 @@ from typing import Any
 
 from npbsrn.errors import UsageError
 from npbsrn.inference.runners import Bicubic, PlanReference, Reference, Runner
-from npbsrn.models import Model, check_scale, is_packed, load
+from npbsrn.models import Model, check_scale, is_packed, load, weights_of
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Plan
-from npbsrn.shipped import MODELS, named, packed_weights
+from npbsrn.shipped import MODELS, is_bare, named, packed_weights
+from npbsrn.storage.params import peek_card
 
 Source = Model | Runner | str | PathLike[str] | None
 
@@ -46,6 +47,27 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
     if runner.scale != scale:
         raise UsageError(f"the model enlarges x{runner.scale}, not x{scale}; choose that scale or another model")
     return runner
+
+
+def own_scale(source: Source) -> int:
+    """The scale of a model where none is asked for: that of its weights; 4 for a name, and for what cannot be read."""
+    if isinstance(source, Model | Runner):
+        return source.scale
+    if isinstance(source, PathLike) or (isinstance(source, str) and source not in MODELS and not _is_name(source)):
+        config = peek_card(weights_of(Path(source))).get("config")
+        scale = config.get("scale") if isinstance(config, dict) else None
+        return scale if isinstance(scale, int) else 4  # of a damaged file, which is refused when it is read
+    return 4
+
+
+def _is_name(source: str) -> bool:
+    return source in ("", "bicubic") or (is_bare(source) and not Path(source).exists())
+
+
+def weights_hash(runner: Runner) -> str | None:
+    """SHA-256 of a network's arrays, as its file's card has it; None for bicubic, and for a model that has no file."""
+    whole = getattr(runner, "plan", None) or getattr(runner, "model", None)
+    return None if whole is None else whole.card.get("sha256")
 
 
 def _runner_of(source: Source, scale: int, engine: str) -> Runner:
