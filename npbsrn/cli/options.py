@@ -72,7 +72,7 @@ def described(doc: str | None) -> dict[str, str]:
         head, *text = entry.split("\n")
         names, _, kind = head.partition(" : ")
         # "eq. 9" goes on
-        sentence = re.split(r"(?<!eq)(?<=\.)\s", " ".join(line.strip() for line in text))[0].rstrip(".")
+        sentence = re.split(r"(?<!eq\.)(?<=\.)\s", " ".join(line.strip() for line in text))[0].rstrip(".")
         choices = kind.replace(", optional", "").strip("{}").replace('"', "") if kind.startswith("{") else ""
         for name in names.split(", "):
             found[name] = "; ".join(part for part in (sentence, choices) if part)
