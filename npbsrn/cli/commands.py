@@ -8,8 +8,6 @@ from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from npbsrn.errors import ExistsError, UsageError
 from npbsrn.images.formats import FORMATS
 from npbsrn.models import check_scale, is_packed, load
@@ -101,6 +99,8 @@ def refuse_name(path: Path) -> None:
 
 def run_eval(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
+    from tqdm import tqdm
+
     from npbsrn.inference.evaluation import evaluate
 
     if arguments.json and str(arguments.json) != "-":

@@ -24,6 +24,7 @@ STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path
 # alone, never where a sign of the forward pass depends on it (docs/architecture.md). All else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
 
+UNCALLED: Any = {"no_cfunc_wrapper": True}  # from C, for which Numba would compile a wrapper
 FOLDERS: set[str] = set()  # in which the kernels that have been imported are kept
 
 event.register("numba:compile", WATCH)
@@ -82,8 +83,17 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that only kernels call: it is kept on the disk as part of them."""
-    return njit(nogil=True, no_cfunc_wrapper=True, **options)
+    """Compile a function that only kernels call: it is kept on the disk as part of them.
+
+    One whose name begins with an underscore cannot be called from Python, which takes time to compile, too. Numba does
+    not notice such a call: the process crashes.
+    """
+
+    def compile_lazily(function: Callable[..., Any]) -> Any:
+        whole: Any = UNCALLED | {"no_cpython_wrapper": function.__name__.startswith("_")} | options
+        return njit(nogil=True, **whole)(function)
+
+    return compile_lazily
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -91,7 +101,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
+            dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
         except RuntimeError:
             _warn_once()
             return njit(nogil=True, **options)(function)

@@ -18,7 +18,7 @@ def entries():
             heading = tables.setdefault(line, {})
         elif line.startswith("  ") and line[2] != " ":
             name, _, rest = line[2:].partition("=")
-            heading[name] = rest.split(None, 1) + [""]
+            heading[name] = [*rest.split(None, 1), ""]
         elif line:
             heading[name][1] += line
     return tables
