@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from npbsrn.models import load as load
     from npbsrn.training.train import train as train
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "train": "npbsrn.training.train",
     "upscale": "npbsrn.inference.upscaling",
@@ -27,7 +29,7 @@ _HOMES = {
     "Model": "npbsrn.models",
     "NpbsrnError": "npbsrn.errors",
 }
-__all__ = ["Model", "NpbsrnError", "evaluate", "load", "train", "upscale", "upscale_file"]  # noqa: F822, RUF100
+__all__ = ["Model", "NpbsrnError", "__version__", "evaluate", "load", "train", "upscale", "upscale_file"]  # noqa: F822, RUF100
 
 
 def __getattr__(name: str) -> Any:

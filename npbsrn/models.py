@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file
 from numbers import Integral
 from os import PathLike
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn import __version__
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks.base import SCALES, Network, make_network
 from npbsrn.shipped import is_bare, latent_weights, listed, named
@@ -51,7 +51,7 @@ class Model:
 
 def save_model(path: Path | str, model: Model) -> None:
     """Write a weight file; see `npbsrn.storage.params.save_arrays`."""
-    card = {**model.card, "config": model.network.config, "npbsrn": package_version()}
+    card = {**model.card, "config": model.network.config, "npbsrn": __version__}
     save_arrays(path, dict(leaves(model.params)), card, compress=True)
 
 
@@ -116,7 +116,8 @@ def _load_file(path: str | PathLike[str]) -> Model:
         raise WeightsError(f"{path} holds a packed network, which can only enlarge pictures; name its float weights")
     network = network_of(path, card.get("config"), sum(array.size for array in arrays.values()))
     fits(path, arrays, network)
-    return Model(network, nest(arrays), card)
+    order = [name for name, _ in leaves(network.init(0))]  # which other tools' files do not keep
+    return Model(network, nest({name: arrays[name] for name in order}), card)
 
 
 def network_of(path: str | PathLike[str], config: Any, weights: int) -> Network:
@@ -166,11 +167,3 @@ def fits(path: str | PathLike[str], arrays: dict[str, np.ndarray[Any, Any]], net
     for name, array in arrays.items():
         if array.dtype != np.float32 or not np.all(np.isfinite(array)):
             raise WeightsError(f"{path} does not fit its network: {name} is not finite float32")
-
-
-def package_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("npbsrn")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"

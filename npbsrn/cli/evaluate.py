@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from npbsrn.cli.figures import add_json, check_json, write_json
 from npbsrn.cli.options import MODEL, add_engine_options, add_scale
 from npbsrn.cli.say import tell_lines
@@ -12,7 +10,7 @@ from npbsrn.cli.say import tell_lines
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The pictures, the model, and where the figures go."""
-    add_scale(parser)
+    add_scale(parser, None)
     parser.add_argument("folder", type=Path, metavar="DIR", help="HR pictures, or pairs in any of the usual layouts")
     parser.add_argument("-m", "--model", help=MODEL)
     add_json(parser)
@@ -21,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn eval``."""
+    from tqdm import tqdm
+
     from npbsrn.inference.evaluation import evaluate
 
     check_json(arguments.json, arguments.overwrite)

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 from npbsrn.errors import UsageError
@@ -24,9 +25,10 @@ OWN_OPTIONS = {
 }  # of `npbsrn.train` itself
 
 
-def add_scale(parser: argparse.ArgumentParser) -> None:
-    """Of a command that takes networks alone, and so their scales."""
-    parser.add_argument("-s", "--scale", type=int, default=4, help="2, 3 or 4; default 4")
+def add_scale(parser: argparse.ArgumentParser, default: int | None = 4) -> None:
+    """Of a command that takes networks alone, and so their scales; without a default, the weights have theirs."""
+    words = "4" if default else "that of the weights, 4 for a name"
+    parser.add_argument("-s", "--scale", type=int, default=default, help=f"2, 3 or 4; default {words}")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,16 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-x", "--ensemble", action="store_true", help="mean of eight turns and flips: better, in eight times the time"
     )
+
+
+def refuse_name(path: Path) -> None:
+    """Refuse the name of a model where a file is asked for, and say where the file is."""
+    name = str(path)
+    if name in MODELS and not path.exists():
+        raise UsageError(
+            f"the package holds {name} packed already (-m {name}); its latent weights are training/{name}-xSCALE/"
+            "weights.npz in npbsrn's repository, so name that file's path"
+        )
 
 
 def set_option(options: dict[str, Any], setting: str) -> None:

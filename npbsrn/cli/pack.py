@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from npbsrn.cli.options import refuse_name
 from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.models import load
@@ -23,6 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.output.suffix != ".npz":
         raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
+    refuse_name(arguments.model)
     read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")

@@ -20,7 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from npbsrn.cli.say import say
+from npbsrn import __version__
+from npbsrn.cli.say import say, spoken
 from npbsrn.errors import NpbsrnError, TrainingDivergedError
 
 # By name: the module, and what the command does.
@@ -32,8 +33,10 @@ COMMANDS = {
     "compact": ("compact", "Write a run's state in half its bytes, to go on elsewhere."),
     "eval": ("evaluate", "Print PSNR and SSIM of a model on a folder of pictures."),
     "pack": ("pack", "Write a packed weight file: a bit for each binary weight."),
+    "export": ("export", "Write weights as safetensors, for other tools, and back."),
     "info": ("info", "Print a network's parameters and cost, and a weight file's card."),
     "bench": ("bench", "Time the enlargement of a picture on this machine."),
+    "cache": ("cache", "Show what is kept on disk: compiled kernels and decoded pictures."),
     "warmup": ("warmup", "Compile all kernels now, so that nothing has to be compiled later."),
 }
 USAGE = """usage: npbsrn [upscale] PICTURE ... [-o OUT] [-s SCALE] [-m MODEL] ...
@@ -62,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), spoken():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             return int(command.run(arguments) or 0)
     except TrainingDivergedError as error:
@@ -123,9 +126,7 @@ def show_help(words: Sequence[str]) -> int:
 
 def show_version() -> int:
     """``npbsrn --version``."""
-    from npbsrn.models import package_version
-
-    print(f"npbsrn {package_version()}")
+    print(f"npbsrn {__version__}")
     return 0
 
 

@@ -1,6 +1,9 @@
 """What the commands say to the user. Nothing else prints names: so none reaches a terminal as it is."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from npbsrn.errors import printable
 
@@ -25,3 +28,24 @@ def encodable(line: object) -> str:
     """A line without control characters, and with escapes for letters that the output stream does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return printable(line).encode(encoding, "backslashreplace").decode(encoding)
+
+
+class _Spoken(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm  # whose bars go on below what is said
+
+        tqdm.write(f"npbsrn: {printable(record.getMessage())}", file=sys.stderr)
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Say what the package logs: a library is silent, and a command is not."""
+    logger, handler = logging.getLogger("npbsrn"), _Spoken()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

@@ -6,6 +6,7 @@ from pathlib import Path
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli.options import set_option
 from npbsrn.cli.say import tell
+from npbsrn.cli.train_options import ListOptions
 from npbsrn.networks.base import NETWORKS
 from npbsrn.training.config import PRESETS
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="any other option of the run or the network, such as ema=0, milestones=0.5,0.75 or binarizer.alpha=one; "
         "of the data: keep=0.8 (only places where bicubic errs most), flat_patches=1 (of one colour), degrade=true",
     )  # fmt: skip
+    parser.add_argument("--help-options", action=ListOptions, help="list all options of --set, with defaults")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import ImageColor
 
+from npbsrn import __version__
 from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.folder import Manner, enlarge_batch
 from npbsrn.cli.options import MODEL, add_engine_options
@@ -92,10 +93,9 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     from npbsrn.inference.files import How
     from npbsrn.inference.runners import weights_digest
     from npbsrn.inference.upscaling import check_threads, check_tile
-    from npbsrn.models import package_version
 
     runner = runner_for(arguments.model, arguments.scale, arguments.engine)
-    history = provenance(package_version(), runner.name, runner.scale, weights_digest(runner))
+    history = provenance(__version__, runner.name, runner.scale, weights_digest(runner))
     saving = Saving(
         quality=arguments.quality, background=arguments.background, strip=arguments.strip_metadata,
         provenance=None if arguments.strip_metadata else history, format=arguments.format,

@@ -34,7 +34,7 @@ from npbsrn.fused.shared import (
 )  # fmt: skip
 from npbsrn.kernels import tables as look_up
 from npbsrn.kernels.barrier import wait
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.pixel_tables import MOST, ROWS, filters_back, pixel_nibbles, pixel_tables, transpose16
 from npbsrn.kernels.signed_sums import add_to
@@ -69,7 +69,7 @@ class Grads(NamedTuple):
     shift: Array
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _grads_of(grads: Grads, b: int) -> Grads:
     """Those of one block."""
     return Grads(
@@ -78,7 +78,7 @@ def _grads_of(grads: Grads, b: int) -> Grads:
     )  # fmt: skip
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _products(
     conv: int, y: int, rows: int, height: int, width: int, nibbles: Array, dz: Array, dw: Array, workspace: Workspace
 ) -> None:
@@ -106,7 +106,7 @@ def _products(
         filters_back(workspace.nibbles, 0, WIDTH, workspace.filters, MOST, y, left, height, width, size, dw, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _sample_back(
     conv: int, s: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int, saved: Saved,
     dz: Array, norm: Norm, dw: Array, workspace: Workspace,
@@ -179,7 +179,7 @@ def _add_shards(parts: Array, taps: int, worker: int, workers: int, out: Array, 
             transpose16(sums, 0, LANES, out, o * rows + j, rows)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _convolution_back(
     conv: int, low: int, high: int, height: int, width: int, dy: Array, nibbles: Array, weights: Weights, ste: int,
     saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, workspace: Workspace,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.fused.shared import ABS, GROUPS, MEAN, NONE, ONE, TWO, WIDTH, ZERO, Saved, Weights, activate, value
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.pixel_tables import ROWS
 from npbsrn.kernels.signed_sums import TABLE, add_to, aligned
@@ -69,13 +69,13 @@ def take_totals(sums: Array, first: int, out: Array) -> None:
         store(sums, first + c * LANES, splat(ZERO))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _add_product(out: Array, place: int, x: Any, y: Any) -> None:
     """``out[place :+16] += x * y``."""
     store(out, place, contracted(x, y, load(out, place)))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: Norm) -> None:
     """At 16 pixels, in place: the cotangent of BN's result becomes that of the sums which BN took in.
 
@@ -88,7 +88,7 @@ def norm_back(dz: Array, values: Array, k: int, place: int, saved: Saved, norm: 
         store(dz, at, d)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weights, workspace: Workspace) -> Any:
     """Cotangent of ``S_k = E(A_k) A_k`` at 16 pixels into ``workspace.ds``; gives that of E(A_k), over their number.
 
@@ -117,7 +117,7 @@ def activation_back(dt: Array, s: int, k: int, place: int, e: Any, weights: Weig
     return splat(ZERO) if weights.statistic == NONE else side
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
     """``S = e a`` with ``e = mean_c f(a)``: ``da = e ds + f'(a) side``, where ``side = mean_c(ds a)``."""
     if statistic == ABS:
@@ -125,7 +125,7 @@ def magnitude_back(a: Any, ds: Any, e: Any, side: Any, statistic: int) -> Any:
     return contracted(e, ds, side)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights: Weights, workspace: Workspace) -> Any:
     """Back through PReLU (but for the last convolution) and the scale, at 16 pixels of a channel."""
     products = value(counts, WIDTH * place + LANES * c, conv)
@@ -138,7 +138,7 @@ def _counts_back(da: Any, counts: Array, conv: int, c: int, place: int, weights:
     return d * weights.scale[conv, c]
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def cotangent_of_counts(
     conv: int, s: int, place: int, target: int, step: int, dy: Array, weights: Weights, saved: Saved, dz: Array,
     norm: Norm, workspace: Workspace,
@@ -158,7 +158,7 @@ def cotangent_of_counts(
         store(workspace.g, target + c * step, _counts_back(da, counts, conv, c, place, weights, workspace))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def sign_back(
     dz: Array, values: Array, conv: int, place: int, saved: Saved, weights: Weights, ste: int, workspace: Workspace
 ) -> None:

@@ -25,7 +25,7 @@ from npbsrn.fused.shared import (
     weights_of,
 )  # fmt: skip
 from npbsrn.kernels.barrier import wait
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.popcount import count1, count3
 from npbsrn.kernels.signed_sums import aligned
@@ -35,7 +35,7 @@ from npbsrn.runtime.threads import SHARDS
 Array = np.ndarray[Any, Any]
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _accumulate(
     x: Array, counts: Array, k: int, place: int, weights: Weights, a: Array, totals: Array, first: int, step: int
 ) -> None:
@@ -111,7 +111,7 @@ def _pack_row(
             store(bits, (g * (height + 2) + y + 1) * (width + 2) + x + 1, word)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _convolve(bits: Array, words: Array, size: int, y: int, left: int, height: int, width: int, counts: Array) -> None:
     """Counts of 16 pixels of row y, all channels."""
     stride = width + 2
@@ -123,7 +123,7 @@ def _convolve(bits: Array, words: Array, size: int, y: int, left: int, height: i
         count1(bits, place, stride, plane, words, counts, WIDTH * (y * width + left), LANES)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _add_output(x: Array, counts: Array, place: int, weights: Weights, out: Array) -> None:
     """``x + residual * scale * C_3`` at 16 pixels."""
     for c in range(WIDTH):
@@ -131,7 +131,7 @@ def _add_output(x: Array, counts: Array, place: int, weights: Weights, out: Arra
         store(out, at, load(x, at) + value(counts, at, 2) * (weights.scale[2, c] * weights.residual))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _convolution(
     conv: int, s: int, height: int, width: int, words: Array, weights: Weights, saved: Saved, out: Array, a: Array
 ) -> None:
@@ -151,7 +151,7 @@ def _convolution(
                 _add_output(saved.inputs[s], counts, place, weights, out[s])
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _convolutions(
     conv: int, barrier: Array, workers: int, first: int, last: int, height: int, width: int, words: Array,
     weights: Weights, saved: Saved, out: Array, moments: Array, a: Array,

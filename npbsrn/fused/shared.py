@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.simd import LANES, divide, magnitude, select, splat, to_float
 from npbsrn.ops.norm import EPS as EPS_OF_NORM
@@ -78,7 +78,7 @@ class Saved(NamedTuple):
     variance: Array
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def weights_of(weights: Weights, b: int) -> Weights:
     """Those of one block."""
     return Weights(
@@ -87,7 +87,7 @@ def weights_of(weights: Weights, b: int) -> Weights:
     )  # fmt: skip
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def saved_of(saved: Saved, b: int) -> Saved:
     """What is kept of one block."""
     return Saved(
@@ -118,13 +118,13 @@ def shard_start(shard: int, samples: int) -> int:
     return samples * shard // SHARDS
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def value(counts: Array, place: int, conv: int) -> Any:
     """Sums of 16 products of signs each, from their counts; of 3x3 or 1x1 filters."""
     return to_float(load(counts, place)) * np.float32(-2) + (TAPS3 if conv == 0 else TAPS1)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def activate(x: Array, counts: Array, k: int, place: int, weights: Weights, out: Array) -> Any:
     """A_k at 16 pixels into `out` (48, 16): the block's input, or PReLU of convolution k - 1; gives E(A_k)."""
     e = splat(ZERO)

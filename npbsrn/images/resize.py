@@ -5,12 +5,14 @@ borders (it renormalises where MATLAB mirrors), so npbsrn has its own.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
 
 from npbsrn.errors import UsageError
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 Array = np.ndarray[Any, Any]
 
@@ -24,8 +26,24 @@ def cubic(x: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def bicubic_matrix(size: int, new_size: int, scale: float) -> scipy.sparse.csr_array:
-    """Matrix that resizes one axis.
+def bicubic_matrix(size: int, new_size: int, scale: float) -> "scipy.sparse.csr_array":
+    """Matrix that resizes one axis; see `bicubic_weights`.
+
+    Returns
+    -------
+    matrix : (new_size, size) sparse float64
+        Its rows sum to one.
+    """
+    import scipy.sparse  # which takes a tenth of a second, and enlarging by a packed network needs none
+
+    weight, column = bicubic_weights(size, new_size, scale)
+    row = np.broadcast_to(np.arange(new_size)[:, None], column.shape)
+    entries = (weight.ravel(), (row.ravel(), column.ravel()))
+    return scipy.sparse.csr_array(entries, shape=(new_size, size))  # repeated entries add up
+
+
+def bicubic_weights(size: int, new_size: int, scale: float) -> tuple[Array, Array]:
+    """Which pixels of an axis each new pixel is a sum of, and with which weights.
 
     Output pixel ``i`` has its centre at ``u = (i + 0.5) / scale - 0.5`` in input pixels. When shrinking, the
     kernel is stretched by ``1 / scale`` (antialiasing). Beyond the border the picture is mirrored.
@@ -39,8 +57,10 @@ def bicubic_matrix(size: int, new_size: int, scale: float) -> scipy.sparse.csr_a
 
     Returns
     -------
-    matrix : (new_size, size) sparse float64
+    weight : (new_size, T) float64
         Its rows sum to one.
+    column : (new_size, T) int64
+        Near a border a pixel occurs more than once.
     """
     stretch = min(scale, 1.0)
     taps = int(np.ceil(4 / stretch)) + 2
@@ -50,13 +70,10 @@ def bicubic_matrix(size: int, new_size: int, scale: float) -> scipy.sparse.csr_a
     weight = cubic((centre[:, None] - source) * stretch)
     weight /= weight.sum(axis=1, keepdims=True)
     mirrored = np.concatenate([np.arange(size), np.arange(size)[::-1]])
-    column = mirrored[source % (2 * size)]
-    row = np.broadcast_to(np.arange(new_size)[:, None], source.shape)
-    entries = (weight.ravel(), (row.ravel(), column.ravel()))
-    return scipy.sparse.csr_array(entries, shape=(new_size, size))  # repeated entries add up
+    return weight, mirrored[source % (2 * size)]
 
 
-def apply_along(matrix: scipy.sparse.csr_array, x: Array, axis: int) -> Array:
+def apply_along(matrix: "scipy.sparse.csr_array", x: Array, axis: int) -> Array:
     """Multiply one axis of `x` by a sparse matrix; the dtype of `x` is kept."""
     moved = np.moveaxis(x, axis, 0)
     flat = matrix.astype(x.dtype) @ np.ascontiguousarray(moved).reshape(moved.shape[0], -1)

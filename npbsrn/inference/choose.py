@@ -22,7 +22,7 @@ ENGINES = ("auto", "packed", "reference")
 _packed: dict[int, tuple[Any, Runner]] = {}  # by a model's id, with a reference that ends with the model
 
 
-def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
+def choose_runner(source: Source, scale: int | None, engine: str = "auto") -> Runner:
     """Load the model that an argument names, check its scale, and prepare its runner.
 
     Parameters
@@ -30,7 +30,8 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
     source : Model, Runner, name, path, "bicubic" or None
         The name of a model that comes with the package, of which None is the default one; or the path of a weight file
         or of a training run. See `npbsrn.shipped.named`.
-    scale : {2, 3, 4}
+    scale : {2, 3, 4}, optional
+        By default the model's own; 4 for a name.
     engine : {"auto", "packed", "reference"}
         "auto" takes the packed engine where it can.
 
@@ -39,9 +40,9 @@ def choose_runner(source: Source, scale: int, engine: str = "auto") -> Runner:
     UsageError
         If `scale` is unknown or not the model's, there is no such model, or `engine` is unknown or cannot run it.
     """
-    check_scale(scale)
-    runner = runner_at(source, scale, engine)
-    if runner.scale != scale:
+    check_scale(4 if scale is None else scale)
+    runner = runner_at(source, 4 if scale is None else scale, engine)
+    if runner.scale != scale and scale is not None:
         raise UsageError(f"the model enlarges x{runner.scale:g}, not x{scale}; choose that scale or another model")
     return runner
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn import __version__
 from npbsrn.datasets.pairs import find_pairs, read_pair
 from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
 from npbsrn.images.picture import Picture
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import Bicubic
+from npbsrn.inference.runners import Bicubic, weights_digest
 from npbsrn.inference.upscaling import enlarge
-from npbsrn.models import Model
+from npbsrn.models import Model, check_scale
+from npbsrn.shipped import DEFAULT
+
+PROTOCOL = "Y of BT.601, 8 bits, without SCALE pixels at each border; LR by antialiased bicubic where there is none"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Report:
     Parameters
     ----------
     model : str
-        The name of the model.
+        The model as it was named: a name or a path; of a `Model`, what its card or its network is called.
     folder : str
         The folder's name.
     scale : int
@@ -43,6 +47,8 @@ class Report:
         One for each picture, by name.
     ensemble : bool
         Whether results are means of eight turns and flips.
+    weights : str, optional
+        SHA-256 of the network's arrays.
     """
 
     model: str
@@ -50,6 +56,7 @@ class Report:
     scale: int
     scores: tuple[Score, ...]
     ensemble: bool = False
+    weights: str | None = None
 
     @property
     def mean(self) -> Score:
@@ -67,7 +74,8 @@ class Report:
 
         return {
             "model": self.model, "folder": self.folder, "scale": self.scale, "ensemble": self.ensemble,
-            "pictures": [entry(s) for s in self.scores], "mean": entry(self.mean),
+            "pictures": [entry(s) for s in self.scores], "mean": entry(self.mean), "weights": self.weights,
+            "protocol": PROTOCOL.replace("SCALE", str(self.scale)), "npbsrn": __version__,
         }  # fmt: skip
 
     def to_json(self) -> str:
@@ -86,7 +94,7 @@ class Report:
 def evaluate(
     model: Model | str | PathLike[str] | None,
     folder: str | PathLike[str],
-    scale: int = 4,
+    scale: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     *,
     engine: str = "auto",
@@ -104,7 +112,8 @@ def evaluate(
         As for `npbsrn.upscale`; None is "clean".
     folder : path
         Any layout of `npbsrn.datasets.pairs.find_pairs`.
-    scale : {2, 3, 4}
+    scale : {2, 3, 4}, optional
+        By default the model's own; 4 for a name.
     progress : callable, optional
         Called as ``progress(done, total)`` after each picture.
     engine : {"auto", "packed", "reference"}
@@ -121,6 +130,9 @@ def evaluate(
         If the scale, the folder, a picture or the weights cannot be used.
     """
     runner = choose_runner(model, scale, engine)
+    check_scale(runner.scale)  # of a runner of any scale
+    scale = int(runner.scale)
+    name = DEFAULT if model is None else str(model) if isinstance(model, str | PathLike) else runner.name
     if isinstance(runner, Bicubic):
         runner = Bicubic(scale, by_axis=True)  # as the literature's figures of it
     pairs = find_pairs(folder, scale, "valid")
@@ -133,4 +145,4 @@ def evaluate(
         scores.append(Score(pair.name, *compare(result, hr, scale)))
         if progress:
             progress(done, len(pairs))
-    return Report(runner.name, Path(folder).name or str(folder), scale, tuple(scores), ensemble)
+    return Report(name, Path(folder).name or str(folder), scale, tuple(scores), ensemble, weights_digest(runner))

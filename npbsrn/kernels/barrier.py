@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import atomic_add
 from npbsrn.runtime.threads import GIVEN_UP
 
@@ -18,12 +18,12 @@ if os.name == "posix":
     _yield = types.ExternalFunction("sched_yield", types.int32())
 else:
 
-    @kernel()
+    @part()
     def _yield() -> int:
         return 0
 
 
-@kernel()
+@part()
 def wait(barrier: Array, workers: int) -> None:
     """Go on when all workers have come here.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.conv_sizes import Sizes
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.long_row import (
     SPAN,
     add_products,
@@ -46,7 +46,7 @@ class Workspace(NamedTuple):
     indices: Array  # (bases, I, index_length): of pixel bits
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _indices_of(sizes: Sizes) -> int:
     """Length of a channel of ``workspace.indices``."""
     return index_length((sizes.height + 2) * (sizes.width + 2), sizes.width + 2)
@@ -64,7 +64,7 @@ def _make_workspace(sizes: Sizes) -> Workspace:
     )
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int) -> None:
     """``out[where :+count] = source[place :+count] * factor``."""
     if count < LANES:
@@ -76,7 +76,7 @@ def _copy(source: Any, place: int, count: int, factor: Any, out: Any, where: int
             store(out, where + x, load(source, place + x) * factor)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _copy_activated(
     dy: Any, y: Any, place: int, count: int, slope: Any, out: Any, where: int, row: Any, to: int
 ) -> None:
@@ -118,7 +118,7 @@ def _take_band(
                 add_to(dslope, o * LANES, load(row, p))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _add_pixels(sizes: Sizes, workspace: Workspace, sums: Array) -> None:
     """Sums over pixels, by channel and lane."""
     for o in range(sizes.outputs):
@@ -141,7 +141,7 @@ def _give_band(s: int, first: int, count: int, coefs: Any, sizes: Sizes, own: An
                 _copy(own, source, right - left, scalar(coefs, j), dx, (plane + y) * width + left)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, workspace: Workspace) -> None:
     """What 16 pixels from position p of the band on send through all filters."""
     for i in range(len(indices)):
@@ -153,7 +153,7 @@ def _inputs(p: int, indices: Array, scales: Array, chunks: Array, sizes: Sizes, 
             start += sizes.inputs // 4 * part_of(vectors)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _filters(first: int, p: int, sizes: Sizes, workspace: Workspace, dw: Array) -> None:
     """Cotangents of the filters from a block at position p of a band, which begins at `first`."""
     length = _indices_of(sizes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.counts import count1, count3
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, memory, scalar, store
 from npbsrn.kernels.pack import store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, to_float
@@ -17,7 +17,7 @@ MINUS_TWO, ZERO = np.float32(-2), np.float32(0)
 BAND = 8  # tiles that are counted before they are written: each plane gets a piece of some length
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _cut(first: int, end: int, outputs: int, line: int, width: int, pieces: Array) -> int:
     """Cut a band of positions of the long row into pieces of up to 16 pixels of one row and tile; gives their number.
 
@@ -36,7 +36,7 @@ def _cut(first: int, end: int, outputs: int, line: int, width: int, pieces: Arra
     return count
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _value(
     counts: Any, place: int, pairs: int, step: int, o: int, outputs: int, factors: Any, offset: Any, begun: bool,
     slope: Any, activated: bool, taps: Any,
@@ -54,7 +54,7 @@ def _value(
     return select(y > ZERO, y, y * scalar(slope, o)) if activated else y
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _write(
     counts: Any, pairs: int, step: int, outputs: int, pieces: Array, number: int, factors: Any, offset: Any,
     begun: bool, slope: Any, activated: bool, taps: Any, y: Any, first: int, pixels: int, workspace: Any,

@@ -10,7 +10,7 @@ import numpy as np
 from npbsrn.kernels.bits import GROUP
 from npbsrn.kernels.counting import arrange, make_count, tiles_at_once
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, part
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +29,7 @@ def filter_size(outputs: int, words: int) -> int:
     return (outputs + outputs % 2) * 2 * words if LOOKS_UP else outputs * words
 
 
-_filter_size = kernel(forceinline=True)(filter_size)
+_filter_size = inlined(filter_size)
 
 
 # Intrinsics are globals: in a closure they would be part of the key by which Numba keeps a kernel on the disk, and they
@@ -38,7 +38,7 @@ _count31, _count32, _count33 = (make_count(3, planes, CHOSEN) for planes in (1, 
 _count11, _count12, _count13 = (make_count(1, planes, CHOSEN) for planes in (1, 2, 3))
 
 
-@kernel()  # not inlined: long code, which each kernel that calls it would be compiled with again
+@part()  # not inlined: long code, which each kernel that calls it would be compiled with again
 def count3(
     bits: Any, place: int, row: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:
@@ -67,7 +67,7 @@ def count3(
             _count33(bits, at_bits, row, plane, tiles, words, at_words, outputs, out, more)
 
 
-@kernel()
+@part()
 def count1(
     bits: Any, place: int, plane: int, planes: int, tiles: int, words: Any, first: int, outputs: int, out: Any
 ) -> None:

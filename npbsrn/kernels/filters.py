@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import SUMS, kernel
+from npbsrn.kernels.jit import SUMS, kernel, part
 
 Array = np.ndarray[Any, Any]
 
 EPS = np.float32(1e-5)  # that of npbsrn.ops.norm, which stands above the kernels
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def total_by_halves(values: Array, count: int) -> float:
     """Sum of the first `count` values, which change, in the order of `npbsrn.ops.sums.total_by_halves`.
 

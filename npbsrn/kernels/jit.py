@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
+from npbsrn.kernels.compiling import WATCH
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.storage.files import atomic_write
 
@@ -21,6 +23,11 @@ STAMP = blake2b(b"".join([chosen_kernel().encode(), *(path.read_bytes() for path
 # Sums may be reordered, so that they can be done in vectors, and give other last bits on another CPU: for gradients
 # alone, never where a sign of the forward pass depends on it (docs/architecture.md). All else follows IEEE 754.
 SUMS = {"reassoc", "nsz", "contract"}
+
+UNCALLED: Any = {"no_cfunc_wrapper": True}  # from C, for which Numba would compile a wrapper
+FOLDERS: set[str] = set()  # in which the kernels that have been imported are kept
+
+event.register("numba:compile", WATCH)
 
 
 @cache
@@ -66,16 +73,40 @@ def _harden(kept: Any) -> None:
     kept._open_for_write = atomic_write  # Numba's own leaves a temporary file behind an interrupt
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Make a function's lines part of each kernel that calls it, before anything is compiled.
+
+    Short functions that are called often: compiled one by one, those of the blocks took half of the first picture's
+    time.
+    """
+    return njit(inline="always")(function)
+
+
+def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that only kernels call: it is kept on the disk as part of them.
+
+    One whose name begins with an underscore cannot be called from Python, which takes time to compile, too. Numba does
+    not notice such a call: the process crashes.
+    """
+
+    def compile_lazily(function: Callable[..., Any]) -> Any:
+        whole: Any = UNCALLED | {"no_cpython_wrapper": function.__name__.startswith("_")} | options
+        return njit(nogil=True, **whole)(function)
+
+    return compile_lazily
+
+
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function by Numba, without the GIL, and keep the result on the disk."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(nogil=True, cache=True, **options)(function)
+            dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
         except RuntimeError:
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        FOLDERS.add(dispatcher.stats.cache_path)
         if kept is not None:  # a detail of Numba's, on which no feature depends
             _harden(kept)
         return dispatcher

@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import BITS
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import at, data, load, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.signed_sums import FIVES, add_to, make_look_up, sums_of_five
@@ -63,7 +63,7 @@ def _make_look_up(sums: int) -> Any:
 _four = _make_look_up(4)  # intrinsics are globals, see `npbsrn.kernels.counts`
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def index_length(pixels: int, line: int) -> int:
     """Indices of a channel of a padded picture of so many pixels: the last block looks beyond its end."""
     return (pixels + LANES - 1) // LANES * LANES + SPAN + 2 * line + LANES
@@ -151,7 +151,7 @@ def add_products(
 _inputs4, _inputs7, _inputs10, _inputs13 = (make_look_up(4, groups, table=FIVES) for groups in (4, 7, 10, 13))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _inputs(tables: Array, indices: Array, first: int, vectors: int) -> Any:
     """Sums of four input channels of 1x1 filters."""
     if vectors == 4:
@@ -170,7 +170,7 @@ def chunks_of(outputs: int) -> list[int]:
     return [vectors // count + (n < vectors % count) for n in range(count)]
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def part_of(vectors: int) -> int:
     """Bytes of the indices of four inputs, which are used together, filled up to whole words of 8."""
     return ((3 * vectors + 1) * 4 + 7) // 8 * 8
@@ -227,7 +227,7 @@ def channel_tables(g: Array, place: int, length: int, scale: Array, first: int, 
     sums_of_five(a, b, c, d, zero, tables, 3 * vectors * FIVES)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _spread(
     tables: Array, indices: Array, first: int, vectors: int, inputs: int, p: int, length: int, out: Array
 ) -> None:

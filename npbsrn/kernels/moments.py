@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.filters import EPS, total_by_halves
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 
 Array = np.ndarray[Any, Any]
 
 ZERO, ONE = np.float32(0), np.float32(1)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _number(value: Any, mean: Any, square: bool) -> Any:
     """What is summed of a value: itself, or the square of its deviation from the mean."""
     deviation = value - mean
     return np.float64(deviation * deviation) if square else np.float64(value)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _once(row: Array, k: int, sizes: tuple[int, int, int, int], mean: Any, square: bool) -> Any:
     """Number k after one step of halving; the second half may be one shorter than the first."""
     first = _number(row[k], mean, square)
     return first + _number(row[k + sizes[1]], mean, square) if k + sizes[1] < sizes[0] else first
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _twice(row: Array, k: int, sizes: tuple[int, int, int, int], mean: Any, square: bool) -> Any:
     """Number k after two steps."""
     first = _once(row, k, sizes, mean, square)
@@ -45,7 +45,7 @@ def _thrice(row: Array, k: int, sizes: tuple[int, int, int, int], mean: Any, squ
     return first + _twice(row, k + sizes[3], sizes, mean, square) if k + sizes[3] < sizes[2] else first
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _mean(row: Array, mean: Any, square: bool, wide: Array) -> Any:
     """Mean of some numbers, or of the squares of their deviations, as `npbsrn.ops.sums.mean_over`.
 
@@ -71,7 +71,7 @@ def _mean(row: Array, mean: Any, square: bool, wide: Array) -> Any:
     return np.float32(total_by_halves(wide, three) / count)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def take_channel(terms: tuple[Array, ...], weights: Array, c: int, shape: tuple[int, int, int], row: Array) -> None:
     """Channel c of all samples of ``sum_k weights[k] terms[k]``, as `npbsrn.ops.pointwise.weighted_sum` adds them.
 
@@ -102,7 +102,7 @@ def take_channel(terms: tuple[Array, ...], weights: Array, c: int, shape: tuple[
                 out[i] += term[i] * weight
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def give_channel(row: Array, c: int, shape: tuple[int, int, int], out: Array) -> None:
     """The opposite of `take_channel`."""
     n, channels, pixels = shape

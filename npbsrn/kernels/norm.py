@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import hold, load, memory, store
 from npbsrn.kernels.moments import moments_of, take_channel
 from npbsrn.kernels.pack import load_part, store_part
@@ -51,13 +51,13 @@ def norm_forward(
                 target[v] = z if z > ZERO else z * a
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def take(values: Any, place: int, count: int, workspace: Any) -> Any:
     """16 values, of which `count` are there."""
     return load(values, place) if count >= LANES else load_part(values, place, count, workspace)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def give(values: Any, place: int, count: int, vector: Any, workspace: Any) -> None:
     """The opposite of `take`."""
     if count >= LANES:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import hold, load, memory, scalar, store
 from npbsrn.kernels.norm import give, take
 from npbsrn.kernels.pack import set_border, store_word
@@ -20,7 +20,7 @@ IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradi
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
     """16 normalised values, of which `count` are there."""
     return (take(values, place, count, workspace) - mean) * inverse
@@ -70,7 +70,7 @@ def pack_normal(
     hold(row)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def passed(d: Any, z: Any, ste: int) -> Any:
     """What a stand-in lets pass of the sign's cotangent d at z."""
     if ste == IDENTITY:
@@ -83,7 +83,7 @@ def passed(d: Any, z: Any, ste: int) -> Any:
     return select(size <= (ONE if ste == CLIP else HALF), d, splat(ZERO))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _from_signs(
     dbits: Any, bases: int, size: int, place: int, count: int, z: Any, offsets: Any, ste: int, along: Any,
     workspace: Any,
@@ -99,7 +99,7 @@ def _from_signs(
     return dz
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _terms_back(
     own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, dterms: tuple[Array, ...],
     sums: Any, workspace: Any,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.bits import BITS, GROUP
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
 from npbsrn.kernels.simd import LANES, select, splat
 
@@ -15,7 +15,7 @@ SLACK = 64  # words behind the last picture, into which vectors look
 ZERO = np.float32(0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def load_part(values: Array, place: int, count: int, workspace: Array) -> Any:
     """``values[place :+16]``, of which only the first `count` are there; the others are 0.
 
@@ -27,7 +27,7 @@ def load_part(values: Array, place: int, count: int, workspace: Array) -> Any:
     return load(workspace, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def store_part(values: Array, place: int, count: int, vector: Any, workspace: Array) -> None:
     """``values[place :+count] = vector[:count]``."""
     store(workspace, 0, vector)
@@ -35,7 +35,7 @@ def store_part(values: Array, place: int, count: int, vector: Any, workspace: Ar
         put(values, place + k, scalar(workspace, k))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def store_word(words: Array, place: int, count: int, word: Any, workspace: Array) -> None:
     """``words[place :+count] = word[:count]``: a whole vector might reach into another thread's sample."""
     if count >= LANES:

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.combine import combination
 from npbsrn.kernels.cpu import has_avx512
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, kernel, part
 from npbsrn.kernels.memory import at, data, memory, scalar
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
 from npbsrn.kernels.winograd import MOST, SIZES, STEP, Filters, multiplications, transforms
@@ -113,7 +113,7 @@ _many1, _many2, _many3 = (_make_products(ROWS, vectors) for vectors in (1, 2, 3)
 _one1, _one2, _one3 = (_make_products(1, vectors) for vectors in (1, 2, 3))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _multiply(
     x: Any, place: int, step: int, gap: int, runs: int, length: int, w: Any, first: int, vectors: int, y: Any,
     where: int, stride: int, rows: int,
@@ -143,7 +143,7 @@ def _multiply(
         r += ROWS if many else 1
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _spread(pixels: Any, shape: tuple[int, int, int], left: int, size: int, values: Any) -> None:
     """``B x`` of all rows of a chunk that begins at pixel `left`: (points, rows * TILES * C + SLACK)."""
     rows, line, channels = shape
@@ -162,7 +162,7 @@ def _spread(pixels: Any, shape: tuple[int, int, int], left: int, size: int, valu
                     _spread7(pixels, place + c, channels, values, where + c, point, None, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _gather(
     sums: Any, vectors: int, size: int, bias: Any, o: int, out: Any, where: int, line: int, pixel: int, rows: int
 ) -> None:
@@ -181,7 +181,7 @@ def _gather(
                     _gather7(sums, place, point, out, target, pixel, bias, o + v)
 
 
-@kernel(forceinline=True)
+@inlined
 def _points(size: int) -> int:
     """As `npbsrn.kernels.winograd.multiplications`."""
     return _points3 if size == 3 else _points5 if size == 5 else _points7

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import hold, load, memory, store
 from npbsrn.kernels.pack import load_part, store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, total
@@ -31,7 +31,7 @@ def prelu_forward(
             y[i] = z if z > ZERO else z * a
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _prelu_back(x: Any, d: Any, slope: Any) -> tuple[Any, Any]:
     """At 16 pixels the cotangent of x, and what the slope gets."""
     return select(x > ZERO, d, d * slope), select(x > ZERO, splat(ZERO), x * d)

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import part
 from npbsrn.kernels.simd import select, splat
 
 ZERO = np.float32(0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def through_prelu(d: Any, y: Any, slope: Any) -> tuple[Any, Any]:
     """What PReLU, with a slope above 0 and the result y, sends back of d; and what that is times the slope, of it.
 

@@ -8,7 +8,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import part
 from npbsrn.kernels.memory import at, data
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, multiply_add
 
@@ -64,7 +64,7 @@ def _block(
     return signature, codegen
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def multiply(
     x: Any, place: int, row: int, column: int, length: int, w: Any, first: int, y: Any, where: int, rows: int, add: bool
 ) -> None:

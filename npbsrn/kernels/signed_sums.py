@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import at, data, load, store
 from npbsrn.kernels.simd import I64, LANES, f32x16
 
@@ -26,13 +26,13 @@ def aligned(size: int) -> Array:
     return workspace[first : first + size]
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def add_to(out: Array, place: int, vector: Any) -> None:
     """``out[place :+16] += vector``."""
     store(out, place, load(out, place) + vector)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def sums_of(a: Any, b: Any, c: Any, d: Any, out: Array, where: int) -> None:
     """``out[where + 16 n :+16] = +-a +-b +-c +-d``, a minus where bit 0, 1, 2, 3 of n is set."""
     p, m = a + b, b - a  # with their negatives the four sums of bits 0 and 1: ++, -+, +-, --
@@ -55,14 +55,14 @@ def sums_of(a: Any, b: Any, c: Any, d: Any, out: Array, where: int) -> None:
     store(out, where + 240, -(p + q))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def signed_sums(values: Array, place: int, step: int, out: Array, where: int) -> None:
     """`sums_of` four vectors of `values` that lie `step` apart."""
     a, b = load(values, place), load(values, place + step)
     sums_of(a, b, load(values, place + 2 * step), load(values, place + 3 * step), out, where)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _four_entries(x: Any, e: Any, out: Array, where: int, opposite: int) -> None:
     """``x + e``, ``x - e`` and, at the opposite entry, ``-x + e`` and ``-x - e``."""
     more, less = x + e, x - e
@@ -72,7 +72,7 @@ def _four_entries(x: Any, e: Any, out: Array, where: int, opposite: int) -> None
     store(out, opposite + TABLE, -more)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def sums_of_five(a: Any, b: Any, c: Any, d: Any, e: Any, out: Array, where: int) -> None:
     """``out[where + 16 n :+16] = +-a +-b +-c +-d +-e``, a minus where bit 0, 1, .. 4 of n is set."""
     p, m, q, n = a + b, b - a, c + d, d - c
@@ -116,11 +116,11 @@ def make_look_up(
                     loaded = builder.load(at(builder, n, place, word), align=1)
                 shifted = builder.lshr(loaded, ir.Constant(word, 8 * byte))
                 index = builder.zext(builder.trunc(shifted, ir.IntType(8)), I64)
-                for part in range(parts):
-                    base = ir.Constant(I64, (part * groups + g) * table * 4 // 8)
+                for p in range(parts):
+                    base = ir.Constant(I64, (p * groups + g) * table * 4 // 8)
                     entry = builder.load(at(builder, t, builder.add(index, base), f32x16.vector), align=4)
-                    before = totals[s][part]
-                    totals[s][part] = entry if before is None else builder.fadd(before, entry)
+                    before = totals[s][p]
+                    totals[s][p] = entry if before is None else builder.fadd(before, entry)
             return context.make_tuple(builder, result, [total for row in totals for total in row])
 
         return result(tables, nibbles, types.intp, types.intp), codegen

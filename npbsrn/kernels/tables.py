@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.cpu import has_avx512
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import load, store
 from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums
 from npbsrn.kernels.simd import LANES
@@ -34,7 +34,7 @@ _three4, _three8, _three12, _three16 = (make_look_up(AT_ONCE, groups) for groups
 _one4, _one8, _one12, _one16 = (make_look_up(4, groups) for groups in (4, 8, 12, 16))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _look_up3(tables: Array, nibbles: Array, first: int, groups: int) -> Any:
     """`AT_ONCE` sums of the taps of a 3x3 filter."""
     if groups == 16:
@@ -46,7 +46,7 @@ def _look_up3(tables: Array, nibbles: Array, first: int, groups: int) -> Any:
     return _three4(tables, nibbles, first, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _look_up1(tables: Array, nibbles: Array, first: int, groups: int) -> Any:
     """Sums of four input channels of 1x1 filters."""
     if groups == 16:
@@ -58,19 +58,19 @@ def _look_up1(tables: Array, nibbles: Array, first: int, groups: int) -> Any:
     return _one4(tables, nibbles, first, 0)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def part_of(groups: int) -> int:
     """Bytes of the nibbles of `AT_ONCE` taps, filled up to whole words of 8."""
     return (groups * AT_ONCE + 7) // 8 * 8
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def stride_of(groups: int, size: int) -> int:
     """Bytes of the nibbles of one input channel."""
     return 9 // AT_ONCE * part_of(groups) if size == 3 else groups
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def chunk_of(outputs: int, group: int) -> int:
     """Groups of the chunk that begins with this one."""
     return min(CHUNK, outputs // 4 - group)
@@ -121,7 +121,7 @@ def row_tables(g: Array, place: int, step: int, groups: int, tables: Array) -> N
         signed_sums(g, place + 4 * q * step, step, tables, q * TABLE)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _three_columns(ring: Array, row: int, column: int, place: int, a: Any, b: Any, c: Any, begin: bool) -> None:
     """Add to the three columns of a row of the ring, or begin it."""
     if begin:
@@ -194,7 +194,7 @@ def join_row(ring: Array, h: int, inputs: int, width: int, dx: Array, first: int
             store(dx, first + i * channel + v * pixel, sides + middle)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _put_or_add(out: Array, place: int, vector: Any, begin: bool) -> None:
     if begin:
         store(out, place, vector)

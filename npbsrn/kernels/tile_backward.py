@@ -10,7 +10,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.conv_sizes import Sizes
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.prelu import through_prelu
@@ -56,7 +56,7 @@ def _tiles_of(sizes: Sizes) -> tuple[int, int]:
     return min(down, max(1, MOST // across)), across
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _size_of_dx(tiles: tuple[int, int]) -> int:
     return (STEP * tiles[0] + 2) * (STEP * tiles[1] + 2) * LANES
 
@@ -80,7 +80,7 @@ def workspace_size(sizes: Sizes) -> int:
     return int(_workspace_for(sizes, _tiles_of(sizes)).end)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _narrow(source: Any, place: int, width: int, out: Any, where: int) -> None:
     """``out[where :+16] = source[place :+width]``, and zeros."""
     store(out, where, splat(ZERO))
@@ -175,7 +175,7 @@ def _keep_rows(own: Any, tiles: tuple[int, int]) -> None:
         store(own, p, splat(ZERO))
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _inputs(tiles: tuple[int, int], c: int, sizes: Sizes, filters: Any, points: Any, products: Any) -> None:
     """At each point: what a block sends through the filters to 16 input channels from `c` on."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
@@ -186,7 +186,7 @@ def _inputs(tiles: tuple[int, int], c: int, sizes: Sizes, filters: Any, points: 
         )  # fmt: skip
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _filters(tiles: tuple[int, int], nth: int, sizes: Sizes, points: Any, products: Any, dw: Any) -> None:
     """At each point: add what a block gives to the filters of 16 input channels, the `nth` of all bases."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)

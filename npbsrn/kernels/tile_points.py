@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from npbsrn.kernels.combine import make_combine
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import scalar, store
 from npbsrn.kernels.simd import I32, LANES, broadcast, f32x16, splat, u32x16
 from npbsrn.kernels.winograd import transforms
@@ -33,13 +33,13 @@ _from_result, _from_input, _from_filter = make_combine(_output.T), make_combine(
 _add_to_input, _to_filter = make_combine(_inputs.T, add=True), make_combine(_filters.T)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def apart(values: int) -> int:
     """Numbers from one point to the next, where each has so many values."""
     return values + LANES
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def row_size(across: int) -> int:
     """Numbers in the workspace for a row of tiles: points along one edge, pixels along the other; and a column."""
     return EDGE * apart(LANES * (STEP * across + 2)) + EDGE * LANES
@@ -59,7 +59,7 @@ def _signs(typing: Any, word: Any) -> Any:
     return f32x16(word), codegen
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def points_of_result(g: Any, tiles: tuple[int, int], channels: int, row: Any, points: Any) -> None:
     """``A^T dy A`` of a block of tiles.
 
@@ -87,7 +87,7 @@ def points_of_result(g: Any, tiles: tuple[int, int], channels: int, row: Any, po
                     _from_result(row, source, LANES, points, a * EDGE * gap + where, gap)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def points_of_signs(
     bits: Any, first: int, picture: tuple[int, int], top: int, tiles: tuple[int, int], row: Any, points: Any
 ) -> None:
@@ -123,7 +123,7 @@ def points_of_signs(
                 _from_input(row, source, LANES, points, a * EDGE * gap + where, gap)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def add_from_points(points: Any, tiles: tuple[int, int], row: Any, dx: Any) -> None:
     """Add ``B^T points B`` of a block of tiles, where they overlap to one sum, for 16 channels.
 
@@ -175,7 +175,7 @@ def points_of_filters(w: Any, outputs: int, inputs: int, row: Any, points: Any) 
                 _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def filters_from_points(points: Any, outputs: int, inputs: int, row: Any, dw: Any) -> None:
     """``G^T points G``: the transpose of `points_of_filters`.
 

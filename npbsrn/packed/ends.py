@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import TILE
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import at, data, load, memory, put, scalar, store
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.simd import LANES, f32x16, select, splat, u32x16
@@ -105,7 +105,7 @@ def from_feature_map(
             _put_grid(memory(images[(y + 1) * across :]), down * across, across, width, grid, memory(out), where, depth)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _put_grid(image: Any, plane: int, line: int, width: int, grid: int, out: Any, where: int, depth: int) -> None:
     """The head's input around each pixel of a row, from one before the picture to one behind it."""
     for v in range(width + 2):

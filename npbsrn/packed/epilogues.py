@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.kernels.bits import BITS, TILE
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, part
 from npbsrn.kernels.memory import load, scalar, store, store_words
 from npbsrn.kernels.simd import LANES, divide, fused, magnitude, no_bits, push_sign, select, splat, to_float
 from npbsrn.packed.program import ABS, NONE, NOTHING
@@ -59,7 +59,7 @@ class Bits(NamedTuple):
     plane: int
 
 
-@kernel()
+@part()
 def add_counts(
     begin: bool, first: int, taps: Any, channels: int, floats: Any, factor: int, offset: int, workspace: Workspace
 ) -> None:
@@ -74,7 +74,7 @@ def add_counts(
                 store(workspace.sums, at, fused(products, own, load(workspace.sums, at)))
 
 
-@kernel(forceinline=True)
+@inlined
 def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> Any:
     """The result of a step, for one channel at 16 pixels."""
     if own.single:
@@ -89,7 +89,7 @@ def _result(at: int, c: int, own: Result, sloped: Any, floats: Any, values: Any,
     return y
 
 
-@kernel(forceinline=True)
+@part()
 def result_to_bits(
     own: Result, after: Bits, sloped: Any, floats: Any, values: Any, workspace: Workspace, bits: Any
 ) -> None:
@@ -118,7 +118,7 @@ def result_to_bits(
         store_words(bits, after.where + g // BITS * after.plane, left, right)
 
 
-@kernel()
+@part()
 def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result."""
     for c in range(own.channels):
@@ -126,7 +126,7 @@ def result_alone(own: Result, sloped: Any, floats: Any, values: Any, workspace: 
             store(values, own.target + at, _result(at, c, own, sloped, floats, values, workspace))
 
 
-@kernel(forceinline=True)
+@part()
 def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, values: Any, workspace: Workspace) -> None:
     """A step's result, followed by its E."""
     left = right = splat(ZERO)
@@ -141,7 +141,7 @@ def result_with_mean(own: Result, statistic: int, sloped: Any, floats: Any, valu
     _put_mean(own.channels, statistic, own.target, left, right, values)
 
 
-@kernel()
+@part()
 def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
     """Append E to an existing value."""
     left = right = splat(ZERO)
@@ -152,7 +152,7 @@ def mean_of(channels: int, statistic: int, place: int, values: Any) -> None:
     _put_mean(channels, statistic, place, left, right, values)
 
 
-@kernel(forceinline=True)
+@inlined
 def _put_mean(channels: int, statistic: int, place: int, left: Any, right: Any, values: Any) -> None:
     at = place + channels * TILE
     if statistic != NONE:
@@ -163,7 +163,7 @@ def _put_mean(channels: int, statistic: int, place: int, left: Any, right: Any, 
         store(values, at + LANES, splat(ONE))
 
 
-@kernel(forceinline=True)
+@inlined
 def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any, values: Any) -> Any:
     """``z + weight E(A) A``, of one channel at 16 pixels; E stands at `mean`."""
     a = load(values, place + at)
@@ -172,7 +172,7 @@ def _add_term(place: int, at: int, mean: int, weight: Any, z: Any, weighted: Any
     return fused(a, weight, z)
 
 
-@kernel()
+@part()
 def to_bits(own: Bits, weighted: Any, floats: Any, values: Any, workspace: Workspace, bits: Any) -> None:
     """The words of one base, from existing terms."""
     channels, first, second = own.channels, scalar(workspace.places, 0), scalar(workspace.places, 1)

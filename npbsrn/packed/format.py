@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn import __version__
 from npbsrn.errors import WeightsError
-from npbsrn.models import KIND, network_of, package_version
+from npbsrn.models import KIND, network_of
 from npbsrn.packed import legacy
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.packed.program import STATISTICS
@@ -37,7 +38,7 @@ def save_packed(path: Path | str, plan: Plan) -> None:
     arrays |= {name: _narrow(np.concatenate(values)) for name, values in floats.items() if values}
     for name, (w, bias) in _ends(plan).items():
         arrays |= {f"{name}.weight": _narrow(w), f"{name}.bias": _narrow(bias)}
-    card = {**plan.card, "kind": KIND, "packed": VERSION, "config": plan.config, "npbsrn": package_version()}
+    card = {**plan.card, "kind": KIND, "packed": VERSION, "config": plan.config, "npbsrn": __version__}
     save_arrays(path, arrays, card | {"plan": _described(plan)}, compress=True)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.images.resize import bicubic_matrix
+from npbsrn.images.resize import bicubic_weights
 from npbsrn.ops.compose import compose, reach_of
 
 Array = np.ndarray[Any, Any]
@@ -119,8 +119,10 @@ def base_filters(scale: int, size: int) -> Array:
     k is 5 at least; of scale 1, where it is the picture itself, 1.
     """
     far, reach = 4, size // 2
-    middle = bicubic_matrix(2 * far + 1, (2 * far + 1) * scale, scale).toarray()[far * scale : (far + 1) * scale]
-    taps = middle[:, far - reach : far + reach + 1]  # phases of the pixel in the middle
+    weight, column = bicubic_weights(2 * far + 1, (2 * far + 1) * scale, scale)
+    middle = np.zeros((scale, 2 * far + 1))  # phases of the pixel in the middle, which no border is near to
+    np.put_along_axis(middle, column[far * scale : (far + 1) * scale], weight[far * scale : (far + 1) * scale], axis=1)
+    taps = middle[:, far - reach : far + reach + 1]
     both = taps[:, None, :, None] * taps[None, :, None, :]
     w = np.zeros((3, scale, scale, 3, size, size))
     for colour in range(3):

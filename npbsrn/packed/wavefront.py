@@ -8,11 +8,14 @@ that a stage does to a tile is done while the tile is in the L1 cache.
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from npbsrn.kernels.barrier import given_up, wait
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.counts import AT_ONCE, count1, count3
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import inlined, kernel, part
 from npbsrn.kernels.memory import memory, put, scalar
 from npbsrn.packed.epilogues import (
     Bits,
@@ -77,12 +80,19 @@ class Walk(NamedTuple):
     steps: int
 
 
-@kernel(inline="always")
-def _field(walk: Walk, step: int, name: int) -> int:
-    return scalar(walk.table, step * FIELDS + name)
+@intrinsic
+def _field(typing: Any, walk: Any, step: Any, name: Any) -> Any:
+    """``walk.table[step * FIELDS + name]``; as a function Numba would compile it once for each name, a constant."""
+    table = walk.fields.index("table")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.add(builder.mul(args[1], ir.Constant(args[1].type, FIELDS)), args[2])
+        return builder.load(builder.gep(builder.extract_value(args[0], table), [at]))
+
+    return types.int64(walk, types.intp, types.intp), codegen
 
 
-@kernel(inline="always")
+@inlined
 def _place(walk: Walk, home: int, y: int, t: int) -> int:
     """The place of a value's tile; in a worker's workspace there are as many tiles as are counted at once."""
     if home == NOTHING:
@@ -92,13 +102,13 @@ def _place(walk: Walk, home: int, y: int, t: int) -> int:
     return ((home * walk.height + y) * walk.tiles + t) * walk.tile
 
 
-@kernel(inline="always")
+@inlined
 def _place_of_bits(walk: Walk, stage: int, y: int) -> int:
     """The place of the words above and to the left of row y's first pixel, as a stage reads them."""
     return (stage % walk.slots * (walk.height + 2) + y) * walk.bases * walk.planes * walk.line
 
 
-@kernel(inline="always")
+@inlined
 def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
     """Write the padding into some columns of a row of words, for all bases."""
     around = _field(walk, step, PAD) * walk.planes
@@ -107,7 +117,7 @@ def _pad(walk: Walk, step: int, first: int, begin: int, end: int) -> None:
             put(walk.bits, first + plane * walk.line + v, scalar(walk.pads, around + plane % walk.planes))
 
 
-@kernel()
+@part()
 def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
     """Write the padding around a row of words, and over what the last tile left there."""
     step = scalar(walk.stages, 2 * stage)
@@ -121,7 +131,7 @@ def _pad_row(walk: Walk, stage: int, y: int, begin: bool, end: bool) -> None:
         _pad(walk, step, _place_of_bits(walk, stage, y + 1), walk.width + 1, walk.line)
 
 
-@kernel(inline="always")
+@inlined
 def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
     terms = _field(walk, step, TERMS)
     return Bits(
@@ -134,14 +144,14 @@ def _bits_of(walk: Walk, step: int, base: int, where: int, plane: int) -> Bits:
     )
 
 
-@kernel(inline="always")
+@inlined
 def _find_terms(walk: Walk, step: int, y: int, t: int, workspace: Workspace) -> None:
     first = _field(walk, step, FIRST_TERM)
     for k in range(_field(walk, step, TERMS)):
         put(workspace.places, k, _place(walk, scalar(walk.table, first + k), y, t))
 
 
-@kernel()
+@part()
 def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Workspace) -> None:
     """Words of a row of the feature map, for the first step."""
     for t in range(walk.tiles):
@@ -151,10 +161,10 @@ def _bits_row(y: int, walk: Walk, weighted: Any, statistic: int, workspace: Work
         for base in range(_field(walk, 0, BASES)):
             own = _bits_of(walk, 0, base, _place_of_bits(walk, 0, y + 1) + t * TILE + 1, walk.line)
             to_bits(own, weighted, walk.floats, walk.values, workspace, walk.bits)
-    _pad_row(walk, 0, y, True, True)
+    _pad_row(walk, np.int64(0), y, np.bool_(True), np.bool_(True))  # literals would be compiled as a case of their own
 
 
-@kernel(inline="always")
+@inlined
 def _count(
     walk: Walk, s: int, inner: bool, filters: int, base: int, place: int, tiles: int, workspace: Workspace
 ) -> None:  # fmt: skip
@@ -171,7 +181,7 @@ def _count(
         count1(bits, at, plane, planes, tiles, walk.words, first, channels, workspace.counts)
 
 
-@kernel(inline="always")
+@inlined
 def _step(
     s: int, inner: bool, last: bool, before: int, after: int, y: int, t: int, tiles: int, walk: Walk, weighted: Any,
     sloped: Any, workspace: Workspace,
@@ -200,7 +210,7 @@ def _step(
         _finish(s, last, n * TILE, after + n * TILE, y, t + n, result, walk, weighted, sloped, workspace)
 
 
-@kernel(inline="always")
+@inlined
 def _finish(
     s: int, last: bool, own: int, after: int, y: int, t: int, result: Result, walk: Walk, weighted: Any, sloped: Any,
     workspace: Workspace,
@@ -227,7 +237,7 @@ def _finish(
         to_bits(_bits_of(walk, s + 1, base, where, plane), weighted, walk.floats, walk.values, workspace, bits)
 
 
-@kernel()
+@part()
 def _stage_row(
     stage: int, y: int, begin: int, end: int, walk: Walk, weighted: Any, sloped: Any, workspace: Workspace
 ) -> None:

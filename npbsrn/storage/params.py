@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.errors import WeightsError
+from npbsrn.errors import UsageError, WeightsError
 from npbsrn.storage.files import atomic_write
+from npbsrn.storage.tensors import SUFFIX, read_card, read_tensors, write_tensors
 
 Array = np.ndarray[Any, Any]
 Params = dict[str, Any]  # nested: str -> Array or Params
@@ -72,12 +73,12 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str, Any], compress: bool) -> None:
-    """Write arrays and a card to one ``.npz``, completely or not at all; equal content gives equal bytes.
+    """Write arrays and a card to one file, completely or not at all; equal content gives equal bytes.
 
     Parameters
     ----------
     path : path
-        The file to write; an existing one is replaced.
+        The file to write, an ``.npz``, or one that ends in ``.safetensors``; an existing one is replaced.
     arrays : dict of arrays by dotted name
     card : dict that JSON can hold
         What the arrays are; the format's version and the arrays' digest are added.
@@ -90,6 +91,8 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
         If the file cannot be written; an older file of that name is still there.
     """
     whole_card = {**card, "format": FORMAT, "sha256": digest(arrays)}
+    if Path(path).suffix == SUFFIX:
+        return write_tensors(Path(path), arrays, whole_card)
     text = np.array(json.dumps(whole_card, sort_keys=True))
     write: Callable[..., None] = np.savez_compressed if compress else np.savez
     try:
@@ -116,13 +119,14 @@ def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, 
     if not Path(path).is_file():
         raise WeightsError(f"there is no weight file {path}; name one, a run's folder, or bicubic")
     try:
-        with _archive(path) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays, text = read_tensors(Path(path)) if Path(path).suffix == SUFFIX else _read_archive(path)
     except PermissionError:
         raise WeightsError(f"{path} may not be read; check its permissions") from None
+    except UsageError:
+        raise
     except Exception:  # a damaged archive provokes errors of zipfile, zlib, NumPy's header parser, ...
         raise WeightsError(f"{path} is truncated or no npbsrn file; get a good copy of it") from None
-    card = _read_card(path, arrays.pop(CARD, None))
+    card = _read_card(path, text)
     if card.get("sha256") != digest(arrays):
         raise WeightsError(f"{path} is damaged: its arrays do not match its checksum; get a good copy of it")
     return arrays, card
@@ -131,8 +135,11 @@ def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, 
 def peek_card(path: str | PathLike[str]) -> dict[str, Any]:
     """A file's card, not verified; empty if the file is not what `save_arrays` writes."""
     try:
-        with _archive(path) as archive:
-            card = json.loads(str(archive[CARD]))
+        if Path(path).suffix == SUFFIX:
+            card = json.loads(read_card(Path(path)))
+        else:
+            with _archive(path) as archive:
+                card = json.loads(str(archive[CARD]))
     except Exception:  # of whatever kind, as in `load_arrays`, which will say what is wrong
         return {}
     return card if isinstance(card, dict) else {}
@@ -159,6 +166,12 @@ def _archive(path: str | PathLike[str]) -> Iterator[Any]:
         if any(member.filename == f"{CARD}.npy" and member.file_size > LONGEST_CARD for member in members):
             raise ValueError("too long a card")
         yield archive
+
+
+def _read_archive(path: str | PathLike[str]) -> tuple[dict[str, Array], Array | None]:
+    with _archive(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return arrays, arrays.pop(CARD, None)
 
 
 def _read_card(path: object, text: Array | None) -> dict[str, Any]:

@@ -45,10 +45,11 @@ class TrainConfig:
         Decay towards zero at the last step; halving every `halve_every` steps; or `gamma` times the rate from each
         of the `milestones` on.
     halve_every : int
+        Steps from one halving to the next, of the schedule "step".
     milestones : tuple of float
         Growing fractions of the run, between 0 and 1, so that they hold for a run of any length.
     gamma : float
-        At most 1.
+        Factor on the rate at each of the `milestones`, at most 1.
     warmup : int
         Steps in which the rate grows linearly.
     beta1, beta2 : float

@@ -16,6 +16,7 @@ from npbsrn.errors import TrainingDivergedError
 from npbsrn.images.metrics import compare
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.inference.runners import Runner
+from npbsrn.kernels.compiling import WATCH
 from npbsrn.models import Model
 from npbsrn.networks.base import Network
 from npbsrn.runtime.interrupts import Deferral, deferred
@@ -95,7 +96,7 @@ class Run:
                 state, loss = self._timed_step(state, ahead)
             compiled.add(patch)
             losses.append(loss)
-            bar.update()
+            _advance(bar)
             bar.set_postfix_str(self._words(state, losses, bar))
             due = self._is_due(state)
             if due or state.step % config.checkpoint_every == 0 or interrupt.number is not None:
@@ -210,3 +211,10 @@ class Run:
             f"loss {np.mean(losses):.4f}, lr {self.config.rate_at(state.step - 1):.1e}, "
             f"{self.config.batch * steps_a_second:.0f} patches/s{best}"
         )
+
+
+def _advance(bar: "tqdm[Any]") -> None:
+    """One step more. Time in which kernels were compiled says nothing of the steps to come: the clock begins anew."""
+    if WATCH.news():
+        bar.unpause()
+    bar.update()

@@ -67,9 +67,9 @@ def test_pack_then_upscale_and_eval(tmp_path, photographs, weights, capsys):
     assert "packed.npz: 0.0" in capsys.readouterr().out
     assert main(["upscale", "-i", str(photographs / "0.png"), "-o", out, "-m", packed]) == 0
     assert main(["eval", str(photographs), "-m", packed]) == 0
-    assert "bsrn on" in capsys.readouterr().out
+    assert f"{packed} on" in capsys.readouterr().out
     assert main(["eval", str(photographs), "-m", packed, "--engine", "reference"]) == 0
-    assert "bsrn on" in capsys.readouterr().out
+    assert f"{packed} on" in capsys.readouterr().out
     assert main(["pack", packed, "-o", str(tmp_path / "again.npz")]) == 2
     assert "holds a packed network" in capsys.readouterr().err
     assert main(["pack", weights, "-o", weights]) == 2

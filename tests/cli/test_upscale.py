@@ -10,7 +10,8 @@ from PIL import Image
 
 import npbsrn
 from npbsrn.cli.parser import COMMANDS, main
-from npbsrn.models import package_version, save_model
+from npbsrn import __version__
+from npbsrn.models import save_model
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_each_command_has_help(name, capsys):
 @pytest.mark.parametrize("word", ["-V", "--version"])
 def test_version(word, capsys):
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"npbsrn {package_version()}\n"
+    assert capsys.readouterr().out == f"npbsrn {__version__}\n"
 
 
 def test_a_command_goes_before_a_file_of_its_name(place, capsys):
@@ -183,7 +184,7 @@ def test_how_a_result_came_about_is_in_it_unless_stripped(place):
     assert enlarge("a.png") == 0
     assert enlarge("a.png", "-o", "bare.png", "--strip-metadata") == 0
     with Image.open("a-x4.png") as image:
-        assert image.info["Software"] == f"npbsrn {package_version()}"
+        assert image.info["Software"] == f"npbsrn {__version__}"
         assert (image.info["npbsrn:model"], image.info["npbsrn:scale"]) == ("bicubic", "4")
     with Image.open("bare.png") as image:
         assert not {key for key in image.info if "npbsrn" in key.lower() or key == "Software"}

@@ -8,6 +8,9 @@ import npbsrn
 from npbsrn.images.metrics import compare
 from npbsrn.images.reading import read_rgb
 from npbsrn.images.resize import resize
+from npbsrn.models import Model, save_model
+from npbsrn.networks.base import make_network
+from npbsrn.storage.params import peek_card
 
 # Bicubic through the protocol, as DESIGN and the literature have it: mean PSNR in dB.
 GATE = {("Set5", 2): 33.68, ("Set5", 3): 30.40, ("Set5", 4): 28.43, ("Set14", 2): 30.33, ("Set14", 3): 27.63, ("Set14", 4): 26.09}  # fmt: skip  # noqa: E501
@@ -60,3 +63,22 @@ def test_an_ensemble_is_judged_and_says_so(tiny_model, photographs):
     assert report.scores[0].psnr != plain.scores[0].psnr
     assert [json.loads(one.to_json())["ensemble"] for one in (plain, report)] == [False, True]
     assert str(report).splitlines()[0] == f"{str(plain).splitlines()[0]}, ensemble of eight turns"
+
+
+def test_the_scale_is_that_of_the_weights(tmp_path, photographs):
+    network = make_network({"scale": 2, "blocks": 1, "width": 4})
+    save_model(tmp_path / "weights.npz", model := Model(network, network.init(0)))
+    for given in (model, tmp_path / "weights.npz", str(tmp_path / "weights.npz"), tmp_path):
+        assert npbsrn.evaluate(given, photographs).scale == 2
+    assert npbsrn.evaluate("bicubic", photographs).scale == 4
+
+
+def test_the_report_says_what_was_judged_and_how(tmp_path, photographs, tiny_model):
+    save_model(tmp_path / "tiny.npz", tiny_model)
+    content = npbsrn.evaluate(str(tmp_path / "tiny.npz"), photographs).to_dict()
+    assert content["model"] == str(tmp_path / "tiny.npz")
+    assert content["weights"] == peek_card(tmp_path / "tiny.npz")["sha256"]
+    assert content["npbsrn"] == npbsrn.__version__
+    assert "without 4 pixels" in content["protocol"]
+    bicubic = npbsrn.evaluate("bicubic", photographs).to_dict()
+    assert (bicubic["model"], bicubic["weights"]) == ("bicubic", None)

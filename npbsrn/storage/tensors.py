@@ -1,0 +1,71 @@
+"""Weight files in the format safetensors, which other tools read and write.
+
+The tensors have their dotted names; ``__metadata__`` holds one entry, the card, which is that of an ``.npz`` file. The
+package `safetensors` does the rest: it refuses what is truncated or absurd, and executes nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npbsrn.errors import UsageError, WeightsError
+from npbsrn.storage.files import atomic_write
+
+Array = np.ndarray[Any, Any]
+
+SUFFIX = ".safetensors"
+CARD = "card"
+CURE = "pip install 'npbsrn[safetensors]'"
+
+
+def write_tensors(path: Path, arrays: Mapping[str, Array], card: Mapping[str, Any]) -> None:
+    """Write arrays and their card, completely or not at all; equal content gives equal bytes.
+
+    Raises
+    ------
+    UsageError
+        If the package safetensors is missing.
+    WeightsError
+        If the file cannot be written.
+    """
+    text = json.dumps(dict(card), sort_keys=True)
+    data = _package().numpy.save({name: np.ascontiguousarray(x) for name, x in arrays.items()}, {CARD: text})
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Array], Array | None]:
+    """Arrays, and the card's text, if there is one.
+
+    Raises
+    ------
+    UsageError
+        If the package safetensors is missing.
+    Exception
+        Of whatever kind, if the file is damaged.
+    """
+    with _package().safe_open(path, "np") as file:
+        text = (file.metadata() or {}).get(CARD)
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return arrays, None if text is None else np.array(text)
+
+
+def read_card(path: Path) -> str:
+    """The card's text alone; raises as `read_tensors`, and a KeyError where there is none."""
+    with _package().safe_open(path, "np") as file:
+        return str(file.metadata()[CARD])
+
+
+def _package() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise UsageError(f"files that end in {SUFFIX} need one more package: {CURE}") from None
+    return safetensors

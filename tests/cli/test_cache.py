@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from npbsrn.cli.parser import main
+from npbsrn.kernels import jit
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A folder of kernels and one of decoded pictures, with what is npbsrn's and what is not."""
+    kernels, pictures = tmp_path / "kernels_0", tmp_path / "pictures"
+    monkeypatch.setattr(jit, "FOLDERS", {str(kernels)})
+    monkeypatch.setattr(jit, "SOURCES", [])
+    monkeypatch.setenv("NPBSRN_CACHE", str(pictures))
+    (pictures / "2").mkdir(parents=True)
+    kernels.mkdir()
+    ours = [kernels / "ends.run-1.py311.nbi", kernels / "ends.run-1.py311.1.nbc"]
+    ours += [pictures / "2" / f"{'0af1' * 8}-{kind}.npy" for kind in ("lr", "hr", "errors-32")]
+    others = [kernels / "ends.pyc", pictures / "notes.npy", pictures / "2" / "mine.npy", tmp_path / "x.nbi"]
+    for path in ours + others:
+        path.write_bytes(bytes(500_000))
+    return ours, others
+
+
+def test_it_shows_places_and_sizes(places, capsys):
+    ours, others = places
+    assert main(["cache"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "1.0 MB, 2 files" in first
+    assert str(ours[0].parent) in first
+    assert "1.5 MB, 3 files" in second
+    assert all(path.exists() for path in ours + others)
+
+
+def test_it_clears_what_is_its_own(places, capsys):
+    ours, others = places
+    assert main(["cache", "--clear"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in others)
+
+
+def test_nothing_is_kept_yet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jit, "FOLDERS", set())
+    monkeypatch.setattr(jit, "SOURCES", [])
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "none"))
+    assert main(["cache", "--clear"]) == 0
+    assert "0 files" in capsys.readouterr().out
+
+
+def test_kernels_and_pictures_are_named_as_it_expects(tmp_path, monkeypatch, photographs):
+    """What the package itself writes is found."""
+    from npbsrn.cli.cache import KERNELS, PICTURES, kept
+    from npbsrn.datasets.pairs import Pair
+    from npbsrn.training.cache import decoded
+
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path))
+    decoded(Pair("0.png", photographs / "0.png", None), 2, tmp_path)
+    *kernels, (_, _, pictures) = kept()
+    assert len(pictures) == 2
+    assert all(PICTURES.fullmatch(path.name) for path in pictures)
+    jit.kernel()(_double)(np.zeros(1))
+    assert all(KERNELS.fullmatch(path.name) for _, _, files in kernels for path in files)
+
+
+def _double(x):
+    x[0] += x[0]
