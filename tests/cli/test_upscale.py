@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import npbsrn
-from npbsrn.cli.parser import COMMANDS, main
 from npbsrn import __version__
+from npbsrn.cli.parser import COMMANDS, main
 from npbsrn.models import save_model
 
 
