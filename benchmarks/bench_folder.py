@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import cpu_name, rounded, show_lines
+from benchmarks.timing import rounded, show_lines
 from npbsrn.cli.parser import main as npbsrn
 from npbsrn.images.reading import read_rgb
 from npbsrn.inference.choose import choose_runner
 from npbsrn.runtime.lanes import lanes_of
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]

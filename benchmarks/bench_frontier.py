@@ -24,11 +24,12 @@ import numpy as np
 import npbsrn
 from benchmarks.frontier import Point, frontier, plot, table
 from benchmarks.peer_files import FileRunner, find_peers, precisions_of, runtimes
-from benchmarks.timing import Figures, cpu_name, in_turn, show_lines
+from benchmarks.timing import Figures, in_turn, show_lines
 from npbsrn.errors import NpbsrnError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
 from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]

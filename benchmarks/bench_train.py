@@ -24,10 +24,11 @@ import numpy as np
 
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
-from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
+from benchmarks.timing import Figures, in_turn, rounded, show_lines
 from benchmarks.train_steps import CASES, SCALE, Case, Ours, Peer, better_layout, make_source
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.networks.base import make_network
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import quiet_blas, thread_count
 from npbsrn.training.config import TrainConfig
 

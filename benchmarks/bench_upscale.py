@@ -29,7 +29,7 @@ from benchmarks.ceilings import measure_ceilings
 from benchmarks.counts import NAMES, OWN, count_ceiling, ways
 from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
-from benchmarks.timing import Figures, cpu_name, in_turn, rounded, show_lines
+from benchmarks.timing import Figures, in_turn, rounded, show_lines
 from benchmarks.upscale_parts import (
     rows_of,
     seconds_of_counts,
@@ -46,6 +46,7 @@ from npbsrn.models import Model, load
 from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.packed.lower import lower
 from npbsrn.packed.stopwatch import TAIL, convolutions_of
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]

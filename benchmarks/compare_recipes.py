@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 import npbsrn
-from benchmarks.timing import cpu_name, in_turn
+from benchmarks.timing import in_turn
 from benchmarks.train_steps import make_source
 from npbsrn.errors import TrainingDivergedError, UsageError
 from npbsrn.models import load
 from npbsrn.networks.base import make_network
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource

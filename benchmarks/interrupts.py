@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import cpu_name
+from npbsrn.runtime.machine import cpu_name
 
 WAIT = 120.0  # seconds in which a moment comes
 

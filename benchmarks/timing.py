@@ -1,11 +1,9 @@
 """How the benchmarks take times, and on what."""
 
-import platform
 import sys
 import time
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,6 @@ import numpy as np
 from npbsrn.runtime.threads import quiet_blas
 
 Figures = dict[str, Any]
-
-
-def cpu_name() -> str:
-    """Name of the CPU, and which vector instructions it has."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")] or [platform.processor()]
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return f"{names[0]} ({', '.join(f for f in ('avx2', 'avx512f', 'avx512_bitalg') if f in flags)})"
 
 
 def in_turn(steps: dict[str, Callable[[], Any]], warm: int, rounds: int, burst: int) -> dict[str, float]:

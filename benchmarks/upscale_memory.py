@@ -10,7 +10,7 @@ import resource
 import numpy as np
 
 import npbsrn
-from benchmarks.timing import cpu_name
+from npbsrn.runtime.machine import cpu_name
 
 MODEL, SCALE, MEGAPIXELS = "bsrn", 4, (0.25, 1.0, 4.0, 8.0)
 MEGABYTE = 1e6

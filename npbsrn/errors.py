@@ -58,5 +58,9 @@ class ExistsError(UsageError):
         super().__init__(f"{path} exists already and is left alone; choose another file, or add --overwrite")
 
 
+class HeldError(UsageError):
+    """Another process holds a lock."""
+
+
 class TooLargeError(UsageError):
     """A picture does not fit into memory."""

@@ -27,6 +27,7 @@ FLOORS = [
     ["packed"],
     ["inference"],
     ["training"],
+    ["reproduction"],
     ["cli"],
     ["__main__"],
 ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from npbsrn.errors import ExistsError, NpbsrnError, UsageError
+from npbsrn.errors import ExistsError, HeldError, NpbsrnError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 
@@ -103,14 +103,14 @@ def lock(path: Path | str, refusal: str) -> Iterator[None]:
 
     Raises
     ------
-    UsageError
+    HeldError
         If it is held.
     """
     with open(path, "ab") as file:  # closing it ends the lock
         try:
             _take(file.fileno())
         except BlockingIOError:
-            raise UsageError(refusal) from None
+            raise HeldError(refusal) from None
         except OSError:
             pass  # a file system without locks: better not protected than not usable
         yield

@@ -1,0 +1,1 @@
+"""The paper's tables: their rows are trained, judged, and printed beside the paper's figures."""

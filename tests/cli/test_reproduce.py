@@ -1,0 +1,33 @@
+import json
+
+import pytest
+
+from npbsrn.cli.parser import main
+from tests.reproduction.conftest import sets, tiny  # noqa: F401
+
+
+@pytest.fixture
+def words(tmp_path, photographs, sets):  # noqa: F811
+    folders = [str(folder) for folder in sets.values()]
+    return ["reproduce", "table4", "-o", str(tmp_path / "out"), "--steps", "2", "--only", "W2", "--sets", *folders]
+
+
+def test_a_table_is_trained_printed_and_shown_again(tiny, words, photographs, tmp_path, capsys):  # noqa: F811
+    assert main([*words, "--data", str(photographs), "--quiet"]) == 0
+    first = capsys.readouterr()
+    assert "W2 x4, seed 0: 2 steps in" in first.err
+    table = json.loads((tmp_path / "out" / "table4.json").read_text())
+    own = {(cell["row"], cell["set"]): cell["psnr"] for cell in table["cells"]}
+    assert f"{own['bsrn-w2', 'B100']:.2f}" in first.out
+    assert main([*words, "--show"]) == 0
+    assert capsys.readouterr().out == first.out
+
+
+def test_what_does_not_make_sense_is_refused(words, capsys):
+    for more, said in (
+        (["--scales", "2"], "table4 has no scale 2"),
+        (["--steps", "0"], "--steps must be above 0"),
+        ([], "name a folder of training pictures by --data"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
