@@ -26,7 +26,7 @@ FLOORS = [
     ["models"],
     ["packed"],
     ["inference"],
-    ["training"],
+    ["training", "comparison"],
     ["reproduction"],
     ["cli"],
     ["__main__"],

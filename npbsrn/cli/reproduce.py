@@ -6,6 +6,7 @@ from pathlib import Path
 from npbsrn.cli.say import say, tell_lines
 from npbsrn.errors import UsageError
 from npbsrn.reproduction.tables import TABLES, choose_rows
+from npbsrn.storage.files import check_folder_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scales", type=int, nargs="+", metavar="S", help="default: the table's, 2 3 4 or 4")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="runs of each row; default 0")
     parser.add_argument("--show", action="store_true", help="train nothing: print what there is")
+    parser.add_argument("--bars", type=Path, metavar="FILE", help="draw PSNR as bars, with the paper's as lines")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -39,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     scales = arguments.scales or TABLES[arguments.table].scales
     if unknown := set(scales) - set(TABLES[arguments.table].scales):
         raise UsageError(f"{arguments.table} has no scale {min(unknown)}; leave --scales out")
+    if arguments.bars is not None:
+        check_folder_of(arguments.bars, UsageError)
     if arguments.steps < 1:
         raise UsageError(f"--steps must be above 0, not {arguments.steps}")
     tasks = [Task(row, s, arguments.steps, seed) for seed in arguments.seeds for s in scales for row in rows]
@@ -54,5 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
             check[scale, name] = mean.psnr, mean.ssim
     report = make_report(arguments.table, rows, scales, tasks, arguments.output, check)
     tell_lines(report.to_text().rstrip("\n"))
+    if arguments.bars is not None:
+        from npbsrn.reproduction.bars import draw_bars
+
+        draw_bars(report, arguments.bars)
     for path in write_report(report, arguments.output):
         say(f"{path} holds the table")

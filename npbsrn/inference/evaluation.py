@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from npbsrn import __version__
-from npbsrn.datasets.pairs import find_pairs, read_pair
+from npbsrn.datasets.pairs import Pair, find_pairs, read_pair
 from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
 from npbsrn.images.picture import Picture
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import Bicubic, weights_digest
+from npbsrn.inference.runners import Bicubic, Runner, weights_digest
 from npbsrn.inference.upscaling import enlarge
 from npbsrn.models import Model, check_scale
 from npbsrn.shipped import DEFAULT
+
+Array = np.ndarray[Any, Any]
 
 PROTOCOL = "Y of BT.601, 8 bits, without SCALE pixels at each border; LR by antialiased bicubic where there is none"
 
@@ -129,20 +131,30 @@ def evaluate(
     UsageError, DataError, PictureError, WeightsError
         If the scale, the folder, a picture or the weights cannot be used.
     """
-    runner = choose_runner(model, scale, engine)
-    check_scale(runner.scale)  # of a runner of any scale
+    runner = choose_judged(model, scale, engine)
     scale = int(runner.scale)
     name = DEFAULT if model is None else str(model) if isinstance(model, str | PathLike) else runner.name
-    if isinstance(runner, Bicubic):
-        runner = Bicubic(scale, by_axis=True)  # as the literature's figures of it
     pairs = find_pairs(folder, scale, "valid")
     scores = []
     for done, pair in enumerate(pairs, 1):
-        lr, hr = read_pair(pair, scale)
-        if min(hr.shape[:2]) <= 2 * scale:
-            raise PictureError(f"{pair.hr} is too small to be judged: nothing is left inside the borders; remove it")
+        lr, hr = read_judged(pair, scale)
         result = enlarge(Picture(lr), runner, ensemble=ensemble).colour
         scores.append(Score(pair.name, *compare(result, hr, scale)))
         if progress:
             progress(done, len(pairs))
     return Report(name, Path(folder).name or str(folder), scale, tuple(scores), ensemble, weights_digest(runner))
+
+
+def choose_judged(model: Model | str | PathLike[str] | None, scale: int | None, engine: str = "auto") -> Runner:
+    """As `choose_runner`; bicubic interpolation is rounded after each axis, as in the literature."""
+    runner = choose_runner(model, scale, engine)
+    check_scale(runner.scale)  # of a runner of any scale
+    return Bicubic(int(runner.scale), by_axis=True) if isinstance(runner, Bicubic) else runner
+
+
+def read_judged(pair: Pair, scale: int) -> tuple[Array, Array]:
+    """As `npbsrn.datasets.pairs.read_pair`, but a picture of which the border is all there is is refused."""
+    lr, hr = read_pair(pair, scale)
+    if min(hr.shape[:2]) <= 2 * scale:
+        raise PictureError(f"{pair.hr} is too small to be judged: nothing is left inside the borders; remove it")
+    return lr, hr

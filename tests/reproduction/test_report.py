@@ -3,9 +3,11 @@ import dataclasses
 import io
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npbsrn.errors import UsageError
 from npbsrn.reproduction.report import Cell, Report, make_report, write_report
 from npbsrn.reproduction.rows import Task
 from npbsrn.reproduction.tables import BICUBIC, ROWS, TABLES, published
@@ -88,3 +90,30 @@ def test_table3_prints_the_costs(tmp_path):
     report = make_report("table3", TABLES["table3"].rows, [4], [], tmp_path, {})
     assert "1219 K" in report.to_text()  # docs/paper.md
     assert "84.7 G" in report.to_text()
+
+
+def test_bars_are_as_high_as_the_figures(tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from npbsrn.reproduction.bars import draw_bars, draw_place
+
+    cells = [
+        Cell(row, row, 4, "Set5", psnr, 0.8, None, printed, None, note)
+        for row, psnr, printed, note in (
+            (BICUBIC, 28.0, 28.5, ""), ("a", 29.0, None, ""), ("b", None, 30.0, ""), ("c", 31.0, 50.0, "misprint"),
+        )
+    ]  # fmt: skip
+    report = Report("table2", tuple(cells), ())
+    draw_bars(report, tmp_path / "bars.png")
+    assert (tmp_path / "bars.png").read_bytes()[:4] == b"\x89PNG"
+    axes = Figure().subplots()
+    draw_place(axes, cells)
+    assert [(bar.get_x() + 0.4, bar.get_height()) for bar in axes.patches] == [(0, 28.0), (1, 29.0), (3, 31.0)]
+    assert [line.get_segments()[0][0][1] for line in axes.collections] == [28.5, 30.0]
+    for name in ("bars.nosuch", "bars"):
+        with pytest.raises(UsageError, match="cannot be drawn"):
+            draw_bars(report, tmp_path / name)
+        assert not (tmp_path / name).exists()
+    with pytest.raises(UsageError, match="no figures to draw yet"):
+        draw_bars(Report("table2", (), ()), tmp_path / "none.png")
