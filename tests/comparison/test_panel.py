@@ -3,19 +3,13 @@ import pytest
 
 from npbsrn.comparison.panel import draw_panel
 from npbsrn.comparison.results import Crop, Result
+from tests.comparison.places import holds
 
 
 def results_of(count, height=40, width=60):
     pictures = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
     figures = [(f"model {n}", pictures[n], 30.0 + n, 0.9) for n in range(count - 1)]
     return [*(Result(*own) for own in figures), Result("original", pictures[-1])]
-
-
-def holds(panel, crop):
-    """Whether a picture lies anywhere in the panel, by looking at its upper left corner first."""
-    height, width = crop.shape[:2]
-    corners = np.argwhere((panel[: -height + 1, : -width + 1] == crop[0, 0]).all(axis=2))
-    return any(np.array_equal(panel[y : y + height, x : x + width], crop) for y, x in corners)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 9, 10])
