@@ -161,12 +161,6 @@ def times_of(engine: Engine, rounds: int) -> tuple[float, float | None]:
 
 def binary_share(network: Network) -> float:
     """Of the multiply-accumulates."""
-    plain = (
-        make_network({**network.config, "blocks": network.config["blocks"] + 1}) if "blocks" in network.config else None
-    )
-    if plain is None:  # VDSR, whose blocks are fixed: all but the first and the last convolution
-        ends = 2 * 9 * 3 * 64 * (HEIGHT * SCALE) * (WIDTH * SCALE)
-        return 1 - ends / network.trace(HEIGHT, WIDTH).macs
     deeper = make_network({**network.config, "blocks": network.config["blocks"] + 1})
     a_block = deeper.trace(HEIGHT, WIDTH).macs - network.trace(HEIGHT, WIDTH).macs
     return network.config["blocks"] * a_block / network.trace(HEIGHT, WIDTH).macs
