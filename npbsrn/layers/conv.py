@@ -16,15 +16,16 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    """Float convolution with a bias, padded with zeros."""
+    """Float convolution with a bias, padded with zeros; first filters are uniform within +-gain/sqrt(fan-in)."""
 
     inputs: int
     outputs: int
     size: int = 3
+    gain: float = 1.0
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """Uniform filters, no bias yet."""
-        weight = uniform_filters(rng, self.outputs, self.inputs, self.size, dtype)
+        weight = uniform_filters(rng, self.outputs, self.inputs, self.size, dtype, self.gain)
         return {"weight": weight, "bias": np.zeros(self.outputs, dtype)}
 
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:

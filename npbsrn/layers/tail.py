@@ -37,19 +37,23 @@ class Tail(Layer):
         Whether training takes the composed convolution. One convolution alone is that already.
     last : int, or None
         Size of the last convolution, odd; None where there is none, but a stage at least.
+    gain : float
+        Of the last convolution's first filters; see `npbsrn.layers.conv.Conv`.
     """
 
     factors: tuple[int, ...]
     width: int
     composed: bool = True
     last: int | None = 3
+    gain: float = 1.0
 
     def _plain(self) -> Chain:
         stages: list[tuple[str, Layer]] = []
         for n, factor in enumerate(self.factors, 1):
             outputs = 3 if self.last is None and n == len(self.factors) else self.width
             stages += [(f"conv{n}", Conv(self.width, outputs * factor**2)), (f"shuffle{n}", PixelShuffle(factor))]
-        return Chain((*stages, *([] if self.last is None else [("last", Conv(self.width, 3, self.last))])))
+        last = [] if self.last is None else [("last", Conv(self.width, 3, self.last, self.gain))]
+        return Chain((*stages, *last))
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """``conv1, ..., last``."""

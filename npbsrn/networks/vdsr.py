@@ -10,6 +10,7 @@ from npbsrn.layers.tail import Tail
 from npbsrn.networks.base import Network, network, one_of, positive, positive_whole, yes_or_no
 
 DEPTH = 3  # convolutions of a block
+LAST = 0.01  # gain of the last convolution at first: what nothing has been learned for yet changes the picture little
 HE = 6**0.5  # uniform filters of this gain keep the variance through ReLUs (He et al., ICCV 2015)
 
 
@@ -52,6 +53,6 @@ def vdsr(
     yes_or_no(norm=norm)
     convs = tuple(BinaryConv(width, 3, binarizer, n, n, norm, HE) for n in range(1, DEPTH + 1))
     block = BlockGroup((BinaryBlock(convs, activation_layer(activation, width), "none"),))
-    layers = ("head", Conv(3, width)), ("body", BlockChain((block,) * blocks)), ("tail", Tail((), width))
+    layers = ("head", Conv(3, width)), ("body", BlockChain((block,) * blocks)), ("tail", Tail((), width, gain=LAST))
     config = {"activation": activation, "norm": norm}
     return Network(scale, Chain(layers), enlarged=True, gain=input_gain, config=config)
