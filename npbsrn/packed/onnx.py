@@ -28,6 +28,7 @@ from npbsrn.packed.tail import base_filters
 from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
+Constant = Array | np.generic
 
 SUFFIX = ".onnx"
 CURE = "pip install 'npbsrn[onnx]'"
@@ -93,14 +94,15 @@ class _Graph:
         self.constants: list[Any] = []
         self.names: list[str] = []
 
-    def node(self, kind: str, *inputs: str | Array, **attributes: Any) -> str:
+    def node(self, kind: str, *inputs: str | Constant, **attributes: Any) -> str:
         """One operation; arrays among the inputs become constants."""
         names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         self.names.append(f"{kind.lower()}_{len(self.nodes)}")
         self.nodes.append(_package().helper.make_node(kind, names, self.names[-1:], **attributes))
         return self.names[-1]
 
-    def constant(self, value: Array) -> str:
+    def constant(self, value: Constant) -> str:
+        """An array as it is."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(_package().numpy_helper.from_array(np.array(value, order="C"), name))
         return name
@@ -116,6 +118,7 @@ class _Graph:
         return self.node("Conv", x, np.asarray(w, np.float32), *more, pads=[w.shape[-1] // 2 * pad] * 4)
 
     def padded(self, x: str, margin: int, value: float) -> str:
+        """A margin of one value around the picture."""
         sides = np.array([0, 0, margin, margin] * 2)
         return x if margin == 0 else self.node("Pad", x, sides, np.float32(value), mode="constant")
 
@@ -232,7 +235,7 @@ def _keep_flat(g: _Graph, y: str, scale: int) -> str:
     spread = g.node("ReduceMax", g.node("Sub", most, least), axes=[1], keepdims=1)
     both = g.node("Concat", "image", spread, axis=1)
     near = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
-    both = g.node("Resize", both, "", np.float32([1, 1, scale, scale]), **near)
+    both = g.node("Resize", both, "", np.array([1, 1, scale, scale], np.float32), **near)
     colour, spread = (g.node("Slice", both, np.array([a]), np.array([b]), np.array([1])) for a, b in ((0, 3), (3, 4)))
     return g.node("Where", g.node("Equal", spread, np.float32(0)), colour, y)
 
