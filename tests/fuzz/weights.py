@@ -48,9 +48,23 @@ def seeds() -> dict[str, bytes]:
     """Files of each kind, of networks as small as can be."""
     import tempfile
 
-    made = {}
+    made = written("a.npz")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.npz"
+        np.savez(path, a=np.zeros(3))
+        made["foreign"] = path.read_bytes()
+        np.save(path.with_suffix(".npy"), np.zeros(3))
+        made["npy"] = path.with_suffix(".npy").read_bytes()
+    return made
+
+
+def written(name: str) -> dict[str, bytes]:
+    """What npbsrn writes to a file of such a name: weights, packed files, a checkpoint."""
+    import tempfile
+
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
         for n, options in enumerate(NETWORKS):
             network = make_network({"scale": 2 + n % 3, **options})
             model = Model(network, network.init(n), {"name": "a"})
@@ -61,16 +75,12 @@ def seeds() -> dict[str, bytes]:
         config = make_config(2, "default", {"blocks": 1, "width": 1, "steps": 5})
         save_checkpoint(path, first_state(make_network(config.network), 0), config, Origin("/a", ("/b",)), True)
         made["checkpoint"] = path.read_bytes()
-        np.savez(path, a=np.zeros(3))
-        made["foreign"] = path.read_bytes()
-        np.save(path.with_suffix(".npy"), np.zeros(3))
-        made["npy"] = path.with_suffix(".npy").read_bytes()
     return made
 
 
-def run(data: bytes, folder: Path) -> str:
-    """Read a file as all that it may be."""
-    path = folder / "a.npz"
+def run(data: bytes, folder: Path, name: str = "a.npz") -> str:
+    """Read a file of such a name as all that it may be."""
+    path = folder / name
     path.write_bytes(data)
     try:
         kind = "packed" if is_packed(path) else "float"
@@ -113,7 +123,7 @@ def mutate(data: bytes, rng: random.Random, basic: Basic) -> bytes:
     if name == f"{CARD}.npy":
         card = _card_of(members)
         members.pop(name, None)
-        _change(card, rng, basic)
+        change(card, rng, basic)
         return _packed(members, card, rng)
     match rng.randrange(4):
         case 0:
@@ -158,7 +168,7 @@ def _packed(members: dict[str, bytes], card: Any, rng: random.Random) -> bytes:
     return packed.getvalue()
 
 
-def _change(card: Any, rng: random.Random, basic: Basic) -> None:
+def change(card: Any, rng: random.Random, basic: Basic) -> None:
     """Change something somewhere in a card."""
     place = card
     while True:
