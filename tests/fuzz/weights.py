@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import NpbsrnError
+from npbsrn.images.samples import to_fractions
 from npbsrn.inference.runners import PlanReference
 from npbsrn.models import Model, is_packed, load, save_model
 from npbsrn.networks.base import make_network
@@ -38,6 +39,7 @@ NETWORKS: tuple[dict[str, Any], ...] = (
     {"name": "bbcu", "blocks": 2, "width": 1, "binarizer": "dorefa", "last": 9},
 )
 PICTURE = np.random.default_rng(3).integers(0, 256, (6, 5, 3), np.uint8)
+HALF = 1e-3  # of a level: how near to the middle between two a sum of floats is that another order takes across
 TAME = 1e3  # weights whose products do not overflow
 VALUES = (None, True, 0, -1, 1, 2, 3, 1.5, 1e308, float("nan"), float("inf"), 2**31, 2**63, 10**400, "", "a",
           "\x1b[31m", [], [[]], [1], [0, -1], {}, {"name": "bnn"}, {"a": 1})  # fmt: skip
@@ -98,12 +100,18 @@ def run(data: bytes, folder: Path, name: str = "a.npz") -> str:
 
 
 def _enlarge(plan: Plan) -> None:
-    """By the engine, whose kernels read memory without looking at its bounds, and by the plain reference."""
+    """By the engine, whose kernels read memory without looking at its bounds, and by the plain reference.
+
+    Trunk and tail add up in another order there: what lies between two levels may become the other one.
+    """
     with np.errstate(all="ignore"):
         expected = PlanReference(plan).run(PICTURE)
         found = Engine(plan).run(PICTURE, threads=1)
+        exact = 255 * PlanReference(plan).run(to_fractions(PICTURE))
     if np.max(np.abs(np.concatenate([part.ravel() for end in (plan.head, *plan.tail) for part in end]))) < TAME:
-        np.testing.assert_array_equal(found, expected)
+        between = abs(exact - np.minimum(found, expected) - 0.5) < HALF
+        either = between & (abs(found.astype(int) - expected) == 1)
+        np.testing.assert_array_equal(np.where(either, expected, found), expected)
 
 
 def mutate(data: bytes, rng: random.Random, basic: Basic) -> bytes:
