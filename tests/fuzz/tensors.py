@@ -75,9 +75,8 @@ def mutate(data: bytes, rng: random.Random, basic: Basic) -> bytes:
         case 0:
             return basic(data)
         case 1:
-            return joined(
-                _json(header), body, rng.choice([0, 1, length - 1, length + 1, 10**8, 1 << 31, (1 << 64) - 1])
-            )
+            wrong = rng.choice([0, 1, length - 1, length + 1, 10**8, 1 << 31, -1]) % (1 << 64)
+            return joined(_json(header), body, wrong)
         case 2:
             return joined(basic(_json(header)), body)
         case 3:
