@@ -37,7 +37,7 @@ BASE = 5  # extent of bicubic enlargement's filters
 NOTE = (
     "Super-resolution x{scale} by npbsrn. Input: RGB in [0, 1], float32, (N, 3, H, W). Output: (N, 3, {scale} H, "
     "{scale} W), neither clipped nor rounded: for 8 bits, multiply by 255, add 0.5, clip to 0..255, and round down. "
-    "Signs of values decide what follows: run it in float32, with float64 where it says so, and not in half precision."
+    "Signs of values decide what follows: run it in float32, and in float64 where it says so."
 )
 
 
