@@ -2,13 +2,15 @@
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from npbsrn.cli.say import say, tell
 
-KERNELS = re.compile(r".*\.nb[ic]")  # as Numba calls its index and its machine code
+# As Numba calls its index and its machine code, and `npbsrn.kernels.cpu` the name of the quickest kernel.
+KERNELS = re.compile(r".*\.nb[ic]|kernel-[0-9a-f]{16}\.txt")
 PICTURES = re.compile(r"[0-9a-f]{32}-.+\.npy")  # as `npbsrn.training.cache` and `places` name them
 
 
@@ -26,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         size = sum(path.stat().st_size for path in files)
         if arguments.clear:
             left += _remove(files)
+            _remove_empty([*_folders(folder), folder])
         done = "removed from" if arguments.clear else "in"
         tell(f"{words}: {size / 1e6:.1f} MB, {len(files)} files, {done} {folder}")
     return 1 if left else 0
@@ -74,3 +77,10 @@ def _remove(files: list[Path]) -> int:
             say(f"{path} cannot be removed: {error.strerror}")
             left += 1
     return left
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that hold nothing any more; they are made again when they are needed."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

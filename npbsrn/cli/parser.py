@@ -33,7 +33,7 @@ COMMANDS = {
     "compact": ("compact", "Write a run's state in half its bytes, to go on elsewhere."),
     "eval": ("evaluate", "Print PSNR and SSIM of a model on a folder of pictures."),
     "pack": ("pack", "Write a packed weight file: a bit for each binary weight."),
-    "export": ("export", "Write weights as safetensors, for other tools, and back."),
+    "export": ("export", "Write weights for other tools: safetensors, and back; ONNX."),
     "compare": ("compare", "Show what several models make of one picture, side by side."),
     "reproduce": ("reproduce", "Train and judge the rows of a table of the paper, and print it beside its figures."),
     "info": ("info", "Print a network's parameters and cost, and a weight file's card."),

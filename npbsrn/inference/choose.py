@@ -47,6 +47,15 @@ def choose_runner(source: Source, scale: int | None, engine: str = "auto") -> Ru
     return runner
 
 
+def plan_of(source: str | PathLike[str], scale: int | None) -> Plan:
+    """The plan of whatever names a model; arguments and errors are those of `choose_runner`."""
+    from npbsrn.packed.engine import Engine
+
+    runner = choose_runner(source, scale, "packed")
+    assert isinstance(runner, Engine)  # as nothing else is packed
+    return runner.plan
+
+
 def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
     """As `choose_runner`, but a source that is no name keeps the scale that it has."""
     if engine not in ENGINES:

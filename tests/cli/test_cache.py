@@ -14,9 +14,15 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("NPBSRN_CACHE", str(pictures))
     (pictures / "2").mkdir(parents=True)
     kernels.mkdir()
-    ours = [kernels / "ends.run-1.py311.nbi", kernels / "ends.run-1.py311.1.nbc"]
+    ours = [kernels / "ends.run-1.py311.nbi", kernels / "ends.run-1.py311.1.nbc", kernels / f"kernel-{'0af1' * 4}.txt"]
     ours += [pictures / "2" / f"{'0af1' * 8}-{kind}.npy" for kind in ("lr", "hr", "errors-32")]
-    others = [kernels / "ends.pyc", pictures / "notes.npy", pictures / "2" / "mine.npy", tmp_path / "x.nbi"]
+    others = [
+        kernels / "ends.pyc",
+        kernels / "kernel-notes.txt",
+        pictures / "notes.npy",
+        pictures / "2" / "mine.npy",
+        tmp_path / "x.nbi",
+    ]
     for path in ours + others:
         path.write_bytes(bytes(500_000))
     return ours, others
@@ -26,7 +32,7 @@ def test_it_shows_places_and_sizes(places, capsys):
     ours, others = places
     assert main(["cache"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert "1.0 MB, 2 files" in first
+    assert "1.5 MB, 3 files" in first
     assert str(ours[0].parent) in first
     assert "1.5 MB, 3 files" in second
     assert all(path.exists() for path in ours + others)
@@ -38,6 +44,19 @@ def test_it_clears_what_is_its_own(places, capsys):
     assert "removed" in capsys.readouterr().out
     assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in others)
+
+
+def test_folders_go_unless_they_hold_something_else(places):
+    ours, others = places
+    kernels, pictures = ours[0].parent, ours[-1].parent.parent
+    assert main(["cache", "--clear"]) == 0
+    assert kernels.is_dir()
+    assert (pictures / "2").is_dir()
+    for path in others:
+        path.unlink()
+    assert main(["cache", "--clear"]) == 0
+    assert not kernels.exists()
+    assert not pictures.exists()
 
 
 def test_nothing_is_kept_yet(tmp_path, monkeypatch, capsys):
@@ -52,6 +71,7 @@ def test_kernels_and_pictures_are_named_as_it_expects(tmp_path, monkeypatch, pho
     """What the package itself writes is found."""
     from npbsrn.cli.cache import KERNELS, PICTURES, kept
     from npbsrn.datasets.pairs import Pair
+    from npbsrn.kernels.cpu import _choice_file
     from npbsrn.training.cache import decoded
 
     monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path))
@@ -61,6 +81,7 @@ def test_kernels_and_pictures_are_named_as_it_expects(tmp_path, monkeypatch, pho
     assert all(PICTURES.fullmatch(path.name) for path in pictures)
     jit.kernel()(_double)(np.zeros(1))
     assert all(KERNELS.fullmatch(path.name) for _, _, files in kernels for path in files)
+    assert KERNELS.fullmatch(_choice_file().name)
 
 
 def _double(x):

@@ -19,6 +19,7 @@ from npbsrn.packed.format import load_packed, save_packed
 from npbsrn.packed.lower import lower
 from npbsrn.storage.params import leaves, map_leaves
 from tests.gradient import check_gradient, directional_error, learned, of_parameters
+from tests.packed.runtime import by_onnxruntime, same_but_for_rounding
 from tests.smooth import smooth_scheme
 
 HERE = Path(__file__).parent
@@ -128,3 +129,12 @@ def test_they_are_packed(trained, photographs, tmp_path):
     save_packed(tmp_path / "packed.npz", lower(trained))
     assert load_packed(tmp_path / "packed.npz").config == trained.network.config
     np.testing.assert_array_equal(npbsrn.upscale(picture, 2, tmp_path / "packed.npz"), packed)
+
+
+@pytest.mark.peers
+def test_they_are_exported(trained, photographs):
+    """As an ONNX file, which the exporter writes without knowing them."""
+    x = np.asarray(read_picture(photographs / "0.png").colour)[:20, :24].astype(np.float32) / np.float32(255)
+    x = np.ascontiguousarray(x.transpose(2, 0, 1)[None])
+    expected, _ = trained.network.apply(trained.params, x)
+    assert same_but_for_rounding(by_onnxruntime(lower(trained), x), expected)

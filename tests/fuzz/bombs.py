@@ -13,6 +13,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 
@@ -213,14 +214,43 @@ def weights() -> dict[str, Callable[[], bytes]]:
     }
 
 
+def tensors() -> dict[str, Callable[[], bytes]]:
+    """Weight files as safetensors."""
+
+    def file(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
+        return (len(header) if length is None else length).to_bytes(8, "little") + header + data
+
+    def of(shape: str, end: int, kind: str = "F32", card: str = "{}") -> Callable[[], bytes]:
+        tensor = f'"a":{{"dtype":"{kind}","shape":{shape},"data_offsets":[0,{end}]}}'
+        return lambda: file(f'{{"__metadata__":{{"card":"{card}"}},{tensor}}}'.encode(), bytes(4))
+
+    def many() -> bytes:
+        empty = b'{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+        return file(b"{" + b",".join(b'"%x":%s' % (n, empty) for n in range(1_700_000)) + b"}")
+
+    return {
+        "safetensors of 2^34 numbers, by its header": of(f"[{1 << 34}]", 1 << 36),
+        "safetensors of 2^62 x 2^62 numbers": of(f"[{1 << 62},{1 << 62}]", 4),
+        "safetensors of 2^62 empty rows": of(f"[{1 << 62},0]", 0),
+        "safetensors of 5000 axes": of(f"[{','.join('1' * 5000)}]", 4),
+        "safetensors of bfloat16": of("[2]", 4, "BF16"),
+        "safetensors with a card nested 10^5 deep": of("[1]", 4, card="[" * 100_000),
+        "safetensors with a card of a number of 10^5 digits": of("[1]", 4, card="1" * 100_000),
+        "safetensors nested 10^5 deep": lambda: file(b'{"a":' + b"[" * 100_000),
+        "safetensors with a header of 2^63 bytes": lambda: file(b"{}", length=1 << 63),
+        "safetensors of 1.7 million empty tensors, 100 MB": many,
+        "safetensors with a card of 90 MB": lambda: file(b'{"__metadata__":{"card":"%s"}}' % (b" " * 90_000_000)),
+    }
+
+
+GROUPS = {"pictures": pictures, "weights": weights, "tensors": tensors}
+
+
 def look(group: str, name: str) -> int:
     """Read one, and print what it took; 1 if anything is wrong."""
-    from tests.fuzz import pictures as picture_target
     from tests.fuzz import watch
-    from tests.fuzz import weights as weight_target
 
-    data = (pictures() if group == "pictures" else weights())[name]()
-    target = picture_target if group == "pictures" else weight_target
+    data, target = GROUPS[group]()[name](), import_module(f"tests.fuzz.{group}")
     looking = watch.Watch(target.run)
     looking.warm_up(list(target.seeds().values())[:9])
     watch.limit_addresses()
@@ -236,8 +266,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of the names")
     arguments = parser.parse_args()
     wrong = 0
-    for group, kinds in (("pictures", pictures()), ("weights", weights())):
-        for name in (name for name in kinds if arguments.only in name):
+    for group, kinds in GROUPS.items():
+        for name in (name for name in kinds() if arguments.only in name):
             sys.stdout.flush()
             child = os.fork()
             if child == 0:

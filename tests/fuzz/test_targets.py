@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.fuzz import names, pictures, watch, weights
+from tests.fuzz import names, pictures, tensors, watch, weights
 
 CHANGES = 150
 
@@ -22,8 +22,10 @@ def flip(data: bytes) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc says what is taken")
-@pytest.mark.parametrize("target", [pictures, weights, names], ids=["pictures", "weights", "names"])
+@pytest.mark.parametrize("target", [pictures, weights, tensors, names], ids=["pictures", "weights", "tensors", "names"])
 def test_changed_inputs_are_read_or_refused(tmp_path, target):
+    if target is tensors:
+        pytest.importorskip("safetensors")
     rng, seeds = random.Random(7), list(target.seeds().values())
     if target is weights:
         seeds = [data for data in seeds if len(data) < 3000]  # of which kernels read one network

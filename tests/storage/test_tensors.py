@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ from npbsrn.errors import UsageError, WeightsError
 from npbsrn.models import load, save_model
 from npbsrn.packed.format import load_packed
 from npbsrn.storage.params import leaves, load_arrays, peek_card
+from tests.fuzz import bombs
 
 safetensors = pytest.importorskip("safetensors")
 
@@ -60,12 +62,28 @@ def test_what_is_cut_is_refused(exported, size):
         load(path)
 
 
-def test_an_absurd_header_is_refused(tmp_path):
+@pytest.mark.parametrize("name", [name for name in bombs.tensors() if "MB" not in name])
+def test_an_absurd_header_is_refused(tmp_path, name):
     path = tmp_path / "bad.safetensors"
-    path.write_bytes((2**62).to_bytes(8, "little") + b"{}")
-    with pytest.raises(WeightsError, match="truncated or no npbsrn file"):
+    path.write_bytes(bombs.tensors()[name]())
+    with pytest.raises(WeightsError, match=r"truncated or no npbsrn file|has no card"):
         load(path)
     assert peek_card(path) == {}
+
+
+def test_a_header_too_long_is_not_read(exported, monkeypatch):
+    path = exported[1]
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    for most, card in ((length - 1, {}), (length, peek_card(path))):
+        monkeypatch.setattr("npbsrn.storage.tensors.LONGEST_HEADER", most)
+        assert peek_card(path) == card
+    assert card["config"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert peek_card(tmp_path / "pipe.safetensors") == {}
 
 
 def test_what_has_been_changed_is_refused(exported):
