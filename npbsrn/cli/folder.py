@@ -20,6 +20,7 @@ from npbsrn.runtime.lanes import Gate, in_lanes
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import thread_count
+from npbsrn.storage.files import check_folder_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Done:
 def enlarge_batch(batch: Batch, manner: Manner) -> int:
     """Enlarge what is to be done; returns the exit code."""
     if batch.folder:
-        make_folder(batch.folder)
+        check_folder_of(batch.folder / "*", PictureError, made=True)
+        manner = replace(manner, saving=replace(manner.saving, make_folder=True))
     if batch.single:
         return _enlarge_one(batch, manner)
     there = len(batch.existing)
@@ -125,8 +127,6 @@ def _enlarge_all(batch: Batch, manner: Manner) -> Iterator[Any]:
         def work(job: tuple[Path, Path], threads: int) -> Done:
             picture, result = job
             try:
-                if batch.folder:
-                    make_folder(result.parent)
                 return _enlarge(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
             finally:
                 bar.end(picture)
@@ -162,11 +162,3 @@ def _names(paths: Sequence[Path]) -> str:
     """The first ten of some paths."""
     more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
     return ", ".join(str(path) for path in paths[:10]) + more
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None

@@ -3,6 +3,7 @@
 import io
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import Exif
-from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, described, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, SOFTWARE, described, exif_of_tiff, of_tiff, pages_of_tiff
 from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
@@ -235,6 +236,16 @@ def _coloured(image: Image.Image, facts: png.Facts | None, name: object) -> Pict
     if image.mode == "RGB" and facts and facts.depth == 16 and facts.transparent:
         image.info["transparency"] = tuple(value >> 8 for value in facts.transparent)  # as Pillow shortens samples
     return split(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+
+
+def is_ours(path: str | os.PathLike[str]) -> bool:
+    """Whether a picture file says that this package made it; see `npbsrn.images.saving.provenance`."""
+    with suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:  # decoders raise anything
+        warnings.simplefilter("ignore")
+        with opened(file) as image:
+            said = image.getexif().get(SOFTWARE), image.info.get("Software")
+            return any(isinstance(words, str) and words.startswith("npbsrn ") for words in said)
+    return False
 
 
 def read_rgb(path: str | os.PathLike[str]) -> Array:

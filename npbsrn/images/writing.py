@@ -57,8 +57,12 @@ def write_picture(
 
 @contextmanager
 def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
-    """`atomic_write` of a picture, whose failures, encoders' too, become one sentence."""
+    """`atomic_write` of a picture, whose failures, encoders' too, become one sentence.
+
+    Its folder is made where it is missing: `check_output` has refused it before where that is not wanted.
+    """
     try:
+        os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
         with atomic_write(target, overwrite, follow=False) as file:
             yield file
     except FileExistsError:
