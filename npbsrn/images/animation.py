@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from npbsrn.errors import PictureError
 from npbsrn.images.fitting import PLAIN, Target, check_output, in_dtype
@@ -15,6 +14,7 @@ from npbsrn.images.formats import TIFF
 from npbsrn.images.frames import Frame
 from npbsrn.images.metadata import bare
 from npbsrn.images.muxing import MUXERS
+from npbsrn.images.pages import PageWriter
 from npbsrn.images.saving import Saving
 from npbsrn.images.writing import encode_picture, rgba_of, whole_file
 
@@ -105,7 +105,7 @@ def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: S
 
 
 def _write_pages(frames: Iterable[Frame], file: BinaryIO, saving: Saving) -> None:
-    pages: Any = AppendingTiffWriter(file, new=True)
+    pages = PageWriter(file)
     for number, frame in enumerate(frames):
         picture = frame.picture
         if number and picture.tags.exif:  # of which only the first page's directories are found again

@@ -50,8 +50,8 @@ def write_png(picture: Picture) -> bytes:
     return encoded(samples, strategy_for(samples, lambda rows, strategy: len(encoded(rows, strategy))))
 
 
-def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page_number: int = 0) -> Picture:
-    """Decode a page of a TIFF, not turned yet; its tags are left to the caller.
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
+    """Decode the first page of a TIFF, not turned yet; its tags are left to the caller.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page_number:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[page_number]
+        page: Any = tiff.pages[0]
         _check_page(page, file, name, max_pixels)
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:

@@ -14,7 +14,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import Exif
 from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, SOFTWARE, described, exif_of_tiff, of_tiff, pages_of_tiff
-from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, refuse_huge, source_file
+from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -123,14 +123,11 @@ def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
         return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
-def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 0) -> Picture:
-    """A page by Pillow where it is known to be right, else by tifffile."""
-    exif = exif_of_tiff(file, page)
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
+    """The first page by Pillow where it is known to be right, else by tifffile."""
+    exif = exif_of_tiff(file)
     try:
         with opened(file, max_pixels) as image:
-            if page:
-                image.seek(page)
-                refuse_huge(image.width, image.height, max_pixels, file)
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
@@ -140,12 +137,12 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 
                 if wide:
                     _warn_shallow(name, curable)
                 return from_pillow(image, name=name, exif=exif)
-    except (UnidentifiedImageError, Damage, SyntaxError):  # of the first page, and of others
+    except (UnidentifiedImageError, Damage):
         pass
     if not deep.available():
         raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture = deep.read_tiff(file, name, max_pixels, page)
+    picture = deep.read_tiff(file, name, max_pixels)
     exif = exif or Exif()
     orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
     return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)

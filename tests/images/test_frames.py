@@ -1,7 +1,7 @@
 import io
 import struct
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from npbsrn.errors import ExistsError, PictureError
+from npbsrn.images import png
 from npbsrn.images.animation import check_frames, write_frames
 from npbsrn.images.fitting import fitted
 from npbsrn.images.frames import Frame, read_frames
@@ -161,6 +162,63 @@ def test_pages_of_any_kind_come_back(tmp_path):
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         for page, expected in zip(file.pages, PAGES, strict=True):
             np.testing.assert_array_equal(page.asarray(), expected)
+
+
+@pytest.mark.parametrize(("big", "order"), [(False, "<"), (False, ">"), (True, "<")])
+def test_each_page_is_read_with_its_own_tags(tmp_path, big, order):
+    import tifffile
+
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=big, byteorder=order) as file:
+        for number, page in enumerate(PAGES[:3]):
+            options = {"photometric": "rgb" if page.ndim == 3 else "minisblack", "metadata": None}
+            file.write(page, description=f"page {number}", resolution=(72 + number, 72 + number), **options)
+    for number, frame in enumerate(read_frames(tmp_path / "a.tif")):
+        np.testing.assert_array_equal(frame.picture.samples(), PAGES[number])
+        assert frame.picture.tags.dpi == (72 + number, 72 + number)
+        assert frame.picture.tags.exif.entries[270].data == f"page {number}\0".encode()
+
+
+class Counted(io.BytesIO):
+    """A file that counts its reads."""
+
+    reads = 0
+
+    def read(self, *size):
+        self.reads += 1
+        return super().read(*size)
+
+
+@pytest.mark.parametrize("page", [PAGES[1], PAGES[2]], ids=["by Pillow", "by tifffile"])
+def test_each_page_takes_as_many_reads_and_writes(monkeypatch, page):
+    """Whoever looks for a page from the first one on takes four times as many for twice the pages."""
+    reads, writes = [], []
+    for count in (40, 80):
+        target = Counted()
+        monkeypatch.setattr("npbsrn.images.animation.whole_file", lambda *_, target=target: nullcontext(target))
+        write_frames([Frame(Picture(page))] * count, "a.tif")
+        source = Counted(target.getvalue())
+        monkeypatch.setattr("npbsrn.images.frames.source_file", lambda _, source=source: nullcontext(source))
+        source.seek(0)
+        frames = read_frames(target.getvalue())
+        source.seek(0)
+        assert [frame.picture.samples().tobytes() for frame in frames] == [page.tobytes()] * count
+        reads.append(source.reads)
+        writes.append(target.reads)
+    assert reads[1] < 2.1 * reads[0]
+    assert writes[1] < 2.1 * writes[0]
+
+
+def test_a_png_is_scanned_once(tmp_path, monkeypatch):
+    scanned, scan = [], png.scan
+    monkeypatch.setattr(png, "scan", lambda data: scanned.append(len(data)) or scan(data))
+    still, moving = tmp_path / "still.png", tmp_path / "moving.png"
+    Image.fromarray(PAGES[0]).save(still)
+    frames = [Image.fromarray(PAGES[0] // n) for n in (1, 2, 3)]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    for path, count in ((still, 1), (moving, 3)):
+        scanned.clear()
+        assert len([*read_frames(path)]) == count
+        assert scanned == [path.stat().st_size]
 
 
 def test_previews_and_masks_are_no_pages(tmp_path):
