@@ -15,7 +15,9 @@ from npbsrn.runtime.progress import Progress
 
 LAYOUT = "{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
 LEAST = 0.1  # seconds between two drawings
-COMPUTED = 0.9  # share of a picture's time behind which it is computed, and is to be encoded: 0.98 of a JPEG, 0.8 of a PNG
+COMPUTED = (
+    0.9  # share of a picture's time behind which it is computed, and is to be encoded: 0.98 of a JPEG, 0.8 of a PNG
+)
 
 _here = threading.local()  # what a thread works at
 

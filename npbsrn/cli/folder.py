@@ -3,7 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,8 @@ def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
         goes_on = "" if manner.overwrite else "; the same command goes on with the others"
         return f"; {len(written)} of {len(batch.jobs)} pictures are done{goes_on}"
 
-    with explained(words):
-        for (picture, _), future in _enlarge_all(batch, manner, written):
+    with explained(words), closing(_enlarge_all(batch, manner, written)) as all_of_them:
+        for (picture, _), future in all_of_them:
             try:
                 done = future.result()
                 if manner.verbose:
@@ -132,7 +133,7 @@ def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
     return there, failures
 
 
-def _enlarge_all(batch: Batch, manner: Manner, written: list[Path]) -> Iterator[Any]:
+def _enlarge_all(batch: Batch, manner: Manner, written: list[Path]) -> Generator[Any, None, None]:
     """Enlarge all pictures, several at once, so that while one is read or written the CPUs compute others."""
     threads, stop, gate = manner.how.threads or thread_count(), threading.Event(), Gate(available_bytes())
     with Bar([picture for picture, _ in batch.jobs], manner.quiet) as bar, named_warnings():
