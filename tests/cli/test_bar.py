@@ -75,24 +75,6 @@ def test_it_counts_megapixels_within_a_picture_too(pictures, terminal):
     assert not any("megapixels" in line for line in stream.lines())  # it goes when all is done
 
 
-def test_threads_lose_nothing(pictures, terminal):
-    terminal()
-    with Bar(pictures, False) as bar:
-
-        def work(path):
-            tell = bar.of(path)
-            for done in range(200):
-                tell(done, 200)
-            bar.end(path)
-
-        threads = [threading.Thread(target=work, args=(path,)) for path in pictures]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert bar._bar.n == pytest.approx(3)
-
-
 def test_there_is_none_where_nobody_sees_it(pictures, monkeypatch):
     for stream, hidden in ((io.StringIO(), False), (Terminal(), True), (None, False)):
         monkeypatch.setattr(sys, "stderr", stream)
