@@ -113,3 +113,7 @@ class FileRunner:
         if progress:
             progress(result.shape[0] * result.shape[1], result.shape[0] * result.shape[1])
         return result
+
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """Not known."""
+        return 0

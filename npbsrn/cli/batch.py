@@ -11,6 +11,7 @@ from PIL import Image
 
 from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
 from npbsrn.images.formats import OPENED, WRITTEN, is_read, target_suffix
+from npbsrn.images.reading import is_ours
 
 # Pictures of kinds that Pillow does not read, or not without a plug-in.
 OTHERS = {
@@ -123,8 +124,8 @@ def plan(wish: Wish) -> Batch:
     Raises
     ------
     UsageError
-        If the output is of the wrong kind, or a target would be one of the pictures, lie among those of a folder, or
-        be written twice.
+        If the output is of the wrong kind, or a target would be one of the pictures, lie among those of a folder, be
+        written twice, or replace a picture that is named as a result but does not say that npbsrn made it.
     ExistsError
         If the target of a single picture exists.
     DataError, PictureError
@@ -145,6 +146,8 @@ def plan(wish: Wish) -> Batch:
     jobs = _unique([(source, wish.target(source, below)) for source, below in found.items()])
     results = [] if wish.single else _results(jobs)
     jobs = [job for job in jobs if job[0] not in results]
+    if wish.overwrite:
+        _refuse_foreign(jobs, results)
     _refuse_collisions(jobs, folders if wish.folder else [])
     existing = [] if wish.overwrite else [result for _, result in jobs if os.path.lexists(result)]
     if existing and wish.single and not wish.skip_existing:
@@ -218,6 +221,17 @@ def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
         return by_name or _real(source.parent) / source.name in targets
 
     return {source for source, _ in jobs if is_result(source)}
+
+
+def _refuse_foreign(jobs: Iterable[tuple[Path, Path]], results: Iterable[Path]) -> None:
+    """Of the pictures of a call, only those are replaced that are results: a name such as a-x4.jpg may be chance."""
+    taken = {_real(result) for result in results}
+    for picture, target in jobs:
+        if _real(target) in taken and not is_ours(target):
+            raise UsageError(
+                f"{target}, the result of {picture}, would replace a picture that does not say that npbsrn made it; "
+                "move or rename that one, or give another -o or --suffix"
+            )
 
 
 def _real(path: Path) -> Path:

@@ -3,23 +3,26 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from npbsrn.cli.bar import Bar
+from npbsrn.cli.bar import Bar, at_work, named_warnings
 from npbsrn.cli.batch import Batch
 from npbsrn.cli.say import encodable, say, tell
 from npbsrn.errors import ExistsError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
 from npbsrn.inference.files import FileJob, How
+from npbsrn.runtime.interrupts import explained
 from npbsrn.runtime.lanes import Gate, in_lanes
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import thread_count
+from npbsrn.storage.files import check_folder_of
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,11 @@ class Done:
 def enlarge_batch(batch: Batch, manner: Manner) -> int:
     """Enlarge what is to be done; returns the exit code."""
     if batch.folder:
-        make_folder(batch.folder)
+        check_folder_of(batch.folder / "*", PictureError, made=True)
+        manner = replace(manner, saving=replace(manner.saving, make_folder=True))
     if batch.single:
         return _enlarge_one(batch, manner)
-    there = len(batch.existing)
-    failures: list[str] = []
-    for (picture, _), future in _enlarge_all(batch, manner):
-        try:
-            done = future.result()
-            if manner.verbose:
-                tqdm.write(encodable(done))
-        except ExistsError:  # another process has written it meanwhile
-            there += 1
-        except (PictureError, TooLargeError) as error:
-            failures.append(str(error if isinstance(error, PictureError) else f"{picture}: {error}"))
+    there, failures = _enlarge_several(batch, manner)
     if batch.others:
         say(f"left out, as what is not taken from folders: {_names(batch.others)}")
     if batch.results and not manner.quiet:
@@ -105,7 +99,8 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     for words in failures:  # last, where they are seen
         say(words)
     failed = len(failures)
-    count = len(batch.jobs) + len(batch.existing) - there - failed
+    count = len(batch.jobs) - there - failed
+    there += len(batch.existing)
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
     where = f"{batch.folder}: " if batch.folder else ""
     if failed and failed == len(batch.jobs):
@@ -117,17 +112,38 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     return 1 if failed else 0
 
 
-def _enlarge_all(batch: Batch, manner: Manner) -> Iterator[Any]:
+def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
+    """Enlarge all pictures; how many results another process has written meanwhile, and what is wrong with others."""
+    there, failures, written = 0, [], list[Path]()
+
+    def words() -> str:
+        goes_on = "" if manner.overwrite else "; the same command goes on with the others"
+        return f"; {len(written)} of {len(batch.jobs)} pictures are done{goes_on}"
+
+    with explained(words), closing(_enlarge_all(batch, manner, written)) as all_of_them:
+        for (picture, _), future in all_of_them:
+            try:
+                done = future.result()
+                if manner.verbose:
+                    tqdm.write(encodable(done))
+            except ExistsError:
+                there += 1
+            except (PictureError, TooLargeError) as error:
+                failures.append(str(error if isinstance(error, PictureError) else f"{picture}: {error}"))
+    return there, failures
+
+
+def _enlarge_all(batch: Batch, manner: Manner, written: list[Path]) -> Generator[Any, None, None]:
     """Enlarge all pictures, several at once, so that while one is read or written the CPUs compute others."""
     threads, stop, gate = manner.how.threads or thread_count(), threading.Event(), Gate(available_bytes())
-    with Bar([picture for picture, _ in batch.jobs], manner.quiet) as bar:
+    with Bar([picture for picture, _ in batch.jobs], manner.quiet) as bar, named_warnings():
 
         def work(job: tuple[Path, Path], threads: int) -> Done:
             picture, result = job
             try:
-                if batch.folder:
-                    make_folder(result.parent)
-                return _enlarge(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
+                done = _enlarge(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
+                written.append(result)
+                return done
             finally:
                 bar.end(picture)
 
@@ -137,7 +153,7 @@ def _enlarge_all(batch: Batch, manner: Manner) -> Iterator[Any]:
 def _enlarge_one(batch: Batch, manner: Manner) -> int:
     """A single picture, whose failure is the command's."""
     for picture, result in batch.jobs:
-        with Bar([picture], manner.quiet) as bar:
+        with Bar([picture], manner.quiet) as bar, named_warnings():
             done = _enlarge(picture, result, manner, bar.of(picture), Gate(None))
         if not manner.quiet or manner.verbose:
             tell(done if manner.verbose else f"{result}: {done.width}x{done.height} pixels")
@@ -151,10 +167,11 @@ def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress, ga
     """Read, enlarge and write one picture."""
     start = time.perf_counter()
     job = manner.job(picture, result)
-    job.read()
-    with gate.holding(job.needed_bytes()):
-        manner.enlarge(job, progress)
-        width, height = job.write()
+    with at_work(picture):
+        job.read()
+        with gate.holding(job.needed_bytes()):
+            manner.enlarge(job, progress)
+            width, height = job.write()
     return Done(picture, result, width, height, time.perf_counter() - start)
 
 
@@ -162,11 +179,3 @@ def _names(paths: Sequence[Path]) -> str:
     """The first ten of some paths."""
     more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
     return ", ".join(str(path) for path in paths[:10]) + more
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from None

@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="side of the tiles of a large picture"
     )
     parser.add_argument("-j", "--threads", type=_threads, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
-    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help=f"default {MAX_PIXELS}")
+    parser.add_argument(
+        "--max-pixels", type=_max_pixels, default=MAX_PIXELS, metavar="N",
+        help=f'of a picture that is opened, or "any"; default {MAX_PIXELS}',
+    )  # fmt: skip
     parser.add_argument("--first-frame", action="store_true", help="only the first picture of an animation, or page")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each picture")
     parser.add_argument("--quiet", action="store_true", help="nothing but warnings and errors, and no progress bar")
@@ -186,6 +189,14 @@ def _colour(text: str) -> tuple[int, int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no colour; give a name, or #rrggbb") from None
     return red, green, blue
+
+
+def _max_pixels(text: str) -> int | None:
+    if text == "any":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'must be a whole number, or "any", not {text!r}')
+    return int(text)
 
 
 def _tile(text: str) -> int | str:

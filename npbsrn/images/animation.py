@@ -1,19 +1,20 @@
 """Write several pictures into one file: animations, and pages of TIFF."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from npbsrn.errors import PictureError
-from npbsrn.images.fitting import PLAIN, Target, check_output, format_for, in_dtype
+from npbsrn.images.fitting import PLAIN, Target, check_output, in_dtype
 from npbsrn.images.formats import TIFF
 from npbsrn.images.frames import Frame
 from npbsrn.images.metadata import bare
 from npbsrn.images.muxing import MUXERS
+from npbsrn.images.pages import PageWriter
 from npbsrn.images.saving import Saving
 from npbsrn.images.writing import encode_picture, rgba_of, whole_file
 
@@ -65,12 +66,26 @@ def write_frames(
     ExistsError
         If it is there already and not to be replaced.
     """
-    form = format_for(target, saving)
+    form = check_output(target, saving)
+    frames = _begun(frames)
     with whole_file(target, overwrite) as file:
         if form is TIFF:
             _write_pages(frames, file, saving)
         else:
             _write_moving(frames, file, MUXERS[form.name], saving, loop)
+
+
+def _begun(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """The same, of which the first is made now: where that fails, no file is begun, and no folder is made."""
+    coming = iter(frames)
+    waiting = list(islice(coming, 1))
+
+    def all_of() -> Iterator[Frame]:
+        while waiting:
+            yield waiting.pop()  # and is not held here
+        yield from coming
+
+    return all_of()
 
 
 def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: Saving, loop: int) -> None:
@@ -90,7 +105,7 @@ def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: S
 
 
 def _write_pages(frames: Iterable[Frame], file: BinaryIO, saving: Saving) -> None:
-    pages: Any = AppendingTiffWriter(file, new=True)
+    pages = PageWriter(file)
     for number, frame in enumerate(frames):
         picture = frame.picture
         if number and picture.tags.exif:  # of which only the first page's directories are found again

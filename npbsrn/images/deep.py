@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from npbsrn.errors import PictureError
+from npbsrn.images.compression import LEVEL, strategy_for
 from npbsrn.images.opening import refuse_huge
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.png import Facts
@@ -40,13 +41,17 @@ def read_png(data: bytes, facts: Facts) -> Picture:
 
 def write_png(picture: Picture) -> bytes:
     """Encode 16 bits a channel, without tags."""
-    from imagecodecs import png_encode
+    from imagecodecs import png_encode  # whose strategies have zlib's numbers
 
-    return bytes(png_encode(np.ascontiguousarray(picture.samples()), level=6))
+    def encoded(samples: Array, strategy: int) -> bytes:
+        return bytes(png_encode(np.ascontiguousarray(samples), level=LEVEL, strategy=strategy))
+
+    samples = picture.samples()
+    return encoded(samples, strategy_for(samples, lambda rows, strategy: len(encoded(rows, strategy))))
 
 
-def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page_number: int = 0) -> Picture:
-    """Decode a page of a TIFF, not turned yet; its tags are left to the caller.
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
+    """Decode the first page of a TIFF, not turned yet; its tags are left to the caller.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page_number:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[page_number]
+        page: Any = tiff.pages[0]
         _check_page(page, file, name, max_pixels)
         photometric = int(page.photometric)
         if photometric not in PHOTOMETRIC:

@@ -170,18 +170,18 @@ def pages_of(read: Read) -> list[int]:
         return []
     order, big, at = head
     size, width, code = (8, 20, "Q") if big else (2, 12, "I")
-    found: list[int] = []
+    found: dict[int, None] = {}  # in their order
     while at and at not in found and len(found) < MOST_PAGES:
         start = read(at, size)
         if len(start) < size:
             break
-        found.append(at)
+        found[at] = None
         (count,) = struct.unpack(order + ("Q" if big else "H"), start)
         following = read(at + size + min(count, 1 << 16) * width, struct.calcsize(code))
         if len(following) < struct.calcsize(code):
             break
         (at,) = struct.unpack(order + code, following)
-    return found
+    return list(found)
 
 
 def _read_directory(

@@ -55,7 +55,7 @@ def check_output(target: Target, saving: Saving = PLAIN) -> Format:
         raise PictureError(f"cannot write {target}: it is a folder; name a file")
     form = format_for(target, saving)
     if target is not None:
-        check_folder_of(Path(target), PictureError)
+        check_folder_of(Path(target), PictureError, saving.make_folder)
     return form
 
 

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from npbsrn.errors import PictureError
 from npbsrn.images import gif, png
 from npbsrn.images.metadata import pages_of_tiff
 from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
+from npbsrn.images.pages import Page
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import HEADER, TIFF_HEADERS, from_pillow, is_lossless, read_picture, read_tiff
 
@@ -45,6 +46,8 @@ class Frames:
     max_pixels : int, optional
         Of one picture.
     name : object
+    scanned : (Facts, bytes), optional
+        Of a PNG, by `npbsrn.images.png.scan`.
     """
 
     source: Source
@@ -53,6 +56,7 @@ class Frames:
     loop: int
     max_pixels: int | None
     name: object
+    scanned: tuple[png.Facts, bytes] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -62,22 +66,23 @@ class Frames:
             yield Frame(read_picture(self.source, self.max_pixels, self.name))
             return
         with refusals(self.name), source_file(self.source) as file:
-            yield from (_moving if self.moving else _pages)(file, self.max_pixels, self.name)
+            if self.moving:
+                yield from _moving(file, self.max_pixels, self.name, self.scanned)
+            else:
+                yield from _pages(file, self.max_pixels, self.name)
 
 
 def _pages(file: BinaryIO, max_pixels: int | None, name: object) -> Iterator[Frame]:
-    for page in pages_of_tiff(file):
-        file.seek(0)
-        yield Frame(read_tiff(file, name, max_pixels, page))
+    for at in pages_of_tiff(file):
+        yield Frame(read_tiff(cast(BinaryIO, Page(file, at)), name, max_pixels))
 
 
-def _moving(file: BinaryIO, max_pixels: int | None, name: object) -> Iterator[Frame]:
+def _moving(
+    file: BinaryIO, max_pixels: int | None, name: object, scanned: tuple[png.Facts, bytes] | None
+) -> Iterator[Frame]:
     facts, lossless = None, is_lossless(file.read(HEADER))
-    file.seek(0)
-    if file.read(8) == png.SIGNATURE:
-        file.seek(0)
-        facts, plain = png.scan(file.read())
-        file = io.BytesIO(plain)
+    if scanned:
+        facts, file = scanned[0], io.BytesIO(scanned[1])
     file.seek(0)
     if file.read(6) in gif.SIGNATURES:
         refuse_huge(*gif.reach_of(file), max_pixels, file)
@@ -114,12 +119,16 @@ def read_frames(source: Source, max_pixels: int | None = MAX_PIXELS, name: objec
             return Frames(source, max(len(pages_of_tiff(file)), 1), False, 0, max_pixels, name)
         if not start.startswith((b"GIF8", b"RIFF", png.SIGNATURE)) and start[4:8] != b"ftyp":
             return Frames(source, 1, False, 0, max_pixels, name)
+        scanned = None
         if start.startswith(png.SIGNATURE):
+            if not png.is_animated(file):
+                return Frames(source, 1, False, 0, max_pixels, name)
             file.seek(0)
-            file = io.BytesIO(png.scan(file.read())[1])
+            scanned = png.scan(file.read())
+            file = io.BytesIO(scanned[1])
         with opened(file, max_pixels) as image:
             count = image.n_frames - _first(image) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
-            return Frames(source, count, count > 1, _loop(image), max_pixels, name)
+            return Frames(source, count, count > 1, _loop(image), max_pixels, name, scanned if count > 1 else None)
 
 
 def _first(image: Any) -> int:

@@ -87,20 +87,23 @@ def of_tiff(exif: Exif, grey: bool) -> Tags:
     )
 
 
-def exif_of_tiff(file: BinaryIO, page: int = 0) -> Exif | None:
-    """All tags of a TIFF's page."""
+def exif_of_tiff(file: BinaryIO) -> Exif | None:
+    """All tags of a TIFF's first page."""
 
     def read(at: int, length: int) -> bytes:
         file.seek(at)
         return file.read(length)
 
-    exif = read_at(read, pages_of(read)[page] if page else None)
+    exif = read_at(read, None)
     file.seek(0)
     return exif
 
 
 def pages_of_tiff(file: BinaryIO) -> list[int]:
-    """Which of a TIFF's pages hold pictures, and not previews of others or masks of transparency."""
+    """Where those of a TIFF's directories are that hold pictures, and not previews of others or masks of transparency.
+
+    A `Page` shows each as the first.
+    """
 
     def read(at: int, length: int) -> bytes:
         file.seek(at)
@@ -110,7 +113,7 @@ def pages_of_tiff(file: BinaryIO) -> list[int]:
         exif = read_at(read, at, (KIND,))
         return exif is not None and bool((*exif.numbers(exif.entries.get(KIND)), 0)[0] & (REDUCED | MASK))
 
-    pages = [number for number, at in enumerate(pages_of(read)) if not aside(at)]
+    pages = [at for at in pages_of(read) if not aside(at)]
     file.seek(0)
     return pages
 

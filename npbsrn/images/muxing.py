@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from npbsrn.images import png
+from npbsrn.images.compression import save_png
 from npbsrn.images.embedding import png_chunks, webp_options
 from npbsrn.images.palette import to_palette
 from npbsrn.images.picture import Tags
@@ -93,7 +94,9 @@ class PngMuxer:
             seconds = Fraction(min(round(seconds), LONGEST_DELAY))
         place = part.shape[1], part.shape[0], columns.start, rows.start, seconds.numerator, seconds.denominator, 0, 0
         self.file.write(png.whole(b"fcTL", self._next() + struct.pack(">IIIIHHBB", *place)))
-        for name, content in png.chunks_of(_still(part, "PNG")):
+        still = io.BytesIO()
+        save_png(part, still)
+        for name, content in png.chunks_of(still.getvalue()):
             if name == b"IDAT":
                 self.file.write(
                     png.whole(*((b"IDAT", content) if not self.count else (b"fdAT", self._next() + content)))
@@ -133,7 +136,7 @@ class WebpMuxer:
         """Add a frame: what has changed since the one before."""
         rows, columns = changed(self.previous, samples)
         part = samples[rows, columns]
-        still, parts, at = _still(part, "WEBP", **self.how), [], 12
+        still, parts, at = _webp(part, **self.how), [], 12
         while at < len(still):
             (length,) = struct.unpack_from("<I", still, at + 4)
             end = at + 8 + length + length % 2
@@ -219,9 +222,9 @@ def _three(value: int) -> bytes:
     return value.to_bytes(3, "little")
 
 
-def _still(samples: Array, form: str, **options: Any) -> bytes:
+def _webp(samples: Array, **options: Any) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(samples)).save(file, form, **options)
+    Image.fromarray(np.ascontiguousarray(samples)).save(file, "WEBP", **options)
     return file.getvalue()
 
 

@@ -130,6 +130,17 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     raise Damage("it is cut short")
 
 
+def is_animated(file: BinaryIO) -> bool:
+    """Whether a PNG says, before its picture, that it is an animation; nothing else is looked at."""
+    file.seek(len(SIGNATURE))
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name in (b"acTL", b"IDAT", b"IEND"):
+            return bool(name == b"acTL")
+        file.seek(length + 4, 1)
+    return False
+
+
 def _is_seen(text: bytes) -> bool:
     """Whether a text may say how the picture is to be turned; ImageMagick keeps EXIF in one."""
     return text.startswith((XMP, RAW)) and len(text) < LONGEST_TEXT

@@ -3,6 +3,7 @@
 import io
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -12,8 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import Exif
-from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, described, exif_of_tiff, of_tiff, pages_of_tiff
-from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, refuse_huge, source_file
+from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, SOFTWARE, described, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
 
@@ -122,14 +123,11 @@ def _read_png(data: bytes, name: object, max_pixels: int | None) -> Picture:
         return turned(replace(picture, tags=tags), image.getexif().get(ORIENTATION, 1))
 
 
-def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 0) -> Picture:
-    """A page by Pillow where it is known to be right, else by tifffile."""
-    exif = exif_of_tiff(file, page)
+def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
+    """The first page by Pillow where it is known to be right, else by tifffile."""
+    exif = exif_of_tiff(file)
     try:
         with opened(file, max_pixels) as image:
-            if page:
-                image.seek(page)
-                refuse_huge(image.width, image.height, max_pixels, file)
             trusted, wide = _kind_of_tiff(image)
             if image.tag_v2.get(KIND, 0) & REDUCED:
                 raise PictureError(f"{name} holds a small preview first, as cameras' raw files do; develop it first")
@@ -139,12 +137,12 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None, page: int = 
                 if wide:
                     _warn_shallow(name, curable)
                 return from_pillow(image, name=name, exif=exif)
-    except (UnidentifiedImageError, Damage, SyntaxError):  # of the first page, and of others
+    except (UnidentifiedImageError, Damage):
         pass
     if not deep.available():
         raise PictureError(f"{name} is a kind of TIFF that needs more packages: {deep.CURE}, or convert it")
     file.seek(0)
-    picture = deep.read_tiff(file, name, max_pixels, page)
+    picture = deep.read_tiff(file, name, max_pixels)
     exif = exif or Exif()
     orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
     return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)
@@ -235,6 +233,16 @@ def _coloured(image: Image.Image, facts: png.Facts | None, name: object) -> Pict
     if image.mode == "RGB" and facts and facts.depth == 16 and facts.transparent:
         image.info["transparency"] = tuple(value >> 8 for value in facts.transparent)  # as Pillow shortens samples
     return split(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+
+
+def is_ours(path: str | os.PathLike[str]) -> bool:
+    """Whether a picture file says that this package made it; see `npbsrn.images.saving.provenance`."""
+    with suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:  # decoders raise anything
+        warnings.simplefilter("ignore")
+        with opened(file) as image:
+            said = image.getexif().get(SOFTWARE), image.info.get("Software")
+            return any(isinstance(words, str) and words.startswith("npbsrn ") for words in said)
+    return False
 
 
 def read_rgb(path: str | os.PathLike[str]) -> Array:

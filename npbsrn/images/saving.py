@@ -28,6 +28,9 @@ class Saving:
         How the picture came about; see `provenance`.
     format : str, optional
         A suffix, such as "png" or ".png", that counts instead of the file's own.
+    make_folder : bool
+        Whether the file's folder is made where it is missing, when there is something to write into it. By default a
+        file in a missing folder is refused.
     """
 
     quality: int | None = None
@@ -35,6 +38,7 @@ class Saving:
     strip: bool = False
     provenance: Mapping[str, str] | None = None
     format: str | None = None
+    make_folder: bool = False
 
 
 def provenance(version: str, model: str, scale: float, digest: str | None = None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from npbsrn.errors import ExistsError, NpbsrnError, PictureError
 from npbsrn.images import colour, deep, png
+from npbsrn.images.compression import save_png
 from npbsrn.images.directory import add_entries
 from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp_options
 from npbsrn.images.fitting import PLAIN, by_srgbs_curve, check_output, in_dtype
@@ -56,8 +57,12 @@ def write_picture(
 
 @contextmanager
 def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
-    """`atomic_write` of a picture, whose failures, encoders' too, become one sentence."""
+    """`atomic_write` of a picture, whose failures, encoders' too, become one sentence.
+
+    Its folder is made where it is missing: `check_output` has refused it before where that is not wanted.
+    """
     try:
+        os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
         with atomic_write(target, overwrite, follow=False) as file:
             yield file
     except FileExistsError:
@@ -100,7 +105,7 @@ def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> N
     if form is PNG:
         out: Any = png.BehindHeader(file, png_chunks(*said))
         if plain:
-            pillow_image(picture).save(out, "PNG")
+            save_png(picture.samples(), out)
         else:
             out.write(deep.write_png(picture))
     elif form is TIFF:

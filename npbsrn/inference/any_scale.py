@@ -9,7 +9,7 @@ import numpy as np
 from npbsrn.errors import TooLargeError, UsageError
 from npbsrn.images.resample import enlarged_side, resize_to
 from npbsrn.inference.choose import Source, choose_runner, runner_at
-from npbsrn.inference.runners import Bicubic, Runner
+from npbsrn.inference.runners import FLOAT, Bicubic, Runner
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress, span_of
 from npbsrn.shipped import DEFAULT, MODELS
@@ -79,6 +79,14 @@ class Composed:
         if progress:
             progress(height * width, height * width)
         return picture
+
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """See `Runner.needed_bytes`: of the step that needs most, of the resize, and of the pictures between them."""
+        factors = [math.prod(step.scale for step in self.steps[:n]) for n in range(len(self.steps) + 1)]
+        sizes = [(enlarged_side(height, factor), enlarged_side(width, factor)) for factor in factors]
+        between = sum(3 * FLOAT * rows * columns for rows, columns in sizes[-2:])
+        steps = max(step.needed_bytes(*size, threads, tile) for step, size in zip(self.steps, sizes, strict=False))
+        return between + steps + Bicubic(self.scale / factors[-1]).needed_bytes(*sizes[-1], threads)
 
     def _refuse_too_large(self, picture: Array, pixels: int) -> None:
         """Before the first of several steps, each of which checks itself what it needs beside its result."""

@@ -1,17 +1,16 @@
 """How much memory an enlargement takes, known before it begins."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from npbsrn.images.picture import Picture
 from npbsrn.inference.ensemble import WIDER
-from npbsrn.inference.runners import SIDE, Runner
-from npbsrn.runtime.threads import thread_count
+from npbsrn.inference.runners import FLOAT, Runner
 
-REFERENCE = 1 << 30  # bytes of working memory of one of the reference's tiles: about, with 48 channels at x4
-FLOAT = 4  # bytes
+FILLING = (
+    60  # bytes that `npbsrn.images.alpha.fill_colour` takes for a pixel: colour and weights of all levels, as floats
+)
 
 
 def needed_bytes(
@@ -34,7 +33,7 @@ def needed_bytes(
     pixels = math.ceil(picture.width * picture.height * runner.scale**2)
     size, channels = picture.colour.itemsize, 1 if picture.grey else 3
     result = size * (channels + (picture.alpha is not None))
-    filled = picture.alpha is not None and bool(np.ptp(picture.alpha))
+    filled = picture.alpha is not None and not picture.opaque()
     if picture.grey:  # three channels of floats, their mean, and that as samples
         most = 3 * FLOAT + FLOAT + size
     elif filled:  # alpha; colour that has flowed under transparent pixels, in floats; and that as samples
@@ -46,19 +45,7 @@ def needed_bytes(
     if ensemble:
         most += result + (channels + (picture.alpha is not None)) * np.dtype(WIDER[picture.colour.dtype.name]).itemsize
     most = max(most, 2 * result + size)  # while it is encoded
-    return pixels * most + _working_bytes(picture, runner, threads or thread_count(), tile)
-
-
-def _working_bytes(picture: Picture, runner: Any, threads: int, tile: int | None) -> int:
-    """What the runner takes beside its result."""
-    if hasattr(runner, "steps"):  # a composed scale: of its last network, which has the most pixels
-        runner = runner.steps[-1]
-    if hasattr(runner, "working_bytes"):
-        from npbsrn.packed.engine import SIDES
-
-        side = tile or SIDES[0]
-        return int(runner.working_bytes(picture.height, picture.width, side, min(threads, picture.height)))
-    if hasattr(runner, "reach"):
-        tiles = math.ceil(picture.height / (tile or SIDE)) * math.ceil(picture.width / (tile or SIDE))
-        return REFERENCE * min(threads, tiles) + 7 * FLOAT * picture.width * picture.height * int(runner.scale) ** 2
-    return 0
+    # Of the picture's own size: grey as three channels of floats, what `fill_colour` takes, and two turns.
+    each = 3 * FLOAT * picture.grey + FILLING * filled + 2 * result * ensemble
+    own = picture.width * picture.height * each
+    return pixels * most + own + runner.needed_bytes(picture.height, picture.width, threads, tile)

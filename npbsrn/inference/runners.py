@@ -7,18 +7,20 @@ import numpy as np
 
 from npbsrn.images.resample import enlarged_side, resize_to
 from npbsrn.images.resize import resize
-from npbsrn.images.samples import to_fractions, to_samples
+from npbsrn.images.samples import BAND, to_fractions, to_samples
 from npbsrn.images.tiles import cut
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.plan import Plan
 from npbsrn.packed.reference import plan_ref
 from npbsrn.runtime.progress import Progress
-from npbsrn.runtime.threads import map_parallel, quiet_blas
+from npbsrn.runtime.threads import map_parallel, quiet_blas, thread_count
 
 Array = np.ndarray[Any, Any]
 
-SIDE = 256  # pixels of a reference tile's side: about 1 GiB of memory with 48 channels at x4
+SIDE = 256  # pixels of a reference tile's side
+WORKING = 1 << 30  # bytes that the reference takes for such a tile: about, with 48 channels at x4
+FLOAT = 4  # bytes
 
 
 @runtime_checkable
@@ -65,6 +67,10 @@ class Runner(Protocol):
         """
         ...
 
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """Memory that `run` takes for a picture of this size, beside the picture and its result; at most, about."""
+        ...
+
 
 class Reference:
     """A model's layers, operation by operation.
@@ -98,6 +104,13 @@ class Reference:
         with quiet_blas():
             map_parallel(enlarge, tiles, threads, watch if progress else None)
         return to_samples(result, picture.dtype)
+
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """See `Runner.needed_bytes`."""
+        side = tile or SIDE
+        tiles = math.ceil(height / side) * math.ceil(width / side)
+        values = height * width * (3 + 3 * self.scale**2) * FLOAT  # the picture's and the result's
+        return WORKING * min(threads or thread_count(), tiles) + values
 
     def _whole(self, values: Array) -> Array:
         x = np.ascontiguousarray(values.transpose(2, 0, 1)[None])
@@ -143,6 +156,10 @@ class Bicubic:
         if progress:
             progress(result.size // 3, result.size // 3)
         return result
+
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """See `Runner.needed_bytes`: a band of rows for each thread, as floats, along one axis and then both."""
+        return min(threads or thread_count(), height) * BAND * width * math.ceil(2 + 3 * self.scale) * 3 * FLOAT
 
 
 def weights_digest(runner: Runner) -> str | None:

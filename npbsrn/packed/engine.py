@@ -139,6 +139,10 @@ class Engine:
         ends = 4 * self.end.values(max(high - low for low, high in bands), columns)
         return feature_map + inputs + min(threads, len(bands)) * ends
 
+    def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
+        """See `npbsrn.inference.runners.Runner.needed_bytes`; less is taken, by smaller tiles, where there is less."""
+        return self.working_bytes(height, width, tile or SIDES[0], min(threads or thread_count(), height))
+
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
         """The first of the given tile sides for which there is enough memory."""
         height, width, _ = picture.shape

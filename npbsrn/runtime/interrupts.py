@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # A signal that was ignored before stays so: SIGHUP under nohup, SIGINT of a job in the background.
@@ -80,6 +80,7 @@ class Deferral:
 
 _watching = False
 _deferral: Deferral | None = None  # of the training that the watcher asks
+_words: Callable[[], str] = str  # what the watcher says behind "interrupted", where there is none
 
 
 @contextlib.contextmanager
@@ -130,11 +131,26 @@ def deferred(first: str, again: str) -> Iterator[Deferral]:
             signal.signal(number, old)
 
 
+@contextlib.contextmanager
+def explained(words: Callable[[], str]) -> Iterator[None]:
+    """Let what is said of an interrupt, which ends the block at once, go on with these words."""
+    global _words
+    before, _words = _words, words
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:  # where the process is not `watched`
+        raise Interrupted(words(), signal.SIGINT) from None
+    finally:
+        _words = before
+
+
 def _watch(reading: int) -> None:
     while arrived := os.read(reading, 1):
         if (number := arrived[0]) in SIGNALS:
             deferral = _deferral
-            words = "" if deferral is None else deferral.hear(number)
+            words = _words() if deferral is None else deferral.hear(number)
             if words is not None:
                 _end(number, words)
 

@@ -13,12 +13,16 @@ from npbsrn.errors import ExistsError, HeldError, NpbsrnError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 
-def check_folder_of(path: Path, error: type[NpbsrnError]) -> None:
-    """Refuse, before any work is done, a file whose folder is missing or may not be written."""
-    if not path.parent.is_dir():
-        raise error(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise error(f"cannot write {path}: the folder {path.parent} may not be written; choose another one")
+def check_folder_of(path: Path, error: type[NpbsrnError], made: bool = False) -> None:
+    """Refuse, before any work is done, a file whose folder is missing, or cannot be `made`, or may not be written."""
+    folder = path.parent
+    while made and not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        cure = f"{folder} is no folder; choose another place" if made else f"there is no folder {folder}; make it first"
+        raise error(f"cannot write {path}: {cure}")
+    if not os.access(folder, os.W_OK):
+        raise error(f"cannot write {path}: the folder {folder} may not be written; choose another one")
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

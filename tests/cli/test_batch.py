@@ -15,9 +15,9 @@ from tests.cli.test_bad_input import contents
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
 
-def draw(path, level=7):
+def draw(path, level=7, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (3, 2), level).save(path)
+    Image.new("L", (3, 2), level).save(path, **options)
     return path
 
 
@@ -192,13 +192,62 @@ def test_where_results_go(workplace, case):
 def test_results_of_earlier_runs_are_left_out(workplace):
     for name in ("a-x4.jpg", "a-x1.5.png", "t-x2.png", "a-xyz.png", "b-x4.jpg", "f.d/x_big.png"):
         draw(Path(name))
-    batch = plan(Wish([Path()], flat=True, overwrite=True))
+    batch = plan(Wish([Path()], flat=True))
     assert batch.results == [Path("a-x1.5.png"), Path("a-x4.jpg"), Path("t-x2.png")]
-    assert [source.name for source, _ in batch.jobs] == ["a-xyz.png", "a.jpg", "b-x4.jpg", "t.tga"]
+    assert [source.name for source, _ in batch.jobs] == ["a-xyz.png", "b-x4.jpg", "t.tga"]
+    assert batch.existing == [Path("a-x4.jpg")]
     named = plan(Wish([Path("a.jpg"), Path("a-x4.jpg"), Path("t-x2.png")]))  # as a shell's *.jpg names them
     assert (named.jobs, named.existing) == ([], [Path("a-x4.jpg")])
     assert plan(Wish([Path("f.d")], suffix="_big")).results == [Path("f.d/x_big.png")]
     assert plan(Wish([Path("a-x4.jpg")])).jobs == [(Path("a-x4.jpg"), Path("a-x4-x4.jpg"))]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_of_the_pictures_of_a_call_only_results_are_replaced(workplace, capsys, suffix):
+    """A picture may be called as a result is: it is replaced only if it says that it is one."""
+    taken, foreign = Path(f"f.d/p{suffix}"), draw(Path(f"f.d/p-x2{suffix}"), 99)
+    draw(taken)
+    before = contents(workplace)
+    for words in (["f.d"], ["f.d/p-x2" + suffix, str(taken)]):
+        assert main([*words, "-s", "2", "-m", "bicubic", "--overwrite"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"npbsrn: {foreign}, the result of {taken}, would replace a picture that does not say")
+        assert said.count("\n") == 1
+        assert contents(workplace) == before
+    assert main([str(taken), "-s", "2", "-m", "bicubic", "--overwrite"]) == 0  # which was not among the pictures
+    assert level(foreign)[0] == (6, 4)
+    draw(taken, 200)
+    for words in (["f.d", "--flat"], [str(foreign), str(taken)]):
+        assert main([*words, "-s", "2", "-m", "bicubic", "--overwrite"]) == 0
+    assert abs(np.mean(level(foreign)[1]) - 200) < 3
+    draw(taken, 50)
+    assert main(["f.d", "-s", "2", "-m", "bicubic", "--overwrite", "--strip-metadata"]) == 0
+    assert abs(np.mean(level(foreign)[1]) - 50) < 3
+    assert main(["f.d", "-s", "2", "-m", "bicubic", "--overwrite"]) == 2  # as it says nothing any more
+
+
+def test_a_folder_is_made_when_there_is_something_to_write(workplace, capsys):
+    Path("bad.png").write_text("no picture")
+    draw(Path("mixed/sub/good.png"))
+    Path("mixed/worse").mkdir()
+    Path("mixed/worse/bad.png").write_text("no picture")
+    for words in (["bad.png"], ["bad.png", "mixed/worse"]):
+        assert main([*words, "-o", "new/er/", "-m", "bicubic"]) == len(words[1:]) or 2
+        assert not Path("new").exists()
+    assert main(["mixed", "-o", "new/er", "-m", "bicubic"]) == 1
+    assert [path.as_posix() for path in Path("new").rglob("*")] == ["new/er", "new/er/sub", "new/er/sub/good.png"]
+    capsys.readouterr()
+    assert main(["mixed", "-o", "a.jpg/new", "-m", "bicubic"]) == 2
+    assert capsys.readouterr().err == "npbsrn: cannot write a.jpg/new/*: a.jpg is no folder; choose another place\n"
+
+
+def test_an_animation_whose_first_frame_is_bad_makes_no_folder(workplace):
+    frames = [Image.effect_noise((40, 30), 50) for _ in range(3)]
+    frames[0].save("m.gif", save_all=True, append_images=frames[1:])
+    content = Path("m.gif").read_bytes()
+    Path("m.gif").write_bytes(content[:900] + b"\0\0;")
+    assert main(["m.gif", "-o", "new/", "-m", "bicubic"]) == 2
+    assert not Path("new").exists()
 
 
 def test_a_folder_may_be_given_again(workplace, capsys):

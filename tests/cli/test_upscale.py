@@ -10,7 +10,7 @@ from PIL import Image
 
 import npbsrn
 from npbsrn import __version__
-from npbsrn.cli.parser import COMMANDS, main
+from npbsrn.cli.parser import COMMANDS, main, make_parser
 from npbsrn.models import save_model
 
 
@@ -206,6 +206,15 @@ def test_more_pixels_than_allowed(place, capsys):
     assert enlarge("a.png", "--max-pixels", "31") == 2
     assert "a.png has 8x4 pixels, more than the 31 that are opened unasked" in capsys.readouterr().err
     assert enlarge("a.png", "--max-pixels", "32") == 0
+    assert enlarge("a.png", "--max-pixels", "any", "-o", "b.png") == 0
+    assert make_parser("upscale").parse_args(["--max-pixels", "any"]).max_pixels is None  # as `refuse_huge` has it
+
+
+@pytest.mark.parametrize("word", ["all", "-1", "1e9"])
+def test_what_is_no_number_of_pixels(place, capsys, word):
+    with pytest.raises(SystemExit, match="2"):
+        enlarge("a.png", f"--max-pixels={word}")
+    assert 'must be a whole number, or "any"' in capsys.readouterr().err
 
 
 def test_all_frames_or_the_first(place):
