@@ -13,7 +13,7 @@ from numba.core.runtime.nrt import rtsys
 
 from npbsrn.kernels.compiling import WATCH
 from npbsrn.kernels.cpu import chosen_kernel
-from npbsrn.kernels.parts import KernelCompiler, Part, PartCompiler, hand_environments
+from npbsrn.kernels.parts import Part, PartCompiler, hand_environments
 from npbsrn.storage.files import atomic_write
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
@@ -123,7 +123,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(nogil=True, cache=True, pipeline_class=KernelCompiler, **UNCALLED, **options)(function)
+            dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
         except RuntimeError:
             _warn_once()
             return njit(nogil=True, **options)(function)

@@ -1,4 +1,4 @@
-"""How kernels, and the functions that only kernels call, become machine code: those as part of each kernel alone."""
+"""Functions that only kernels call: they become machine code as part of each kernel, and not before."""
 
 from functools import cached_property
 from typing import Any
@@ -7,26 +7,6 @@ from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
-
-
-class KernelLibrary(JITCodeLibrary):
-    """LLVM's code of a kernel, of which each pass over the whole simplifies the functions, too.
-
-    Numba simplifies them before, one by one: a tenth of the time of compiling, for the same speed.
-    """
-
-    def _optimize_functions(self, module: Any) -> None:
-        module.data_layout = self._codegen._data_layout
-
-
-class KernelCompiler(Compiler):
-    """Numba's own passes, into a `KernelLibrary`."""
-
-    library: type[JITCodeLibrary] = KernelLibrary
-
-    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, library or self.library(target.codegen(), "npbsrn"), *rest)
-        self.state.library.enable_object_caching()
 
 
 class _Unset:
@@ -42,7 +22,7 @@ class _Unset:
         """Nothing: see `hand_environments`."""
 
 
-class PartLibrary(KernelLibrary):
+class PartLibrary(JITCodeLibrary):
     """LLVM's code of a function and of those that it calls, for kernels to link.
 
     Numba optimises each function and makes machine code of it before it does the same with those that call it, and of
@@ -69,10 +49,11 @@ class PartLibrary(KernelLibrary):
         return 0
 
 
-class PartCompiler(KernelCompiler):
-    """The same into a `PartLibrary`."""
+class PartCompiler(Compiler):
+    """Numba's own passes, into a `PartLibrary`."""
 
-    library = PartLibrary
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, library or PartLibrary(target.codegen(), "part"), *rest)
 
 
 class Part(CPUDispatcher):
