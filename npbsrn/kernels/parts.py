@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Any
 
-from numba import njit
+from numba import jit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
@@ -66,7 +66,7 @@ class Part(CPUDispatcher):
     @cached_property
     def _alone(self) -> Any:
         options = {name: value for name, value in self.targetoptions.items() if name != "no_cpython_wrapper"}
-        return njit(**options)(self.py_func)
+        return jit(**options)(self.py_func)
 
     def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
         return self._alone._compile_for_args(*args, **kws)
