@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from npbsrn.kernels.cpu import has_avx512, has_fma
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.memory import at, data
+from npbsrn.kernels.memory import at, data, memory
 from npbsrn.kernels.simd import I64, LANES, broadcast, f32x16, fused_multiply_add, multiply_add
 
 Array = np.ndarray[Any, Any]
@@ -142,7 +142,7 @@ def correlate(padded: Array, w: Array, y: Array, size: int, begin: int, end: int
     """
     n, channels, full, line = padded.shape
     _, outputs, height, width = y.shape
-    x, filters, out, blocks = padded.ravel(), w.ravel(), y.ravel(), len(w)
+    x, filters, out, blocks = memory(padded), memory(w), memory(y), len(w)
     plane, pixels, taps = full * line, height * width, channels * size * size * OUTPUTS
     few = outputs == FEW_OUTPUTS
     rows = FEW_ROWS if few else MOST_ROWS
@@ -184,7 +184,7 @@ def correlate_few(rows: Array, w: Array, y: Array, size: int) -> None:
     """
     _, channels, line = rows.shape
     height, outputs, width = y.shape
-    x, filters, out = rows.ravel(), w.ravel(), y.ravel()
+    x, filters, out = memory(rows), memory(w), memory(y)
     top, down = 0, channels * line
     while top < height:
         whole = top + FEW_ROWS <= height

@@ -9,9 +9,11 @@ from typing import Any
 
 from numba import njit
 from numba.core import event
+from numba.core.runtime.nrt import rtsys
 
 from npbsrn.kernels.compiling import WATCH
 from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.kernels.parts import Part, PartCompiler, hand_environments
 from npbsrn.storage.files import atomic_write
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
@@ -73,6 +75,28 @@ def _harden(kept: Any) -> None:
     kept._open_for_write = atomic_write  # Numba's own leaves a temporary file behind an interrupt
 
 
+def _load_alone(cache: Any) -> None:
+    """Load kept machine code without what only compiling takes.
+
+    Numba imports all that it can compile, and SciPy's BLAS with it, before it looks for what is kept: a third of the
+    time of a command that enlarges a small picture. It does so again before it compiles.
+
+    Parameters
+    ----------
+    cache : numba.core.caching.FunctionCache
+    """
+    load_after_all, load = cache.load_overload, cache._load_overload
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        try:
+            rtsys.initialize(context)  # whose functions machine code may call
+            return load(signature, context)
+        except Exception:  # of a Numba that needs more
+            return load_after_all(signature, context)
+
+    cache.load_overload = load_overload
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Make a function's lines part of each kernel that calls it, before anything is compiled.
 
@@ -83,15 +107,13 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that only kernels call: it is kept on the disk as part of them.
-
-    One whose name begins with an underscore cannot be called from Python, which takes time to compile, too. Numba does
-    not notice such a call: the process crashes.
-    """
+    """Compile a function that only kernels call: it is kept on the disk as part of them (`npbsrn.kernels.parts`)."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
-        whole: Any = UNCALLED | {"no_cpython_wrapper": function.__name__.startswith("_")} | options
-        return njit(nogil=True, **whole)(function)
+        whole: Any = UNCALLED | {"no_cpython_wrapper": True} | options
+        dispatcher = njit(nogil=True, pipeline_class=PartCompiler, **whole)(function)
+        dispatcher.__class__ = Part
+        return dispatcher
 
     return compile_lazily
 
@@ -109,6 +131,8 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         FOLDERS.add(dispatcher.stats.cache_path)
         if kept is not None:  # a detail of Numba's, on which no feature depends
             _harden(kept)
+            _load_alone(dispatcher._cache)
+        hand_environments(dispatcher)
         return dispatcher
 
     return compile_lazily

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from npbsrn.kernels.bits import TILE
@@ -18,23 +19,44 @@ Array = np.ndarray[Any, Any]
 COLOURS = 3
 
 
+def _samples(builder: Any, value: Any, dtype: Any) -> Any:
+    """Fractions as samples, whole ones by ``floor(x * highest + 0.5)``, rounded twice as NumPy does it."""
+    if not isinstance(dtype, types.Integer):
+        return value
+    whole: Any = dtype
+    peak, half = (ir.Constant(f32x16.vector, [x] * LANES) for x in (float(whole.maxval), 0.5))
+    value = builder.fadd(builder.fmul(value, peak), half)  # without flags, which would let them be contracted
+    value = builder.fptoui(value, u32x16.vector)
+    return builder.trunc(value, ir.VectorType(ir.IntType(whole.bitwidth), LANES))
+
+
 @intrinsic
 def store_sample(typing: Any, array: Any, place: Any, vector: Any) -> Any:
-    """Store fractions, to uint8 and uint16 as ``floor(x * highest + 0.5)``, rounded twice as NumPy does it."""
-    whole: Any = array.dtype if isinstance(array.dtype, types.Integer) else None
+    """Store fractions as samples of uint8, uint16 or float32."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = args[2]
-        if whole is not None:
-            peak, half = (ir.Constant(f32x16.vector, [x] * LANES) for x in (float(whole.maxval), 0.5))
-            value = builder.fadd(builder.fmul(value, peak), half)  # without flags, which would let them be contracted
-            value = builder.fptoui(value, u32x16.vector)
-            value = builder.trunc(value, ir.VectorType(ir.IntType(whole.bitwidth), LANES))
+        value = _samples(builder, args[2], array.dtype)
         pointer = at(builder, data(context, builder, signature, args, 0), args[1], value.type)
         builder.store(value, pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), codegen
+
+
+@intrinsic
+def store_first(typing: Any, array: Any, place: Any, vector: Any, count: Any) -> Any:
+    """The same of the first `count` alone."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = _samples(builder, args[2], array.dtype)
+        spare = builder.bitcast(cgutils.alloca_once_value(builder, value), value.type.element.as_pointer())
+        base = data(context, builder, signature, args, 0)
+        with cgutils.for_range(builder, args[3]) as n:
+            sample = builder.load(builder.gep(spare, [n.index]))
+            builder.store(sample, builder.gep(base, [builder.add(args[1], n.index)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector, types.intp), codegen
 
 
 @kernel()
@@ -83,7 +105,7 @@ def from_feature_map(
     """
     height, tiles, size = x.shape
     rows, line, depth = pixels.shape
-    feature_map, out, images = x.ravel(), pixels.ravel(), image.ravel()
+    feature_map, out, images = memory(x), memory(pixels), memory(image)
     (_, down, across), whole, padded = image.shape, channels // LANES * LANES, -(-channels // LANES) * LANES
     for r in range(rows):
         y = first + r
@@ -102,17 +124,19 @@ def from_feature_map(
             pixels[r] = 0
         if grid > 0:
             where = (r * line + lead - 1) * depth + padded
-            _put_grid(memory(images[(y + 1) * across :]), down * across, across, width, grid, memory(out), where, depth)
+            _put_grid(images, (y + 1) * across, down * across, across, width, grid, out, where, depth)
 
 
 @part(forceinline=True)
-def _put_grid(image: Any, plane: int, line: int, width: int, grid: int, out: Any, where: int, depth: int) -> None:
+def _put_grid(
+    image: Any, first: int, plane: int, line: int, width: int, grid: int, out: Any, where: int, depth: int
+) -> None:
     """The head's input around each pixel of a row, from one before the picture to one behind it."""
     for v in range(width + 2):
         n = where + v * depth
         for a in range(grid):
             for b in range(grid):
-                place = 3 * a * line + v + 3 * b
+                place = first + 3 * a * line + v + 3 * b
                 for c in range(COLOURS):
                     put(out, n, scalar(image, place + c * plane))
                     n += 1
@@ -170,7 +194,7 @@ def rows_from_feature_map(x: Array, first: int, tile: int, width: int, rows: Arr
     height, tiles, size = x.shape
     count, channels, line = rows.shape
     margin, wide = line % TILE // 2, line // TILE
-    feature_map, out = x.ravel(), rows.ravel()
+    feature_map, out = memory(x), memory(rows)
     before, behind, end = tile > 0, tile + wide < tiles, min(margin + width - tile * TILE, line)
     for r in range(count):
         y = first + r
@@ -184,8 +208,8 @@ def rows_from_feature_map(x: Array, first: int, tile: int, width: int, rows: Arr
                     store(out, where + t * TILE + v, load(feature_map, place + t * size + v))
             for j in range(margin):
                 left, right = place - size + TILE - margin + j, place + wide * size + j
-                out[where - margin + j] = feature_map[left] if before else 0
-                out[where + wide * TILE + j] = feature_map[right] if behind else 0
+                put(out, where - margin + j, scalar(feature_map, left) if before else np.float32(0))
+                put(out, where + wide * TILE + j, scalar(feature_map, right) if behind else np.float32(0))
             for v in range(end, line):
                 rows[r, c, v] = 0
 
@@ -231,8 +255,8 @@ def write_pixels(y: Array, scale: int, left: int, out: Array) -> None:
         1 becomes the highest whole number, rounded halves up.
     """
     rows, line, depth = y.shape
-    width, phases, values = out.shape[1] // scale, scale * COLOURS, y.ravel()
-    zero, one, spare = splat(np.float32(0)), splat(np.float32(1)), np.empty(LANES, out.dtype)
+    width, phases, values = out.shape[1] // scale, scale * COLOURS, memory(y)
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
     whole = width - -(-(LANES - phases) // phases)  # behind which a vector would reach beyond the row's end
     for r in range(rows):
         for a in range(scale):
@@ -244,6 +268,4 @@ def write_pixels(y: Array, scale: int, left: int, out: Array) -> None:
                 if v < whole:
                     store_sample(row, v * phases, x)
                 else:
-                    store_sample(spare, 0, x)
-                    for p in range(phases):
-                        row[v * scale + p // COLOURS, p % COLOURS] = spare[p]
+                    store_first(row, v * phases, x, phases)
