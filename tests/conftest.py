@@ -8,6 +8,7 @@ from hypothesis import settings
 from PIL import Image
 
 from npbsrn.images.resize import resize
+from npbsrn.kernels.compiling import WATCH
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 
@@ -16,6 +17,8 @@ settings.register_profile("npbsrn", deadline=None, max_examples=50, derandomize=
 settings.register_profile("fresh", deadline=None, max_examples=50, derandomize=False, print_blob=True)
 settings.load_profile("npbsrn")
 
+
+WATCH.be_quiet()  # whether a kernel must be compiled depends on which tests ran before
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a job in the background: tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """The progress bar of `npbsrn upscale`: megapixels, and the time that is left; and what is said above it."""
 
+import math
 import sys
 import threading
 import warnings
@@ -65,9 +66,10 @@ class Bar:
         size = self._sizes.get(path, 0.0)
         if size:
             with self._lock:
-                step = size * share - self._done.get(path, 0.0)
                 self._done[path] = size * share
-                self._bar.update(step)
+                # Never beyond the total, by rounding: tqdm would warn, and keep its lock if the warning is an error.
+                self._bar.n = min(math.fsum(self._done.values()), self._bar.total)
+                self._bar.update(0)
 
 
 @contextmanager

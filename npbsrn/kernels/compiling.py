@@ -47,6 +47,10 @@ class Watch(event.Listener):
             self._alarm.cancel()
             self._alarm = None
 
+    def be_quiet(self) -> None:
+        """Log nothing: for programs that compare what is said."""
+        self._said = True
+
     def news(self) -> bool:
         """Whether anything has been compiled since this was last asked."""
         known, self._known = self._known, self.seconds

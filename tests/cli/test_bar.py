@@ -5,8 +5,11 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from tqdm import tqdm
 
@@ -73,6 +76,44 @@ def test_it_counts_megapixels_within_a_picture_too(pictures, terminal):
     assert drawn
     assert all("/3.0 megapixels" in part for part in drawn)
     assert not any("megapixels" in line for line in stream.lines())  # it goes when all is done
+
+
+def test_threads_lose_nothing(pictures, terminal):
+    terminal()
+    with Bar(pictures, False) as bar:
+
+        def work(path):
+            tell = bar.of(path)
+            for done in range(200):
+                tell(done, 200)
+            bar.end(path)
+
+        threads = [threading.Thread(target=work, args=(path,)) for path in pictures]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert bar._bar.n == 3
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=6), st.integers(1, 50))
+def test_it_never_goes_beyond_its_end(pixels, steps):
+    """By rounding neither, of which tqdm warns."""
+    paths = [Path(f"{n}.png") for n in range(len(pixels))]
+    sizes = {str(path): size / 1e6 for path, size in zip(paths, pixels, strict=True)}
+    with (
+        mock.patch.object(sys, "stderr", Terminal()),
+        mock.patch("npbsrn.cli.bar._megapixels", lambda path: sizes[str(path)]),
+        mock.patch("npbsrn.cli.bar.LEAST", 0.0),
+        Bar(paths, False) as bar,
+    ):
+        for step in range(1, steps + 1):
+            for path in paths:
+                bar.of(path)(step, steps)
+        for path in paths:
+            bar.end(path)
+            assert bar._bar.n <= bar._bar.total
+        assert bar._bar.n == pytest.approx(bar._bar.total)
 
 
 def test_there_is_none_where_nobody_sees_it(pictures, monkeypatch):
