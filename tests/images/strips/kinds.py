@@ -65,7 +65,8 @@ TIFFS = {
             "one strip": {"rowsperstrip": HEIGHT},
             "strips of 3": {"rowsperstrip": 3, "compression": "zlib", "predictor": kind != np.float32},
             "tiles": {"tile": (16, 16), "compression": "lzw"},
-            "big-endian, big": {"byteorder": ">", "bigtiff": True, "rowsperstrip": 4},
+            "big-endian": {"byteorder": ">", "rowsperstrip": 4},
+            "big": {"bigtiff": True, "rowsperstrip": 4},
         }.items()
     },
     "planes": lambda: files.tiff(
