@@ -46,9 +46,7 @@ class Tile(NamedTuple):
         return slice((a - top) * scale, (b - top) * scale), slice(c * scale, d * scale)
 
 
-def cut(
-    height: int, width: int, side: int, margin: int, step: int = 1, wanted: Span | None = None
-) -> Iterator[Tile]:
+def cut(height: int, width: int, side: int, margin: int, step: int = 1, wanted: Span | None = None) -> Iterator[Tile]:
     """Tiles of a picture, row by row.
 
     Parameters

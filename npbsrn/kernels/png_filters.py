@@ -79,7 +79,7 @@ def unfilter_ref(rows: Array, before: Array, pixel: int) -> Array:
     for r, (kind, *row) in enumerate(rows.tolist(), 1):
         for n, byte in enumerate(row, pixel):
             left, above, corner = out[r, n - pixel], out[r - 1, n], out[r - 1, n - pixel]
-            nearest = min((left, above, corner), key=lambda value: abs(left + above - corner - value))  # noqa: B023
+            nearest = min((left, above, corner), key=lambda value: abs(left + above - corner - value))
             out[r, n] = (byte + (0, left, above, (left + above) // 2, nearest)[kind]) % 256
     return out[1:, pixel:].astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""How much memory is available: by the system, by the groups that a container is made of, and by the process's limit."""
+"""How much memory is available: by the system, by a container's limit, and by the process's own."""
 
 import os
 import sys

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from npbsrn.images.directory import read_first
 from npbsrn.images.formats import PGM, PNG, PPM, TIFF, Format
@@ -16,7 +16,7 @@ from npbsrn.images.strips.png import PngWriter, png_rows
 from npbsrn.images.strips.ppm import HEADER, LONGEST, PpmWriter, ppm_rows
 from npbsrn.images.strips.tiff import HEIGHT, WIDTH, TiffWriter, tiff_rows
 
-WRITERS = {PNG.name: PngWriter, TIFF.name: TiffWriter, PPM.name: PpmWriter}
+WRITERS: dict[str, Any] = {PNG.name: PngWriter, TIFF.name: TiffWriter, PPM.name: PpmWriter}
 
 
 def extents_of(source: Source, name: object) -> tuple[int, int] | None:
@@ -71,4 +71,5 @@ def is_written_by_rows(form: Format) -> bool:
 
 def writer_for(form: Format, file: BinaryIO, page: Page, saving: Saving, threads: int | None) -> Writer:
     """A writer of a format, for which `is_written_by_rows`."""
-    return WRITERS[form.name](file, page, saving, threads)
+    writer: Writer = WRITERS[form.name](file, page, saving, threads)
+    return writer

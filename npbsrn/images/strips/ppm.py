@@ -74,7 +74,7 @@ def ppm_rows(source: Source, file: BinaryIO, name: object) -> PpmRows | None:
     if match is None:
         return None
     width, height, peak = (int(match[n]) for n in (2, 3, 4))
-    if not (0 < width and 0 < height and 0 < peak < 65536):
+    if not (width > 0 and height > 0 and 0 < peak < 65536):
         return None
     return PpmRows(source, name, width, height, match[1], peak, match.end())
 
@@ -90,7 +90,7 @@ class PpmWriter:
     def write(self, samples: Array) -> None:
         """Add rows."""
         kind = samples.dtype.newbyteorder(">")
-        self.file.write(memoryview(np.ascontiguousarray(samples, kind)).cast("B"))
+        self.file.write(np.ascontiguousarray(samples, kind).data)
 
     def close(self) -> None:
         """Nothing is left to be done."""

@@ -30,7 +30,18 @@ from npbsrn.images.directory import (
     block_of,
 )
 from npbsrn.images.embedding import FINEST, INCH, tiff_entries
-from npbsrn.images.metadata import ACROSS, DOWN, KIND, ORIENTATION, TURN, UNIT, XMP, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.metadata import (
+    ACROSS,
+    DOWN,
+    KIND,
+    ORIENTATION,
+    TURN,
+    UNIT,
+    XMP,
+    exif_of_tiff,
+    of_tiff,
+    pages_of_tiff,
+)
 from npbsrn.images.opening import Damage, Source, source_file
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, SAMPLES, TIFF_HEADERS, read_picture
@@ -173,9 +184,7 @@ def _content(exif: Exif, tag: int) -> bytes:
     return entry.data if isinstance(entry, Entry) else b""
 
 
-def _divided(
-    parts: list[tuple[int, int]], rows: int, height: int, line: int
-) -> tuple[list[tuple[int, int]], int]:
+def _divided(parts: list[tuple[int, int]], rows: int, height: int, line: int) -> tuple[list[tuple[int, int]], int]:
     """Strips that are not compressed, cut into smaller ones."""
     few = max(1, PIECE // max(line, 1))
     if few >= rows or any(length < line * min(rows, height - n * rows) for n, (_, length) in enumerate(parts)):

@@ -6,7 +6,6 @@ import pytest
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
 from npbsrn.images.strips import png, ppm, tiff
-from npbsrn.images.strips.base import Window
 from npbsrn.images.strips.opening import extents_of, pieces_of, rows_of
 from tests.images.strips.kinds import HEIGHT, KINDS, WIDTH
 
