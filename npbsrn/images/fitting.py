@@ -14,17 +14,18 @@ from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep
 from npbsrn.images.alpha import over
 from npbsrn.images.embedding import too_long
-from npbsrn.images.formats import GIF, PNG, TIFF, Format, format_of
+from npbsrn.images.formats import BMP, GIF, PGM, PNG, PPM, TIFF, Format, format_of
 from npbsrn.images.metadata import bare
 from npbsrn.images.picture import Picture
 from npbsrn.images.samples import cast, to_fractions, to_samples
 from npbsrn.images.saving import Saving
-from npbsrn.storage.files import check_folder_of
+from npbsrn.storage.files import check_folder_of, refuse_full
 
 Array = np.ndarray[Any, Any]
 Target = str | os.PathLike[str] | None  # None: standard output, or memory
 
 PLAIN = Saving()
+DEFLATED_MOST = 1032  # bytes that one of deflate stands for at most
 NAMES = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "comment": "a comment"}
 
 
@@ -115,6 +116,35 @@ def refuse_sides(target: Target, form: Format, width: int, height: int, scale: f
             f"{'the result' if target is None else target}: {form.name} holds {form.largest} pixels a side, and this "
             f"would be {width}x{height}; write a .png or .tif"
         )
+
+
+def refuse_full_disk(
+    target: Target, form: Format, width: int, height: int, sample: Picture, by_rows: bool = False
+) -> None:
+    """Refuse a result for which there is no room on the disk, as far as that is known before it is made.
+
+    Parameters
+    ----------
+    target : path, optional
+    form : Format
+    width, height : int
+        Of the result.
+    sample : Picture
+        With samples of its kind.
+    by_rows : bool
+        Whether it is written by rows, which compresses a TIFF.
+
+    Raises
+    ------
+    PictureError
+        If there is none even for samples that compress as well as can be: deflate takes a byte for 1032 at least.
+    """
+    if target is None:
+        return
+    need = width * height * ((1 if sample.grey else 3) + (sample.alpha is not None)) * sample.colour.itemsize
+    plain = form in (BMP, PPM, PGM) or (form is TIFF and not by_rows and sample.colour.dtype == np.uint8)
+    if plain or form in (PNG, TIFF):
+        refuse_full(Path(target), need if plain else need // DEFLATED_MOST, PictureError)
 
 
 def _of_size(picture: Picture, path: object, form: Format, scale: float, saving: Saving, most: int) -> Picture:

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 
 from npbsrn.errors import PictureError, UsageError
 from npbsrn.images.animation import check_frames, write_frames
-from npbsrn.images.fitting import check_output, fitted, format_for
+from npbsrn.images.fitting import check_output, fitted, format_for, refuse_full_disk
 from npbsrn.images.frames import Frame, Frames, read_frames
 from npbsrn.images.opening import MAX_PIXELS, name_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
+from npbsrn.images.resample import enlarged_side
 from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import Rows, Whole
 from npbsrn.images.strips.fitting import FittedRows
@@ -226,10 +227,13 @@ class FileJob:
             flattened, rows, self.picture = self.flattened, Whole(self.picture), None
             self._begin_strips(rows)
             self.flattened = flattened
+        elif self.picture is not None:
+            self._refuse_full_disk(self.picture, self.picture, False)
 
     def _begin_strips(self, rows: Rows) -> None:
         how = self.how
         fitting = FittedRows(rows, self.label, self.target, how.runner.scale, self.saving)
+        self._refuse_full_disk(rows, fitting.sample, True)
         self.strips = Strips(fitting, how.runner, how.threads, how.tile, how.strip)
         self.flattened = fitting.flattened
 
@@ -276,6 +280,11 @@ class FileJob:
         if self.picture is None or self.saving.format is None:
             return self.content
         return encode_picture(self.picture, self.saving.format, self.saving)
+
+    def _refuse_full_disk(self, extents: Picture | Rows, sample: Picture, by_rows: bool) -> None:
+        width, height = (enlarged_side(side, self.how.runner.scale) for side in (extents.width, extents.height))
+        form = format_for(self.target, self.saving)
+        refuse_full_disk(self.target, form, width, height, sample, by_rows)
 
     def _refuse_need(self) -> None:
         """Refuse, before the work, a picture that needs more memory than there is, in the smallest tiles."""

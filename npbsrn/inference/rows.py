@@ -1,4 +1,4 @@
-"""Some rows of an enlarged picture, from the rows of the picture that they depend on: the same bytes as of the whole."""
+"""Some rows of an enlarged picture, from those of the picture that they depend on: the bytes of the whole."""
 
 import math
 from itertools import pairwise

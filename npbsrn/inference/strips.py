@@ -27,7 +27,7 @@ from npbsrn.runtime.threads import thread_count
 
 Array = np.ndarray[Any, Any]
 
-BUDGET = 10**9  # bytes to work in, where there are more: larger strips are hardly quicker
+BUDGET = 75 * 10**7  # bytes to work in, where there are more: larger strips are hardly quicker
 # Rows of a strip, and sides of the tiles in which it passes through a network: the first for which there is memory.
 CHOICES = (1024, 1440), (512, 1440), (256, 1440), (256, 512), (128, 256), (64, 256), (32, 256), (16, 256)
 LEVELS = 14  # bytes of floats beside the colours that flow under transparent pixels, for each of those
@@ -121,6 +121,7 @@ class Strips:
             writer = writer_for(check_output(target, saving), file, page, saving, self.threads)
             for part in self._enlarged(progress):
                 writer.write(part.samples())
+                del part  # before the next strip is made
             writer.close()
         return self.width, self.height
 

@@ -1,6 +1,7 @@
 """A picture that is read, enlarged and written in strips becomes what it becomes as a whole."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_colours_flow_in_strips_as_in_the_whole(side, width, seed, cuts):
     if np.all(sure == 1) or not np.any(sure):
         return
     edges = [0, *sorted({2 * cut for cut in cuts if 0 < 2 * cut < side}), side]
-    spans = [*zip(edges, edges[1:], strict=False)]
+    spans = [*pairwise(edges)]
     levels = [halved(fractions[top:bottom], sure[top:bottom]) for top, bottom in spans]
     coarse = fill_unsure(*(np.concatenate(parts) for parts in zip(*levels, strict=True)))
     parts = [filled_by(coarse, fractions[top:bottom], sure[top:bottom], top) for top, bottom in spans]

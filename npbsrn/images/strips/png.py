@@ -33,6 +33,7 @@ KINDS = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGB_ALPHA}  # colour types, by chann
 PIXELS = (b"PLTE", b"tRNS")  # chunks that say what samples mean
 HISTORY = 1 << 15  # bytes that deflate looks back
 LEVEL = 6
+READ = 1 << 16  # bytes of a file at once
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,27 @@ class PngRows:
 
     def _inflated(self, most: int) -> Iterator[bytes]:
         decoder = zlib.decompressobj()
+        for content in self._packed():
+            while content:
+                try:
+                    yield decoder.decompress(content, most)
+                except zlib.error:
+                    raise Damage("it cannot be decoded") from None
+                content = decoder.unconsumed_tail
+
+    def _packed(self) -> Iterator[bytes]:
+        """What all IDAT hold, some at once: one of them may hold all."""
         with source_file(self.source) as file:
             for place, length in self.data:
                 file.seek(place)
-                content, given = file.read(length), file.read(4)
-                if given != struct.pack(">I", zlib.crc32(content, zlib.crc32(b"IDAT"))):
+                total = zlib.crc32(b"IDAT")
+                for at in range(0, length, READ):
+                    content = file.read(min(READ, length - at))
+                    total = zlib.crc32(content, total)
+                    yield content
+                given = file.read(4)
+                if given != struct.pack(">I", total):
                     raise Damage("the sum of its IDAT is wrong" if len(given) == 4 else "it is cut short")
-                while content:
-                    try:
-                        yield decoder.decompress(content, most)
-                    except zlib.error:
-                        raise Damage("it cannot be decoded") from None
-                    content = decoder.unconsumed_tail
 
 
 def _png(header: bytes, height: int, others: bytes, rows: bytes) -> bytes:
