@@ -54,6 +54,7 @@ def rows_of(source: Source, name: object, max_pixels: int | None) -> Rows | None
             rows = kind(source, file, name)
             if rows is not None:
                 refuse_huge(rows.width, rows.height, max_pixels, file)
+                _ = rows.sample  # whose damage is said here
                 return rows
     return None
 

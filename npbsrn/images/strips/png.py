@@ -80,8 +80,8 @@ class PngRows:
 
     def _blocks(self, line: int, count: int) -> Iterator[Array]:
         """Filtered rows, so many at once."""
-        waiting, left = bytearray(), self.height
-        for part in self._inflated(line * count):
+        waiting, left, packed = bytearray(), self.height, self._packed()
+        for part in _inflated(packed, line * count):
             waiting += part
             while (rows := min(count, left)) and len(waiting) >= rows * line:
                 block = np.frombuffer(bytes(waiting[: rows * line]), np.uint8).reshape(rows, line)
@@ -89,19 +89,11 @@ class PngRows:
                 left -= rows
                 yield block
             if not left:
+                for _ in packed:  # whose sums are to be right, too
+                    pass
                 return
         if rows := len(waiting) // line:
             yield np.frombuffer(bytes(waiting[: rows * line]), np.uint8).reshape(rows, line)
-
-    def _inflated(self, most: int) -> Iterator[bytes]:
-        decoder = zlib.decompressobj()
-        for content in self._packed():
-            while content:
-                try:
-                    yield decoder.decompress(content, most)
-                except zlib.error:
-                    raise Damage("it cannot be decoded") from None
-                content = decoder.unconsumed_tail
 
     def _packed(self) -> Iterator[bytes]:
         """What all IDAT hold, some at once: one of them may hold all."""
@@ -116,6 +108,18 @@ class PngRows:
                 given = file.read(4)
                 if given != struct.pack(">I", total):
                     raise Damage("the sum of its IDAT is wrong" if len(given) == 4 else "it is cut short")
+
+
+def _inflated(packed: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """A stream of deflate, at most so many bytes at once."""
+    decoder = zlib.decompressobj()
+    for content in packed:
+        while content:
+            try:
+                yield decoder.decompress(content, most)
+            except zlib.error:
+                raise Damage("it cannot be decoded") from None
+            content = decoder.unconsumed_tail
 
 
 def _png(header: bytes, height: int, others: bytes, rows: bytes) -> bytes:

@@ -5,6 +5,7 @@ References
 The Netpbm formats, https://netpbm.sourceforge.net/doc/ppm.html.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +77,10 @@ def ppm_rows(source: Source, file: BinaryIO, name: object) -> PpmRows | None:
     width, height, peak = (int(match[n]) for n in (2, 3, 4))
     if not (width > 0 and height > 0 and 0 < peak < 65536):
         return None
-    return PpmRows(source, name, width, height, match[1], peak, match.end())
+    rows = PpmRows(source, name, width, height, match[1], peak, match.end())
+    if file.seek(0, os.SEEK_END) < rows.begin + height * rows.line:
+        raise Damage("it is cut short")
+    return rows
 
 
 class PpmWriter:
