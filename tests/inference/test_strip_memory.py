@@ -30,7 +30,8 @@ for kind in (3, 4):
             for _ in range(0, height, 8):
                 writer.write(rng.integers(128, 256, (8, 300, kind), np.uint8))
             writer.close()
-        job = FileJob(source, folder / "out.png", How(runner_for(Model(network, network.init(0)), 4), 1, strip=128), overwrite=True)
+        how = How(runner_for(Model(network, network.init(0)), 4), 1, strip=128)
+        job = FileJob(source, folder / "out.png", how, overwrite=True)
         work = grown(lambda: (job.read(), job.enlarge()))
         if height > 64:  # by which kernels are loaded or compiled
             print(work)
@@ -40,7 +41,7 @@ for kind in (3, 4):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_height_and_is_no_more_than_estimated():
-    """It goes up and down by some megabytes, as the system gives them out; the result of 2800 rows more has 40 or 54."""
+    """It goes up and down by some megabytes; what 2800 rows more become takes 40 MB, and with alpha 54."""
     figures = measured(HEIGHTS)
     for low, low_need, high, high_need in zip(*[iter(figures)] * 4, strict=True):
         assert high < low + 10**7
