@@ -18,6 +18,7 @@ FLOORS = [
     ["runtime"],
     ["storage"],
     ["images", "kernels"],
+    ["images.strips"],
     ["datasets", "ops"],
     ["binarizers"],
     ["layers"],

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes, by type
-UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that swap, by type
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7  # types
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes, by type
+UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes that swap, by type
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16  # types; the last one of BigTIFF alone
 LARGEST = 1 << 24  # bytes of one value
 DETAILS, PLACE, INTEROP = 0x8769, 0x8825, 0xA005  # tags of directories: EXIF's own, GPS, interoperability
 NOTE = 0x927C  # tag of the maker's own notes
@@ -71,14 +71,14 @@ class Exif:
 
     def numbers(self, entry: Any) -> tuple[int, ...]:
         """Whole numbers of an entry; none where it has none, or is missing."""
-        code = {SHORT: "H", LONG: "I", RATIONAL: "I"}.get(entry.kind) if isinstance(entry, Entry) else None
+        code = {SHORT: "H", LONG: "I", RATIONAL: "I", LONG8: "Q"}.get(entry.kind) if isinstance(entry, Entry) else None
         if code is None:
             return ()
-        return struct.unpack(f"{self.order}{len(entry.data) // struct.calcsize(code)}{code}", entry.data)
+        return struct.unpack(f"{self.order}{len(entry.data) // struct.calcsize('=' + code)}{code}", entry.data)
 
     def entry(self, kind: int, *numbers: int) -> Entry:
         """An entry of whole numbers; a rational has two each."""
-        code = "H" if kind == SHORT else "I"
+        code = {SHORT: "H", LONG8: "Q"}.get(kind, "I")
         return Entry(kind, struct.pack(f"{self.order}{len(numbers)}{code}", *numbers))
 
     def in_order(self, order: str) -> "Exif":
@@ -228,8 +228,35 @@ def block_of(exif: Exif) -> bytes:
     return bytes(block)
 
 
-def _append(block: bytearray, base: int, order: str, entries: Directory, placed: Mapping[int, int]) -> int:
-    """Add a directory behind a block that starts at `base` of its file; where the directory starts."""
+def append_directory(block: bytearray, base: int, order: str, entries: Directory, big: bool = False) -> int:
+    """Add a directory, and those within it, behind a block.
+
+    Parameters
+    ----------
+    block : bytearray
+        Is added to.
+    base : int
+        Where the block starts in its file.
+    order : {"<", ">"}
+        In which the entries are.
+    entries : dict
+    big : bool
+        Whether offsets are of 64 bits, as in a BigTIFF.
+
+    Returns
+    -------
+    at : int
+        Where the directory starts in its file.
+    """
+    return _append(block, base, order, entries, {}, big)
+
+
+def _append(
+    block: bytearray, base: int, order: str, entries: Directory, placed: Mapping[int, int], big: bool = False
+) -> int:
+    """`append_directory`, where the values of entries in `placed` are somewhere already."""
+    offset, number = (LONG8, "Q") if big else (LONG, "I")
+    room = struct.calcsize("=" + number)
 
     def add(data: bytes) -> int:
         block.extend(bytes((base + len(block)) % 2))
@@ -240,13 +267,15 @@ def _append(block: bytearray, base: int, order: str, entries: Directory, placed:
     rows = []
     for tag, entry in sorted(entries.items()):
         if isinstance(entry, dict):
-            kind, count, inline = LONG, 1, struct.pack(order + "I", _append(block, base, order, entry, placed))
+            at = _append(block, base, order, entry, placed, big)
+            kind, count, inline = offset, 1, struct.pack(order + number, at)
         else:
-            kind, count, inline = entry.kind, entry.count, entry.data.ljust(4, b"\0")
-            if len(entry.data) > 4:
-                inline = struct.pack(order + "I", placed[id(entry)] if id(entry) in placed else add(entry.data))
-        rows.append(struct.pack(order + "HHI", tag, kind, count) + inline)
-    return add(struct.pack(order + "H", len(rows)) + b"".join(rows) + bytes(4))
+            kind, count, inline = entry.kind, entry.count, entry.data.ljust(room, b"\0")
+            if len(entry.data) > room:
+                inline = struct.pack(order + number, placed[id(entry)] if id(entry) in placed else add(entry.data))
+        rows.append(struct.pack(order + "HH" + number, tag, kind, count) + inline)
+    head = struct.pack(order + ("Q" if big else "H"), len(rows))
+    return add(head + b"".join(rows) + bytes(room))
 
 
 def add_entries(file: BinaryIO, exif: Exif) -> None:

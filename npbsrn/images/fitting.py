@@ -14,17 +14,18 @@ from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep
 from npbsrn.images.alpha import over
 from npbsrn.images.embedding import too_long
-from npbsrn.images.formats import GIF, PNG, TIFF, Format, format_of
+from npbsrn.images.formats import BMP, GIF, PGM, PNG, PPM, TIFF, Format, format_of
 from npbsrn.images.metadata import bare
 from npbsrn.images.picture import Picture
 from npbsrn.images.samples import cast, to_fractions, to_samples
 from npbsrn.images.saving import Saving
-from npbsrn.storage.files import check_folder_of
+from npbsrn.storage.files import check_folder_of, refuse_full
 
 Array = np.ndarray[Any, Any]
 Target = str | os.PathLike[str] | None  # None: standard output, or memory
 
 PLAIN = Saving()
+DEFLATED_MOST = 1032  # bytes that one of deflate stands for at most
 NAMES = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "comment": "a comment"}
 
 
@@ -59,7 +60,9 @@ def check_output(target: Target, saving: Saving = PLAIN) -> Format:
     return form
 
 
-def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = PLAIN) -> Picture:
+def fitted(
+    picture: Picture, target: Target, scale: float = 1, saving: Saving = PLAIN, by_rows: bool = False
+) -> Picture:
     """A picture as the format of a file can hold it, or its enlargement by `scale`.
 
     What a format cannot hold is converted where nothing is lost that one would see, and refused or said where not: this
@@ -72,6 +75,8 @@ def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = 
         The file to be written; None stands for standard output.
     scale : float
     saving : Saving
+    by_rows : bool
+        Whether it is written by rows (`npbsrn.images.strips`), and so may have more bytes.
 
     Raises
     ------
@@ -85,12 +90,7 @@ def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = 
     """
     form = check_output(target, saving)
     path = "the result" if target is None else target
-    width, height = math.ceil(picture.width * scale), math.ceil(picture.height * scale)
-    if max(width, height) > form.largest:
-        raise PictureError(
-            f"{path}: {form.name} holds {form.largest} pixels a side, and this would be {width}x{height}; "
-            "write a .png or .tif"
-        )
+    refuse_sides(target, form, picture.width, picture.height, scale)
     if saving.strip:
         picture = replace(picture, tags=bare(picture.tags))
     if picture.alpha is not None and not form.alpha:
@@ -104,13 +104,53 @@ def fitted(picture: Picture, target: Target, scale: float = 1, saving: Saving = 
             picture = over(picture, saving.background)
     if form is GIF:
         warnings.warn(f"{path}: GIF holds 256 colours; write a .png or .webp to keep all", stacklevel=2)
-    return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale, saving)
+    most = 1 << 62 if by_rows else form.most
+    return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale, saving, most)
 
 
-def _of_size(picture: Picture, path: object, form: Format, scale: float, saving: Saving) -> Picture:
+def refuse_sides(target: Target, form: Format, width: int, height: int, scale: float) -> None:
+    """Refuse extents that a format has no numbers for, of a picture that is enlarged by `scale`."""
+    width, height = math.ceil(width * scale), math.ceil(height * scale)
+    if max(width, height) > form.largest:
+        raise PictureError(
+            f"{'the result' if target is None else target}: {form.name} holds {form.largest} pixels a side, and this "
+            f"would be {width}x{height}; write a .png or .tif"
+        )
+
+
+def refuse_full_disk(
+    target: Target, form: Format, width: int, height: int, sample: Picture, by_rows: bool = False
+) -> None:
+    """Refuse a result for which there is no room on the disk, as far as that is known before it is made.
+
+    Parameters
+    ----------
+    target : path, optional
+    form : Format
+    width, height : int
+        Of the result.
+    sample : Picture
+        With samples of its kind.
+    by_rows : bool
+        Whether it is written by rows, which compresses a TIFF.
+
+    Raises
+    ------
+    PictureError
+        If there is none even for samples that compress as well as can be: deflate takes a byte for 1032 at least.
+    """
+    if target is None:
+        return
+    need = width * height * ((1 if sample.grey else 3) + (sample.alpha is not None)) * sample.colour.itemsize
+    plain = form in (BMP, PPM, PGM) or (form is TIFF and not by_rows and sample.colour.dtype == np.uint8)
+    if plain or form in (PNG, TIFF):
+        refuse_full(Path(target), need if plain else need // DEFLATED_MOST, PictureError)
+
+
+def _of_size(picture: Picture, path: object, form: Format, scale: float, saving: Saving, most: int) -> Picture:
     """Refuse samples that a format has no numbers for, and leave out descriptions that are too long for it."""
     size = picture.colour.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
-    if size * scale**2 > form.most:
+    if size * scale**2 > most:
         raise PictureError(f"{path}: {form.name} holds {form.most // 10**9} GB, and this would be more; write a .png")
     tags, names = too_long(picture.tags, form.longest, saving)
     if names:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from npbsrn.images import colour, png
-from npbsrn.images.directory import DETAILS, INTEROP, PLACE, Entry, Exif, pages_of, read_at, read_exif
+from npbsrn.images.directory import DETAILS, INTEROP, LONG8, PLACE, Entry, Exif, pages_of, read_at, read_exif
 from npbsrn.images.picture import Tags
 
 # Tags of the picture in EXIF's first directory; others of it belong to the file's format, or say how the file is to be
@@ -148,7 +148,11 @@ def kept_entries(exif: Exif | None) -> Exif | None:
     """What EXIF says of the picture, and not of its file; None where that is nothing."""
     if exif is None:
         return None
-    kept: dict[int, Any] = {tag: entry for tag, entry in exif.entries.items() if tag in DESCRIPTIVE}
+    kept: dict[int, Any] = {
+        tag: entry
+        for tag, entry in exif.entries.items()
+        if tag in DESCRIPTIVE and not (isinstance(entry, Entry) and entry.kind == LONG8)
+    }
     if isinstance(text := kept.get(DESCRIPTION), Entry) and text.data.startswith(b'{"shape"'):
         del kept[DESCRIPTION]  # what tifffile notes of an array's extents, which change
     details = {tag: entry for tag, entry in exif.entries.get(DETAILS, {}).items() if tag != PADDING}

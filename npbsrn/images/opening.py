@@ -13,14 +13,16 @@ from PIL import Image, UnidentifiedImageError
 from PIL import TiffImagePlugin as TiffImagePlugin  # two plug-ins that are used often, and not among the usual ones
 from PIL import WebPImagePlugin as WebPImagePlugin
 
-from npbsrn.errors import PictureError
+from npbsrn.errors import NpbsrnError, PictureError, TooLargeError
 from npbsrn.images.formats import OPENED
+from npbsrn.runtime.memory import available_bytes
 
 Source = str | os.PathLike[str] | bytes  # a path, or a file's content
 
 MAX_PIXELS = 1 << 28  # of a picture that is opened unasked: 805 MB of samples
 # A file of a few bytes may hold as many pixels as its format has numbers for. Pictures of more than SMALL pixels that
 # are packed more densely than DENSEST, beyond what an empty page takes as a PNG, are not opened unasked either.
+DECODED = 7  # bytes that a pixel takes at least while a picture becomes an array
 SMALL, DENSEST = 1 << 24, 10_000  # pixels; pixels a byte of the file
 HEIF_CURE = "pip install 'npbsrn[heic]'"
 CUT = re.compile("truncat|not enough|unexpected end|premature", re.IGNORECASE)  # what decoders call a missing end
@@ -79,6 +81,7 @@ def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
             except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
                 continue
             refuse_huge(image.width, image.height, max_pixels, file)
+            _refuse_unfit(image.width, image.height)
             return image
     raise Damage("its header cannot be read") if known else UnidentifiedImageError("of no known kind")
 
@@ -111,6 +114,16 @@ def refuse_huge(width: int, height: int, max_pixels: int | None, file: BinaryIO,
         raise HugeError(f"{width}x{height} pixels in {size} bytes, as files have that are made to fill the memory")
 
 
+def _refuse_unfit(width: int, height: int) -> None:
+    """Refuse a picture that could not be decoded into the memory that there is."""
+    need, available = width * height * DECODED, available_bytes() if width * height > SMALL else None
+    if available is not None and need > available:
+        raise TooLargeError(
+            f"{width}x{height} pixels take {need / 1e9:.2f} GB of memory to be decoded, {available / 1e9:.2f} GB are "
+            "available; take a smaller picture, or a TIFF, PPM or PNG that is not interlaced, which is read in strips"
+        )
+
+
 def _size_of(file: BinaryIO) -> int:
     at = file.tell()  # from where a plug-in reads on
     size = file.seek(0, os.SEEK_END)
@@ -135,7 +148,7 @@ def refusals(name: object) -> Iterator[None]:
     """Turn whatever opening and decoding raise into one sentence about the file `name`."""
     try:
         yield
-    except (PictureError, Warning):  # a warning where the user has made them errors
+    except (NpbsrnError, Warning):  # a warning where the user has made them errors
         raise
     except HugeError as error:
         raise PictureError(f"{name} has {error}; give --max-pixels if you trust it") from None

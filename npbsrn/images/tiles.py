@@ -40,13 +40,13 @@ class Tile(NamedTuple):
         top, left = self.outer_rows[0], self.outer_columns[0]
         return (a - top, b - top), (c - left, d - left)
 
-    def enlarged(self, scale: int) -> tuple[slice, slice]:
-        """Of an enlarged array, what is wanted."""
+    def enlarged(self, scale: int, top: int = 0) -> tuple[slice, slice]:
+        """Of an enlarged array, what is wanted; the array begins with what comes of row `top`."""
         (a, b), (c, d) = self.rows, self.columns
-        return slice(a * scale, b * scale), slice(c * scale, d * scale)
+        return slice((a - top) * scale, (b - top) * scale), slice(c * scale, d * scale)
 
 
-def cut(height: int, width: int, side: int, margin: int, step: int = 1) -> Iterator[Tile]:
+def cut(height: int, width: int, side: int, margin: int, step: int = 1, wanted: Span | None = None) -> Iterator[Tile]:
     """Tiles of a picture, row by row.
 
     Parameters
@@ -59,13 +59,15 @@ def cut(height: int, width: int, side: int, margin: int, step: int = 1) -> Itera
     step : int
         What a tile looks at begins at multiples of it: pixels that are computed together lie in a tile as in the
         picture.
+    wanted : (from, to), optional
+        Rows that are wanted; by default all.
     """
 
-    def spans(extent: int) -> Iterator[tuple[Span, Span]]:
-        for begin in range(0, extent, side):
-            end = min(begin + side, extent)
+    def spans(extent: int, first: int, last: int) -> Iterator[tuple[Span, Span]]:
+        for begin in range(first, last, side):
+            end = min(begin + side, last)
             yield (begin, end), (max(begin - margin, 0) // step * step, min(end + margin, extent))
 
-    for rows, outer_rows in spans(height):
-        for columns, outer_columns in spans(width):
+    for rows, outer_rows in spans(height, *(wanted or (0, height))):
+        for columns, outer_columns in spans(width, 0, width):
             yield Tile(rows, columns, outer_rows, outer_columns)

@@ -1,5 +1,6 @@
 """Enlarge one picture in any form and return the same kind."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
 from os import PathLike
@@ -12,7 +13,6 @@ from npbsrn.errors import UsageError
 from npbsrn.images.alpha import fill_colour, within_neighbours
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.reading import from_pillow, read_picture
-from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import PEAKS, to_fractions, to_samples
 from npbsrn.images.writing import to_pillow
 from npbsrn.inference.any_scale import runner_for
@@ -120,33 +120,57 @@ def _enlarge(
 ) -> Picture:
     """Enlarge one picture.
 
-    Grey passes as three equal channels, and so does alpha. Colour first flows outwards under transparent pixels, so
-    that their own colour, which is arbitrary, leaves no fringe on visible ones.
+    Colour first flows outwards under transparent pixels, so that their own colour, which is arbitrary, leaves no fringe
+    on visible ones.
     """
 
-    def enlarged(samples: Array, progress: Progress | None) -> Array:
-        if samples.ndim == 3:
-            return runner.run(np.ascontiguousarray(samples), threads, tile, progress)
-        grey = np.repeat(to_fractions(samples)[:, :, None], 3, axis=2)
-        return np.mean(runner.run(grey, threads, tile, progress), axis=2)
+    def run(samples: Array, progress: Progress | None) -> Array:
+        return runner.run(np.ascontiguousarray(samples), threads, tile, progress)
 
-    def in_dtype(samples: Array) -> Array:
-        return samples if samples.dtype == dtype else to_samples(samples, dtype)
+    def limit(large: Array, alpha: Array) -> Array:
+        return within_neighbours(large, alpha, runner.scale)
 
-    dtype = picture.colour.dtype
     if picture.alpha is None:
-        return replace(picture, colour=in_dtype(enlarged(picture.colour, progress)))
-    alpha = picture.alpha
-    filled = fill_colour(picture.colour, alpha)
-    parts = 2 if np.ptp(alpha) else 1
-    if parts == 2:  # by one of three equal channels, which takes less memory than their mean
-        channels = np.repeat(alpha[:, :, None], 3, axis=2)
-        large = runner.run(channels, threads, tile, part_of(progress, 0, parts))[:, :, 1]
-        alpha = within_neighbours(large, alpha, runner.scale)
+        return enlarge_filled(picture, picture.colour, run, None, progress)
+    filled = fill_colour(picture.colour, picture.alpha)
+    return enlarge_filled(picture, filled, run, limit if np.ptp(picture.alpha) else None, progress)
+
+
+def enlarge_filled(
+    picture: Picture,
+    filled: Array,
+    run: Callable[[Array, Progress | None], Array],
+    limit: Callable[[Array, Array], Array] | None,
+    progress: Progress | None,
+) -> Picture:
+    """Enlarge a picture, or some rows of it, with colour that has flowed under transparent pixels.
+
+    Parameters
+    ----------
+    picture : Picture
+    filled : (H, W) or (H, W, 3)
+        Its colour, of the same dtype or float32.
+    run : callable
+        Of (H, W, 3) samples and a callback; grey passes as three equal channels, and so does alpha.
+    limit : callable, optional
+        Of an enlarged alpha and alpha, `npbsrn.images.alpha.within_neighbours`; None where alpha is everywhere the
+        same.
+    progress : callable, optional
+    """
+    dtype, alpha = picture.colour.dtype, picture.alpha
+    parts = 1 if limit is None else 2
+    if alpha is not None and limit is not None:  # by one of three equal channels: less memory than their mean
+        large = run(np.repeat(alpha[:, :, None], 3, axis=2), part_of(progress, 0, parts))
+        alpha = limit(large[:, :, 1], alpha)
+        del large
+    told = part_of(progress, parts - 1, parts)
+    if picture.grey:
+        colour = np.mean(run(np.repeat(to_fractions(filled)[:, :, None], 3, axis=2), told), axis=2)
     else:
-        size = enlarged_side(picture.height, runner.scale), enlarged_side(picture.width, runner.scale)
-        alpha = np.full(size, alpha[0, 0])
-    return replace(picture, colour=in_dtype(enlarged(filled, part_of(progress, parts - 1, parts))), alpha=alpha)
+        colour = run(filled, told)
+    if alpha is not None and limit is None:
+        alpha = np.full(colour.shape[:2], alpha[0, 0])
+    return replace(picture, colour=colour if colour.dtype == dtype else to_samples(colour, dtype), alpha=alpha)
 
 
 def check_threads(threads: int | None) -> int | None:

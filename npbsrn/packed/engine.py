@@ -85,9 +85,14 @@ class Engine:
         self.margin = -(-looks // self.factor) + (int(BICUBIC_REACH) if plan.enlarged else 0)
 
     def run(
-        self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None
+        self,
+        picture: Array,
+        threads: int | None = None,
+        tile: int | None = None,
+        progress: Progress | None = None,
+        rows: Rows | None = None,
     ) -> Array:
-        """Enlarge a picture.
+        """Enlarge a picture, or some of its rows.
 
         Parameters
         ----------
@@ -99,10 +104,13 @@ class Engine:
             `SIDES` for which there is enough memory.
         progress : callable, optional
             See `npbsrn.inference.runners.Runner.run`.
+        rows : (from, to), optional
+            Of `picture`, which are wanted: the others are only looked at. By default all.
 
         Returns
         -------
         enlarged : (H * scale, W * scale, 3), dtype of `picture`; float32 is clipped to [0, 1]
+            Of the wanted rows.
 
         Raises
         ------
@@ -110,13 +118,13 @@ class Engine:
             If the system reports too little memory.
         """
         height, width, _ = picture.shape
-        threads = min(threads or thread_count(), height)
-        side = self._fitting(picture, (tile,) if tile else SIDES, threads)
-        out = np.empty((height * self.scale, width * self.scale, 3), picture.dtype)
-        done, total = 0, height * width * self.scale**2
-        for part in cut(height, width, side, self.margin, STEP):
-            pixels = part.area * self.scale**2
-            self._tile(picture, part, out, threads, progress and partial(_tell, progress, done, pixels, total))
+        threads, (top, bottom) = min(threads or thread_count(), height), rows or (0, height)
+        side = self._fitting(picture, (tile,) if tile else SIDES, threads, bottom - top)
+        out = np.empty(((bottom - top) * self.scale, width * self.scale, 3), picture.dtype)
+        done, total = 0, (bottom - top) * width * self.scale**2
+        for part in cut(height, width, side, self.margin, STEP, (top, bottom)):
+            pixels, place = part.area * self.scale**2, out[part.enlarged(self.scale, top)]
+            self._tile(picture, part, place, threads, progress and partial(_tell, progress, done, pixels, total))
             done += pixels
             if progress:
                 progress(done, total)
@@ -143,10 +151,10 @@ class Engine:
         """See `npbsrn.inference.runners.Runner.needed_bytes`; less is taken, by smaller tiles, where there is less."""
         return self.working_bytes(height, width, tile or SIDES[0], min(threads or thread_count(), height))
 
-    def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int) -> int:
+    def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int, rows: int) -> int:
         """The first of the given tile sides for which there is enough memory."""
         height, width, _ = picture.shape
-        result, available = picture.nbytes * self.scale**2, available_bytes()
+        result, available = picture[:rows].nbytes * self.scale**2, available_bytes()
         if available is None:
             return sides[0]
         available += buffers.held()  # which is there for the asking
@@ -161,14 +169,14 @@ class Engine:
         )
 
     def _tile(self, picture: Array, tile: Tile, out: Array, threads: int, watch: Watch | None) -> None:
-        """Fill one tile of `out`."""
+        """Fill `out`, what is wanted of one tile."""
         rows, columns = ((begin * self.factor, end * self.factor) for begin, end in tile.inner)
         pass_ = _Pass(self, to_fractions(picture[tile.outer].transpose(2, 0, 1)), threads, watch)
-        pass_.run(rows, columns, out[tile.enlarged(self.scale)])
+        pass_.run(rows, columns, out)
         if self.plan.flat:
             (top, bottom), (left, right) = tile.inner
             flat = flat_pixels(picture[tile.outer])[top:bottom, left:right]  # a margin is wider than they look
-            keep_flat(picture[slice(*tile.rows), slice(*tile.columns)], flat, out[tile.enlarged(self.scale)])
+            keep_flat(picture[slice(*tile.rows), slice(*tile.columns)], flat, out)
 
 
 class _Pass:

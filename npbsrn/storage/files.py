@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,19 @@ def check_folder_of(path: Path, error: type[NpbsrnError], made: bool = False) ->
         raise error(f"cannot write {path}: {cure}")
     if not os.access(folder, os.W_OK):
         raise error(f"cannot write {path}: the folder {folder} may not be written; choose another one")
+
+
+def refuse_full(path: Path, need: int, error: type[NpbsrnError]) -> None:
+    """Refuse, before any work is done, a file of at least `need` bytes for which the disk has no room."""
+    try:
+        free = shutil.disk_usage(path.absolute().parent).free
+    except OSError:  # a file system that does not say
+        return
+    if need > free:
+        raise error(
+            f"cannot write {path}: it takes {need / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free on its disk; "
+            "make room, or choose another place"
+        )
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
