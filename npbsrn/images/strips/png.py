@@ -11,10 +11,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from npbsrn.images.compression import LARGER, LEVEL
 from npbsrn.images.embedding import png_chunks
 from npbsrn.images.metadata import ORIENTATION
 from npbsrn.images.opening import Damage, Source, opened, source_file
@@ -32,7 +34,6 @@ CHANNELS = {GREY: 1, RGB: 3, 3: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}  # by colour typ
 KINDS = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGB_ALPHA}  # colour types, by channels
 PIXELS = (b"PLTE", b"tRNS")  # chunks that say what samples mean
 HISTORY = 1 << 15  # bytes that deflate looks back
-LEVEL = 6
 READ = 1 << 16  # bytes of a file at once
 
 
@@ -188,6 +189,7 @@ class PngWriter:
         self.pixel, line = page.channels * depth, page.width * page.channels * depth
         self.rows = Stacked(max(1, PLANE // (1 + line)))
         self.before, self.history, self.sum = np.zeros(line, np.uint8), b"", 1
+        self.strategy: int | None = None  # of zlib
         header = struct.pack(">IIBBBBB", page.width, page.height, 8 * depth, KINDS[page.channels], 0, 0, 0)
         write_all(file, SIGNATURE, whole(b"IHDR", header))
         for chunk in png_chunks(page.tags, page.width, page.height, saving):
@@ -201,7 +203,10 @@ class PngWriter:
     def _put(self, blocks: list[Array]) -> None:
         for first in range(0, len(blocks), 4 * self.threads):  # so that not all that is compressed is kept at once
             work = [self._filtered(rows) for rows in blocks[first : first + 4 * self.threads]]
-            for packed in map_parallel(_deflated, work, self.threads):
+            if self.strategy is None:  # by the first rows alone: later ones are not there yet
+                fast, dense = (len(_deflated(work[0], way)) for way in (zlib.Z_RLE, zlib.Z_FILTERED))
+                self.strategy = zlib.Z_RLE if fast <= LARGER * dense else zlib.Z_FILTERED
+            for packed in map_parallel(partial(_deflated, strategy=self.strategy), work, self.threads):
                 self.file.write(whole(b"IDAT", packed))
 
     def _filtered(self, samples: Array) -> tuple[bytes, bytes]:
@@ -220,8 +225,8 @@ class PngWriter:
         write_all(self.file, whole(b"IDAT", b"\3\0" + struct.pack(">I", self.sum)), whole(b"IEND", b""))
 
 
-def _deflated(work: tuple[bytes, bytes]) -> bytes:
-    """A part of a stream of deflate, ending with a whole byte."""
+def _deflated(work: tuple[bytes, bytes], strategy: int) -> bytes:
+    """A part of a stream of deflate, ending with a whole byte; see `npbsrn.images.compression` for the strategy."""
     content, history = work
-    coder = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=history)
+    coder = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy, history)
     return coder.compress(content) + coder.flush(zlib.Z_SYNC_FLUSH)
