@@ -65,9 +65,9 @@ def part_of(groups: int) -> int:
 
 
 @part(forceinline=True)
-def stride_of(groups: int, size: int) -> int:
-    """Bytes of the nibbles of one input channel."""
-    return 9 // AT_ONCE * part_of(groups) if size == 3 else groups
+def stride_of(groups: int, part: int, size: int) -> int:
+    """Bytes of the nibbles of one input channel; `part` is that of `part_of`."""
+    return 9 // AT_ONCE * part if size == 3 else groups
 
 
 @part(forceinline=True)
@@ -93,7 +93,8 @@ def filter_nibbles(w: Array, out: Array) -> None:
     signs = w.ravel()
     for first in range(0, outputs // 4, CHUNK):
         groups = chunk_of(outputs, first)
-        start, stride, part = first * inputs // CHUNK * stride_of(CHUNK, size), stride_of(groups, size), part_of(groups)
+        start, part = first * inputs // CHUNK * stride_of(CHUNK, part_of(CHUNK), size), part_of(groups)
+        stride = stride_of(groups, part, size)
         for i in range(inputs):
             for q in range(groups):
                 for tap in range(taps):
@@ -110,8 +111,10 @@ def filter_nibbles(w: Array, out: Array) -> None:
 def nibbles_size(outputs: int, inputs: int, size: int) -> int:
     """Bytes that `filter_nibbles` fills."""
     whole, rest = divmod(outputs // 4, CHUNK)
-    stride = stride_of.py_func
-    return inputs * (whole * int(stride(CHUNK, size)) + int(stride(rest, size)))
+    # As Python, for which a part would be compiled by itself, in each process.
+    strides = (stride_of.py_func(groups, part_of.py_func(groups), size) for groups in (CHUNK, rest))
+    chunk, last = map(int, strides)
+    return inputs * (whole * chunk + last)
 
 
 @kernel()
@@ -163,7 +166,8 @@ def spread_row(
     line = width + 2 * LANES
     column = inputs * line
     above, here, below = ((h + 2) % 3) * 3 * column, (h % 3) * 3 * column, ((h + 1) % 3) * 3 * column
-    stride, part = stride_of(groups, 3), part_of(groups)
+    part = part_of(groups)
+    stride = stride_of(groups, part, 3)
     for i in range(inputs):
         place, source = i * line + LANES + left, first + i * stride
         if AT_ONCE == 9:

@@ -47,7 +47,7 @@ def test_products_with_filter_signs(case):
             for first in range(0, outputs // 4, tables.CHUNK):
                 groups, start = (
                     tables.chunk_of(outputs, first),
-                    inputs * tables.stride_of(tables.CHUNK, size) * (first > 0),
+                    inputs * tables.stride_of(tables.CHUNK, tables.part_of(tables.CHUNK), size) * (first > 0),
                 )
                 place = h * width + left
                 tables.row_tables(flat, 4 * first * pixels + place, pixels, groups, workspace)
