@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--strips", action="store_true", help="of the command, in strips")
     parser.add_argument("--model", default="fast", help="for strips; default fast")
     parser.add_argument("--width", type=int, default=1000)
-    parser.add_argument("--heights", type=int, nargs="+", default=[6000, 12000, 24000])
+    parser.add_argument("--heights", type=int, nargs="+", default=[12000, 24000])
     arguments = parser.parse_args()
     if arguments.strips:
         _table_of_strips(arguments.model, arguments.width, arguments.heights)

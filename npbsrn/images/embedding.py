@@ -20,8 +20,8 @@ from npbsrn.images.directory import (
     Directory,
     Entry,
     Exif,
-    block_of,
 )
+from npbsrn.images.directory_writing import block_of
 from npbsrn.images.metadata import ACROSS, DOWN, IPTC, IPTC_RESOURCE, SOFTWARE, UNIT, XMP
 from npbsrn.images.picture import Tags
 from npbsrn.images.saving import Saving

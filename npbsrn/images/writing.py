@@ -14,7 +14,7 @@ from PIL import Image
 from npbsrn.errors import ExistsError, NpbsrnError, PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.compression import save_png
-from npbsrn.images.directory import add_entries
+from npbsrn.images.directory_writing import add_entries
 from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp_options
 from npbsrn.images.fitting import PLAIN, by_srgbs_curve, check_output, in_dtype
 from npbsrn.images.formats import AVIF, BMP, GIF, JPEG, PNG, TIFF, WEBP, Format, format_of

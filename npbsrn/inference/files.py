@@ -52,6 +52,9 @@ def upscale_file(
 ) -> tuple[int, int]:
     """Enlarge a picture file into another, with all that both formats hold: 16-bit samples, profile, EXIF, XMP, dpi.
 
+    A picture that would not fit into memory is read, enlarged and written in strips, where its formats allow that:
+    docs/pictures.md says which.
+
     Parameters
     ----------
     source, target : path

@@ -34,7 +34,7 @@ def refuse_full(path: Path, need: int, error: type[NpbsrnError]) -> None:
         return
     if need > free:
         raise error(
-            f"cannot write {path}: it takes {need / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free on its disk; "
+            f"cannot write {path}: it takes {need / 1e6:.0f} MB or more, and {free / 1e6:.0f} MB are free on its disk; "
             "make room, or choose another place"
         )
 

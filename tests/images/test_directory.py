@@ -19,10 +19,9 @@ from npbsrn.images.directory import (
     UNDEFINED,
     Entry,
     Exif,
-    add_entries,
-    block_of,
     read_exif,
 )  # fmt: skip
+from npbsrn.images.directory_writing import add_entries, block_of
 from tests.images.files import ramp, tiff
 
 KINDS = sorted(SIZES)

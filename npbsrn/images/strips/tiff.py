@@ -26,9 +26,8 @@ from npbsrn.images.directory import (
     Directory,
     Entry,
     Exif,
-    append_directory,
-    block_of,
 )
+from npbsrn.images.directory_writing import append_directory, block_of
 from npbsrn.images.embedding import FINEST, INCH, tiff_entries
 from npbsrn.images.metadata import (
     ACROSS,
@@ -60,6 +59,7 @@ CODING = (
 )  # fmt: skip
 PLAIN, DEFLATE, BY_COLUMN, UNASSOCIATED = 1, 8, 2, 2
 LEVEL = 6
+MOST_SAMPLES = 16  # of a pixel
 ROOM = 1 << 20  # pixels that a tile may have beyond those of the picture
 CLASSIC = 4 * 10**9  # bytes up to which a TIFF's offsets reach for certain
 
@@ -165,7 +165,7 @@ def tiff_rows(source: Source, file: BinaryIO, name: object) -> TiffRows | None:
     rows = numbers(TILE_HEIGHT, (0,))[0] if tiled else rows
     side = numbers(TILE_WIDTH, (0,))[0] if tiled else width
     samples, planes = numbers(SAMPLES, (1,))[0], numbers(PLANAR, (1,))[0] == 2
-    if not (width and height and rows and side) or side * rows > width * height + ROOM:
+    if not (width and height and rows and side) or side * rows > width * height + ROOM or samples > MOST_SAMPLES:
         return None
     if numbers(ORIENTATION, (1,))[0] != 1 or TURN.search(_content(exif, XMP)):
         return None

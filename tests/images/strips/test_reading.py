@@ -18,8 +18,9 @@ def together(pieces):
     return Picture(np.concatenate([piece.colour for piece in pieces]), np.concatenate(alpha) if alpha else None)
 
 
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("piece", [1, 300])
+@pytest.mark.parametrize(
+    ("name", "piece"), [(name, 1) for name in KINDS] + [(name, 300) for name in KINDS if "float32" not in name]
+)
 def test_rows_are_those_of_the_whole(monkeypatch, name, piece):
     for module in (png, ppm, tiff):
         monkeypatch.setattr(module, "PIECE", piece)
