@@ -143,8 +143,8 @@ def _make_ask(write: int) -> Any:
     return ask
 
 
-# Ask for the cache line of ``array.ravel()[place]``, to be read or to be written soon: where numbers lie in many places,
-# none of them long, the CPU does not foresee them. The place may be outside of the array; no result depends on it.
+# Ask for the cache line of ``array.ravel()[place]``, to be read or written soon: a CPU does not foresee what lies in
+# many short pieces. The place may be outside of the array; no result depends on it.
 ask, ask_to_write = intrinsic(_make_ask(0)), intrinsic(_make_ask(1))
 
 
