@@ -14,7 +14,7 @@ Band = tuple[slice, slice, slice]
 COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
 
 
-ConvPull = Callable[[Array], tuple[Array, Array, Array | None]]
+ConvPull = Callable[..., tuple[Array, Array, Array | None]]
 
 
 def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
@@ -38,7 +38,8 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
     Returns
     -------
     y : (N, O, H, W)
-    pull : dy -> (dx, dw, dbias); dbias is None without a bias
+    pull : (dy, inner=True) -> (dx, dw, dbias)
+        dbias is None without a bias; dx is empty where it is not asked for, `inner` being False.
     """
     margin = w.shape[-1] // 2
     padded = _pad(x, margin, pad_value)
@@ -46,8 +47,8 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
     if bias is not None:
         y += bias[:, None, None]
 
-    def pull(dy: Array) -> tuple[Array, Array, Array | None]:
-        dx = _correlate(_pad(dy, margin, 0.0), _turned(w))
+    def pull(dy: Array, inner: bool = True) -> tuple[Array, Array, Array | None]:
+        dx = _correlate(_pad(dy, margin, 0.0), _turned(w)) if inner else np.empty(0, dy.dtype)
 
         def part(band: Band) -> Array:
             return _flat(dy[band]) @ _columns(padded, w.shape[-1], band).T
@@ -81,9 +82,9 @@ def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0
     outputs, channels = w.shape[:2]
     few = outputs <= FEW and outputs < channels and pad_value == 0
 
-    def pull(dy: Array) -> tuple[Array, Array, Array | None]:
+    def pull(dy: Array, inner: bool = True) -> tuple[Array, Array, Array | None]:
         around = _pad(dy, size // 2, 0.0, LANES)
-        dx = _direct(around, _turned(w), x.shape[3])
+        dx = _direct(around, _turned(w), x.shape[3]) if inner else np.empty(0, dy.dtype)
         dw = _turned(_filter_sums(around, x, size)) if few else _filter_sums(padded, dy, size)
         return dx, dw, None if bias is None else np.sum(dy, axis=(0, 2, 3))
 
