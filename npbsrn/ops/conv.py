@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel
 
 Array = np.ndarray[Any, Any]
@@ -83,7 +84,7 @@ def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0
     few = outputs <= FEW and outputs < channels and pad_value == 0
 
     def pull(dy: Array, inner: bool = True) -> tuple[Array, Array, Array | None]:
-        around = _pad(dy, size // 2, 0.0, LANES)
+        around = _pad(dy, size // 2, 0.0, LANES) if inner or few else dy
         dx = _direct(around, _turned(w), x.shape[3]) if inner else np.empty(0, dy.dtype)
         dw = _turned(_filter_sums(around, x, size)) if few else _filter_sums(padded, dy, size)
         return dx, dw, None if bias is None else np.sum(dy, axis=(0, 2, 3))
@@ -108,7 +109,7 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     outputs, _, size, _ = w.shape
     n, _, full, line = padded.shape
     height, filters = full - size + 1, direct_conv.blocked(w)
-    y = np.empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
+    y = empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
     rows = height if n >= SHARDS else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
     samples = -(-n // SHARDS)
 
@@ -129,9 +130,9 @@ def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
     groups = -(-outputs // LANES)
 
     def part(samples: slice) -> Array:
-        last = np.zeros((samples.stop - samples.start, height, width, groups * LANES), dy.dtype)
-        last[..., :outputs] = dy[samples].transpose(0, 2, 3, 1)
-        by_groups = np.ascontiguousarray(last.reshape(*last.shape[:3], groups, LANES).transpose(0, 3, 1, 2, 4))
+        by_groups = np.zeros((samples.stop - samples.start, groups, height, width, LANES), dy.dtype)
+        for o in range(outputs):
+            by_groups[:, o // LANES, :, :, o % LANES] = dy[samples, o]
         dw = np.zeros((channels, size, size, groups * LANES), dy.dtype)
         direct_conv.filters(padded[samples], by_groups, dw)
         return dw
@@ -193,6 +194,7 @@ def _pad(x: Array, margin: int, value: float, multiple: int = 1) -> Array:
     filled = -(-width // multiple) * multiple
     if margin == 0 and filled == width:
         return x
-    padded = np.full((n, channels, height + 2 * margin, filled + 2 * margin), value, x.dtype)
+    padded = empty((n, channels, height + 2 * margin, filled + 2 * margin), x.dtype)
+    padded.fill(value)
     padded[:, :, margin : margin + height, margin : margin + width] = x
     return padded
