@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from npbsrn.runtime.buffers import empty
-from npbsrn.runtime.threads import SHARDS, map_parallel
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 
@@ -77,9 +77,7 @@ def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0
     if size == 1 or any(array.dtype != np.float32 for array in (x, w)):
         return conv2d_ref(x, w, bias, pad_value)
     padded = _pad(x, size // 2, pad_value, LANES)
-    y = _direct(padded, w, x.shape[3])
-    if bias is not None:
-        y += bias[:, None, None]
+    y = _direct(padded, w, x.shape[3], bias)
     outputs, channels = w.shape[:2]
     few = outputs <= FEW and outputs < channels and pad_value == 0
 
@@ -102,7 +100,7 @@ def _turned(w: Array) -> Array:
     return np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
 
 
-def _direct(padded: Array, w: Array, width: int) -> Array:
+def _direct(padded: Array, w: Array, width: int, bias: Array | None = None) -> Array:
     """Valid correlation by the compiled kernel, cut to `width`; `padded` is wide enough for whole vectors."""
     from npbsrn.kernels import direct_conv
 
@@ -112,14 +110,20 @@ def _direct(padded: Array, w: Array, width: int) -> Array:
     y = empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
     rows = height if n >= SHARDS else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
     samples = -(-n // SHARDS)
+    cut = empty((n, outputs, height, width), padded.dtype)
 
     def part(band: tuple[int, int]) -> None:
         first, top = band
-        these = slice(first, first + samples)
-        direct_conv.correlate(padded[these], filters, y[these], size, top, min(top + rows, height))
+        these, end = slice(first, first + samples), min(top + rows, height)
+        direct_conv.correlate(padded[these], filters, y[these], size, top, end)
+        own, target = y[these, :outputs, top:end, :width], cut[these, :, top:end]
+        if bias is None:
+            target[...] = own
+        else:
+            np.add(own, bias[:, None, None], out=target)
 
     map_parallel(part, [(first, top) for first in range(0, n, samples) for top in range(0, height, rows)])
-    return y[:, :outputs, :, :width]
+    return cut
 
 
 def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
@@ -195,6 +199,11 @@ def _pad(x: Array, margin: int, value: float, multiple: int = 1) -> Array:
     if margin == 0 and filled == width:
         return x
     padded = empty((n, channels, height + 2 * margin, filled + 2 * margin), x.dtype)
-    padded.fill(value)
-    padded[:, :, margin : margin + height, margin : margin + width] = x
+
+    def part(samples: tuple[int, int]) -> None:
+        own = slice(*samples)
+        padded[own] = value
+        padded[own, :, margin : margin + height, margin : margin + width] = x[own]
+
+    map_parallel(part, parts_of(n, SHARDS))
     return padded
