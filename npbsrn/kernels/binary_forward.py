@@ -7,7 +7,7 @@ import numpy as np
 from npbsrn.kernels.bits import BITS, TILE
 from npbsrn.kernels.counts import count1, count3
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import load, memory, scalar, store
+from npbsrn.kernels.memory import ask_to_write, load, memory, scalar, store
 from npbsrn.kernels.pack import store_part
 from npbsrn.kernels.simd import LANES, fused, select, splat, to_float
 
@@ -61,11 +61,13 @@ def _write(
 ) -> None:  # fmt: skip
     """A band, channel after channel; a sample's planes begin at ``y[first]``.
 
-    What is written beyond a piece is written again, by the next one, unless it is beyond the plane's end.
+    What is written beyond a piece is written again, by the next one, unless it is beyond the plane's end. The places of
+    the next band are asked for: they are near when it has been counted.
     """
     for o in range(outputs):
         for n in range(number):
             source, target, count = pieces[n, 0], pieces[n, 1], pieces[n, 2]
+            ask_to_write(y, first + o * pixels + target + BAND * TILE)
             value = _value(
                 counts, source + o * TILE, pairs, step, o, outputs, factors, offset, begun, slope, activated, taps
             )

@@ -142,21 +142,7 @@ def emitter(name: str) -> Callable[..., None]:
 
 
 def arrange(words: Array, outputs: int, size: int, name: str) -> Array:
-    """Filters as a kernel reads them.
-
-    Parameters
-    ----------
-    words : (O * P * k * k,) uint16
-        See `npbsrn.kernels.bits.pack_filters`.
-    outputs, size : int
-        O, k.
-    name : str
-        The kernel's.
-
-    Returns
-    -------
-    filters : (O * P * k * k or more,) uint16
-    """
+    """Filters as the kernel of this name reads them; see `npbsrn.kernels.look_up.arrange_for_look_up`."""
     return arrange_for_look_up(words, outputs, size) if name == "avx2" else words
 
 

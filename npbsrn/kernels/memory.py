@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from npbsrn.kernels.simd import I32, LANE_KINDS, LANES, u16x16, u32x16
@@ -125,6 +126,26 @@ def store_words(typing: Any, array: Any, place: Any, x: Any, y: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, u32x16, u32x16), codegen
+
+
+def _make_ask(write: int) -> Any:
+    def ask(typing: Any, array: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            byte = ir.IntType(8).as_pointer()
+            pointer = builder.gep(data(context, builder, signature, args, 0), [args[1]])
+            kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            builder.call(function, [builder.bitcast(pointer, byte), *(ir.Constant(I32, n) for n in (write, 3, 1))])
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp), codegen
+
+    return ask
+
+
+# Ask for the cache line of ``array.ravel()[place]``, to be read or written soon: a CPU does not foresee what lies in
+# many short pieces. The place may be outside of the array; no result depends on it.
+ask, ask_to_write = intrinsic(_make_ask(0)), intrinsic(_make_ask(1))
 
 
 @intrinsic

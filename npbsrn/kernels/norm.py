@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import hold, load, memory, store
+from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, store
 from npbsrn.kernels.moments import moments_of, take_channel
 from npbsrn.kernels.pack import load_part, store_part
 from npbsrn.kernels.simd import LANES, select, splat, total
@@ -92,6 +92,7 @@ def norm_backward(
     n, channels, pixels = shape
     number, part = np.float32(n * pixels), np.empty(LANES, np.float32)
     d, x, out, workspace = memory(dy), memory(values), memory(dvalues), memory(part)
+    ahead = channels * pixels  # this channel of the next sample is asked for
     for c in range(low, high):
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         a = slope[c] if len(slope) > 0 else ONE
@@ -99,6 +100,8 @@ def norm_backward(
         for s in range(n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
+                ask(d, first + v + ahead)
+                ask(x, first + v + ahead)
                 own = take(d, first + v, pixels - v, workspace)
                 normal = (take(x, first + v, pixels - v, workspace) - m) * i
                 z = normal * g + b
@@ -114,5 +117,6 @@ def norm_backward(
                 normal = (take(x, first + v, pixels - v, workspace) - m) * i
                 own = take(d, first + v, pixels - v, workspace)
                 own = select(normal * g + b > ZERO, own, own * a)
+                ask_to_write(out, first + v + ahead)
                 give(out, first + v, pixels - v, (own - one - normal * y) * factor, workspace)
     hold(part)

@@ -9,7 +9,7 @@ import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import hold, load, memory, scalar, store
+from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, scalar, store
 from npbsrn.kernels.norm import give, take
 from npbsrn.kernels.pack import set_border, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
@@ -158,7 +158,7 @@ def signs_back(
     totals = np.empty(pixels + LANES, np.float32)  # cotangents of a sample's sum
     d, x, places = memory(dbits), memory(values), memory(offsets)
     workspace, along, own = memory(part), memory(sums), memory(totals)
-    by_weight = memory(sums[bases * LANES :])
+    by_weight, ahead = memory(sums[bases * LANES :]), channels * pixels  # this channel of the next sample is asked for
     for c in range(low, high):
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         ones, products = splat(ZERO), splat(ZERO)
@@ -167,6 +167,9 @@ def signs_back(
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
+                for j in range(bases):
+                    ask(d, j * size + first + v + ahead)
+                ask(x, first + v + ahead)
                 normal = _normal(x, first + v, count, m, i, workspace)
                 dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 ones = ones + dz
@@ -185,6 +188,7 @@ def signs_back(
                 if len(weights) > 0:
                     store(own, v, dx)
                 else:
+                    ask_to_write(memory(dterms[0]), first + v + ahead)
                     give(memory(dterms[0]), first + v, count, dx, workspace)
             _terms_back(own, terms, weights, first, pixels, dterms, by_weight, workspace)
         for k in range(len(weights)):

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.kernels.jit import kernel
+from npbsrn.kernels.jit import kernel, part
 
 Array = np.ndarray[Any, Any]
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
 
-@kernel(forceinline=True)
+@part(forceinline=True)
 def _paeth(left: int, above: int, corner: int) -> int:
     """Whichever of three bytes is nearest to left + above - corner; the first of those that are equally near."""
     to_left, to_above = abs(above - corner), abs(left - corner)

@@ -126,11 +126,13 @@ def statistic_forward(
 
 @kernel()
 def statistic_backward(
-    a: Array, e: Array, magnitudes: bool, dy: Array, shape: tuple[int, int, int], low: int, high: int, da: Array
-) -> None:
-    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1."""
+    a: Array, e: Array, magnitudes: bool, dys: tuple[Array, ...], shape: tuple[int, int, int], low: int, high: int,
+    da: Array,
+) -> None:  # fmt: skip
+    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1, dy the sum of all `dys`."""
     _, channels, pixels = shape
     count, side = np.float32(1) / np.float32(channels), np.empty(BLOCK, np.float32)
+    sums = np.empty((channels if len(dys) > 1 else 0, BLOCK), np.float32)
     for s in range(low, high):
         for first in range(0, pixels, BLOCK):
             size = min(BLOCK, pixels - first)
@@ -138,14 +140,24 @@ def statistic_backward(
             side[:] = ZERO
             for c in range(channels):
                 at = (s * channels + c) * pixels + first
-                own, d = a[at : at + size], dy[at : at + size]
+                own, d = a[at : at + size], dys[0][at : at + size]
+                for k in range(1, len(dys)):
+                    more, total = dys[k][at : at + size], sums[c, :size]
+                    if k == 1:
+                        for i in range(size):
+                            total[i] = d[i] + more[i]
+                    else:
+                        for i in range(size):
+                            total[i] += more[i]
+                    d = total
                 for i in range(size):
                     side[i] += own[i] * d[i]
             for i in range(size):
                 side[i] *= count
             for c in range(channels):
                 at = (s * channels + c) * pixels + first
-                own, d, out = a[at : at + size], dy[at : at + size], da[at : at + size]
+                own, out = a[at : at + size], da[at : at + size]
+                d = sums[c, :size] if len(dys) > 1 else dys[0][at : at + size]
                 for i in range(size):
                     part = side[i]
                     if magnitudes:

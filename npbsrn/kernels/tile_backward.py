@@ -11,7 +11,8 @@ import numpy as np
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import hold, load, memory, put, scalar, store
+from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
+from npbsrn.kernels.norm import take
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.products import multiply
@@ -39,8 +40,8 @@ class Workspace(NamedTuple):
     """Where the parts of one worker's workspace begin; see `workspace_size`."""
 
     g: int  # (6 * down, 6 * across, O) and 16 more pixels: a block of the cotangent
-    turned: int  # (16, 16): some of it, pixels last
-    lanes: int  # 16 zeros and 16 ones
+    kept: int  # (16, `_size_of_kept`): 16 channels of it, pixels last
+    turned: int  # (16, 16)
     points: int  # of g
     products: int  # at the points: the signs of 16 channels, and then what they get
     row: int  # see `npbsrn.kernels.tile_points.row_size`
@@ -61,18 +62,24 @@ def _size_of_dx(tiles: tuple[int, int]) -> int:
     return (STEP * tiles[0] + 2) * (STEP * tiles[1] + 2) * LANES
 
 
+@part(forceinline=True)
+def _size_of_kept(tiles: tuple[int, int], width: int) -> int:
+    """Numbers from one channel to the next; they do not meet in one set of a cache."""
+    return (STEP * tiles[0] * width // (2 * LANES) * 2 + 3) * LANES
+
+
 @kernel()
 def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
     count, planes = tiles[0] * tiles[1], sizes.inputs // LANES
-    turned = (STEP * STEP * count + LANES) * sizes.outputs
-    lanes = turned + LANES * LANES
-    points = lanes + 2 * LANES
+    kept = (STEP * STEP * count + LANES) * sizes.outputs
+    turned = kept + LANES * _size_of_kept(tiles, sizes.width)
+    points = turned + LANES * LANES
     products = points + POINTS * apart(count * sizes.outputs)
     row = products + POINTS * apart(count * LANES)
     dx = row + row_size(tiles[1])
     dw = dx + planes * _size_of_dx(tiles) + LANES * (LANES + 2)
     end = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
-    return Workspace(0, turned, lanes, points, products, row, dx, dw, end)
+    return Workspace(0, kept, turned, points, products, row, dx, dw, end)
 
 
 def workspace_size(sizes: Sizes) -> int:
@@ -88,57 +95,63 @@ def _narrow(source: Any, place: int, width: int, out: Any, where: int) -> None:
         put(out, where + x, scalar(source, place + x))
 
 
-@kernel()
-def _take_pixels(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], place: int, plane: int, o: int, count: int, width: int,
-    turned: Any, lanes: Any, dslope: Any, sums: Any,
+@part(forceinline=True)
+def _take_channel(
+    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], first: int, count: int, ahead: int, kept: Any, where: int,
+    rest: Any, dslope: Any, sums: Any, at: int,
 ) -> None:  # fmt: skip
-    """16 pixels of 16 channels from `o` on, of which the last `count` have not been summed yet; see `_take_rows`."""
+    """`count` numbers of one channel of the cotangent, from `first` on, through PReLU to `kept`; its sums go to `at`.
+
+    The next channel begins `ahead` of this one: it is asked for, since it is not near in the caches.
+    """
     activated, summed = flags
-    for c in range(LANES):
-        source = place + c * plane
-        if width < LANES:
-            _narrow(dy, source, width, turned, c * LANES)
-            d = load(turned, c * LANES)
-        else:
-            d = load(dy, source)
+    due, along = splat(ZERO), splat(ZERO)
+    for v in range(0, count, LANES):
+        ask(dy, first + ahead + v)
+        d = take(dy, first + v, count - v, rest)
         if activated:
-            if width < LANES:
-                _narrow(y, source, width, turned, c * LANES)
-                d, due = through_prelu(d, load(turned, c * LANES), scalar(slope, o + c))
-            else:
-                d, due = through_prelu(d, load(y, source), scalar(slope, o + c))
-            add_to(dslope, (o + c) * LANES, due * load(lanes, count))
-        if summed:
-            add_to(sums, (o + c) * LANES, d * load(lanes, count))
-        store(turned, c * LANES, d)
+            ask(y, first + ahead + v)
+            d, part = through_prelu(d, take(y, first + v, count - v, rest), slope)
+            due = due + part
+        along = along + d
+        store(kept, where + v, d)
+    if activated:
+        add_to(dslope, at, due)
+    if summed:
+        add_to(sums, at, along)
 
 
 @kernel()
 def _take_rows(
     dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], s: int, top: int, tiles: tuple[int, int], sizes: Sizes,
-    g: Any, turned: Any, lanes: Any, dslope: Any, sums: Any,
+    g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
 ) -> None:  # fmt: skip
     """A block of the cotangent from row `top` on, channels last, zeros behind its end; through PReLU if `activated`.
 
     Pixels and rows beyond the picture are zero in g. Columns are so from the start: what is written there are zeros.
     """
     height, width, outputs = sizes.height, sizes.width, sizes.outputs
-    line, plane = STEP * tiles[1], height * width
-    for v in range(STEP * tiles[0]):
-        if top + v >= height:
-            for p in range(v * line * outputs, (v + 1) * line * outputs, LANES):
-                store(g, p, splat(ZERO))
-            continue
-        for o in range(0, outputs, LANES):
-            start = (s * outputs + o) * plane + (top + v) * width
-            for left in range(0, width, LANES):
-                x = max(0, min(left, width - LANES))  # the last pixels overlap those before them
-                count = min(LANES, width - left) if width >= LANES else LANES
-                _take_pixels(
-                    dy, y, slope, flags, start + x, plane, o, count, width, turned, lanes, dslope, sums
-                )  # fmt: skip
-                transpose16(turned, 0, LANES, g, (v * line + x) * outputs + o, outputs)
+    line, plane, rows = STEP * tiles[1], height * width, min(STEP * tiles[0], height - top)
+    gap = _size_of_kept(tiles, width)
+    for o in range(0, outputs, LANES):
+        for c in range(LANES):
+            first = (s * outputs + o + c) * plane + top * width
+            own = scalar(slope, o + c) if flags[0] else ZERO
+            _take_channel(
+                dy, y, own, flags, first, rows * width, plane, kept, c * gap, turned, dslope, sums, (o + c) * LANES
+            )
+        for v in range(rows):
+            for x in range(0, width, LANES):
+                left = max(0, min(x, width - LANES))  # the last pixels overlap those before them
+                where = (v * line + left) * outputs + o
+                if width < LANES:
+                    for c in range(LANES):
+                        _narrow(kept, c * gap + v * width, width, turned, c * LANES)
+                    transpose16(turned, 0, LANES, g, where, outputs)
+                else:
+                    transpose16(kept, v * width + left, gap, g, where, outputs)
+    for p in range(rows * line * outputs, STEP * tiles[0] * line * outputs, LANES):
+        store(g, p, splat(ZERO))
 
 
 @kernel()
@@ -162,6 +175,7 @@ def _give_rows(
                         for n in range(width):
                             put(dx, where + n, scalar(turned, k * LANES + n) * coef)
                     else:
+                        ask_to_write(dx, where + 2 * width)
                         store(dx, where, load(turned, k * LANES) * coef)
 
 
@@ -176,25 +190,23 @@ def _keep_rows(own: Any, tiles: tuple[int, int]) -> None:
 
 
 @part(forceinline=True)
-def _inputs(tiles: tuple[int, int], c: int, sizes: Sizes, filters: Any, points: Any, products: Any) -> None:
-    """At each point: what a block sends through the filters to 16 input channels from `c` on."""
+def _filters(tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any) -> None:
+    """At point p: add what a block gives to the filters of 16 input channels, the `nth` of all bases."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
-    for p in range(POINTS):
-        multiply(
-            points, p * apart(count * sizes.outputs), sizes.outputs, 1, sizes.outputs, filters,
-            (c // LANES * POINTS + p) * gap, products, p * apart(count * LANES), count, False,
-        )  # fmt: skip
+    multiply(
+        points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * apart(count * LANES), dw,
+        (nth * POINTS + p) * gap, sizes.outputs, True,
+    )  # fmt: skip
 
 
 @part(forceinline=True)
-def _filters(tiles: tuple[int, int], nth: int, sizes: Sizes, points: Any, products: Any, dw: Any) -> None:
-    """At each point: add what a block gives to the filters of 16 input channels, the `nth` of all bases."""
+def _inputs(tiles: tuple[int, int], p: int, c: int, sizes: Sizes, filters: Any, points: Any, products: Any) -> None:
+    """At point p: what a block sends through the filters to 16 input channels from `c` on."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
-    for p in range(POINTS):
-        multiply(
-            points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * apart(count * LANES), dw,
-            (nth * POINTS + p) * gap, sizes.outputs, True,
-        )  # fmt: skip
+    multiply(
+        points, p * apart(count * sizes.outputs), sizes.outputs, 1, sizes.outputs, filters,
+        (c // LANES * POINTS + p) * gap, products, p * apart(count * LANES), count, False,
+    )  # fmt: skip
 
 
 @kernel()
@@ -245,10 +257,9 @@ def backward_samples(
     """
     most, planes, rows = _tiles_of(sizes), sizes.inputs // BITS, sizes.height + 2
     at = _workspace_for(sizes, most)
-    workspace[: at.points] = ZERO
-    workspace[at.lanes + LANES : at.points] = np.float32(1)
+    workspace[: at.kept] = ZERO
     workspace[at.dw : at.end] = ZERO
-    g, turned, lanes = memory(workspace[at.g :]), memory(workspace[at.turned :]), memory(workspace[at.lanes :])
+    g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
     flags, picture, size = (len(slope) > 0, len(sums) > 0), sizes.width + 2, _size_of_dx(most)
@@ -257,7 +268,7 @@ def backward_samples(
         for top in range(0, sizes.height, STEP * most[0]):
             tiles = min(most[0], (sizes.height - top + STEP - 1) // STEP), most[1]
             _take_rows(
-                memory(dy), memory(y), memory(slope), flags, s, top, tiles, sizes, g, turned, lanes, memory(dslope),
+                memory(dy), memory(y), memory(slope), flags, s, top, tiles, sizes, g, kept, turned, memory(dslope),
                 memory(sums),
             )  # fmt: skip
             points_of_result(g, tiles, sizes.outputs, row, points)
@@ -266,8 +277,11 @@ def backward_samples(
                 for j in range(sizes.bases):
                     first = ((j * sizes.samples + s) * planes + c) * rows * picture
                     points_of_signs(memory(bits), first, (rows, picture), top, tiles, row, products)
-                    _filters(tiles, j * planes + c, sizes, points, products, total)
-                _inputs(tiles, c * LANES, sizes, memory(filters), points, products)
+                    for p in range(POINTS):
+                        nth = j * planes + c
+                        _filters(tiles, p, nth, sizes, points, products, total)
+                        if j + 1 == sizes.bases:  # the signs are done with; the block's points are near
+                            _inputs(tiles, p, c * LANES, sizes, memory(filters), points, products)
                 part = memory(workspace[at.dx + c * size :])
                 add_from_points(products, tiles, row, part)
                 _give_rows(

@@ -8,7 +8,7 @@ without the running averages. Composition is the tape: a chain calls its layers'
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
-Back = Callable[[Array], tuple[Array, Params]]
+Back = Callable[..., tuple[Array, Params]]
 
 
 AnyBack = TypeVar("AnyBack", bound=Callable[..., Any])
@@ -62,7 +62,15 @@ class Trace:
 
 
 class Layer:
-    """One element of a chain: a frozen dataclass that defines at least `apply`."""
+    """One element of a chain: a frozen dataclass that defines at least `apply`.
+
+    Attributes
+    ----------
+    can_lead : bool
+        Whether ``back`` takes a second argument, False where nobody asks for dx, which is then empty.
+    """
+
+    can_lead: ClassVar[bool] = False
 
     def init(self, rng: Rng, dtype: Any) -> Params:
         """Initial parameters; none by default."""
@@ -107,6 +115,7 @@ class Identity(Layer):
 class Chain(Layer):
     """Named layers, one after another."""
 
+    can_lead: ClassVar[bool] = True
     layers: tuple[tuple[str, Layer], ...]
 
     def init(self, rng: Rng, dtype: Any) -> Params:
@@ -121,10 +130,12 @@ class Chain(Layer):
             if train:
                 backs.append((name, back))
 
-        def back_through(dy: Array) -> tuple[Array, Params]:
+        def back_through(dy: Array, inner: bool = True) -> tuple[Array, Params]:
             grads: Params = {}
-            for name, back in reversed(backs):
+            for name, back in reversed(backs[1:]):
                 dy, grads[name] = back(dy)
+            for (name, back), (_, layer) in zip(backs[:1], self.layers[:1], strict=True):
+                dy, grads[name] = back(dy) if inner or not layer.can_lead else back(dy, False)
             return dy, grads
 
         return x, taped(back_through, train)

@@ -40,9 +40,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class MemoryGrad:
-    """Cotangent of a `Memory`; None where there is no gradient."""
+    """Cotangent of a `Memory`.
 
-    terms: RememberedGrad
+    Parameters
+    ----------
+    terms : tuple of tuples of (N, C, H, W)
+        Of each term all that came back to it, not summed yet: a sum by itself would be one more pass through memory.
+    filters : tuple of arrays
+        None where there is no gradient.
+    """
+
+    terms: tuple[tuple[Array, ...], ...]
     filters: RememberedGrad
 
 
@@ -128,19 +136,19 @@ class BinaryConv:
             dy, grads_norm, dslope = back_norm(dy)
             dbits, dcoefs, dsigns, dscales, dslope_conv = pull_conv(dy)
             dterms, grads_x = pull_x(dbits, dcoefs)
-            dearlier, dterm = dmemory.terms, dterms[-1]
+            dearlier, dterm = dmemory.terms, tuple(dterms[-1:])
             if remembers:
-                *before, dterm = add_at(dmemory.terms, range(len(terms)), dterms)
+                *before, dterm = ((*there, d) for there, d in zip(dmemory.terms, dterms, strict=True))
                 dearlier = tuple(before)
             dw, dfilters, grads_w = pull_w(dsigns, dscales, dmemory.filters)
             grads: Params = {"weight": dw, "binarizer": grads_x | grads_w}
             grads |= {"norm": grads_norm} if self.norm else {}
             grads |= {} if slope is None else {"slope": dslope if self.norm else dslope_conv}
-            return pull_term(dterm), MemoryGrad(dearlier, dfilters), grads
+            return pull_term(*dterm), MemoryGrad(dearlier, dfilters), grads
 
         return y, Memory(after, kept), back
 
-    def _terms(self, x: Array, memory: Memory) -> tuple[Remembered, Remembered, Callable[[Array], Array]]:
+    def _terms(self, x: Array, memory: Memory) -> tuple[Remembered, Remembered, Callable[..., Array]]:
         """What the scheme binarizes, what later convolutions remember of it, and the newest term's pullback."""
         remembers = self.scheme.remembers[0]
         term, pull_term = weight_by_statistic(x, self.scheme.statistic)

@@ -93,7 +93,7 @@ class BinaryBlock:
 
         def back(dy: Array, dfilters: RememberedGrad) -> tuple[Array, RememberedGrad, Params]:
             grads: Params = {}
-            dmemory = MemoryGrad((None,) * len(memory.terms), dfilters)
+            dmemory = MemoryGrad(((),) * len(memory.terms), dfilters)
             dx = scale(dy, self.residual) if self.skip == "block" else dy
             for n, back_conv, back_act in reversed(backs):
                 dinner = scale(dx, self.residual) if self.skip == "unit" and self.residual != 1 else dx

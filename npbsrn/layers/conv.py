@@ -1,7 +1,7 @@
 """Float layers: convolution, activations, pixel shuffle."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 class Conv(Layer):
     """Float convolution with a bias, padded with zeros; first filters are uniform within +-gain/sqrt(fan-in)."""
 
+    can_lead: ClassVar[bool] = True
     inputs: int
     outputs: int
     size: int = 3
@@ -32,8 +33,8 @@ class Conv(Layer):
         """(N, inputs, H, W) to (N, outputs, H, W)."""
         y, pull = conv2d(x, params["weight"], params["bias"])
 
-        def back(dy: Array) -> tuple[Array, Params]:
-            dx, dw, dbias = pull(dy)
+        def back(dy: Array, inner: bool = True) -> tuple[Array, Params]:
+            dx, dw, dbias = pull(dy, inner)
             return dx, {"weight": dw, "bias": dbias}
 
         return y, taped(back, train)

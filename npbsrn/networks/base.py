@@ -75,7 +75,8 @@ class Network:
         Returns
         -------
         y : (N, 3, H * scale, W * scale), not clipped
-        back : dy -> (dx, grads)
+        back : (dy, inner=True) -> (dx, grads)
+            dx is empty where it is not asked for, `inner` being False: training needs none.
         """
         middle, gain = x.dtype.type(MIDDLE), x.dtype.type(self.gain)
         large, pull_large = enlarge(x, self.scale) if self.base or self.enlarged else (middle, None)
@@ -83,8 +84,10 @@ class Network:
         details, back_chain = self.chain.apply(params, (taken - middle) * gain, train)
         details = self._scaled(details)
 
-        def back(dy: Array) -> tuple[Array, Params]:
-            dtaken, grads = back_chain(self._scaled(dy))
+        def back(dy: Array, inner: bool = True) -> tuple[Array, Params]:
+            dtaken, grads = back_chain(self._scaled(dy), inner)
+            if not inner:
+                return np.empty(0, dy.dtype), grads
             dtaken = dtaken * gain
             if pull_large is None:
                 return dtaken, grads

@@ -132,21 +132,15 @@ def binary_conv(
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
         return binary_conv_ref(plain, coefs, signs, scales, base, pad)
     from npbsrn.kernels.binary_forward import forward_samples
-    from npbsrn.kernels.counts import arranged
-    from npbsrn.kernels.pack import filter_words
 
     n, _, height, width = bits[0].shape
     memory = _stacked(packed)
-    words = np.empty((len(signs), outputs * inputs // WORD * size**2), np.uint16)
-    for own, target in zip(signs, words, strict=True):
-        filter_words(np.ascontiguousarray(own), target)
-    words = np.stack([arranged(own, outputs, size) for own in words])
     factors = (scales[:, None] * coefs[:, None]).astype(np.float32).ravel()
     offset = filter_offset(signs, scales, base).astype(np.float32) if base else np.empty(0, np.float32)
     y = empty((n, outputs, height, width), np.float32)
     shape, flat = (len(bits), n, inputs // WORD, height, width), y.reshape(-1)
     slopes = np.empty(0, np.float32) if slope is None else slope
-    fixed = memory, words, factors, offset, slopes, flat, shape, size
+    fixed = memory, _words(signs), factors, offset, slopes, flat, shape, size
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
     kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
@@ -175,6 +169,18 @@ def _then_prelu(convolved: tuple[Array, BinaryConvPull], slope: Array) -> tuple[
         return *convolved[1](dinner)[:4], dslope
 
     return y, pull
+
+
+def _words(signs: Sequence[Array]) -> Array:
+    """Filters as words, as the kernel of the counts reads them: (M, n)."""
+    from npbsrn.kernels.counts import arranged
+    from npbsrn.kernels.pack import filter_words
+
+    outputs, inputs, size, _ = signs[0].shape
+    words = np.empty((len(signs), outputs * inputs // WORD * size**2), np.uint16)
+    for own, target in zip(signs, words, strict=True):
+        filter_words(np.ascontiguousarray(own), target)
+    return np.stack([arranged(own, outputs, size) for own in words])
 
 
 def _stacked(bits: Sequence[Bits]) -> Array:

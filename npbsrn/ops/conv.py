@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from npbsrn.runtime.threads import SHARDS, map_parallel
+from npbsrn.runtime.buffers import empty
+from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 
@@ -14,7 +15,7 @@ Band = tuple[slice, slice, slice]
 COLUMN_VALUES = 1 << 21  # of one band's column matrix: 8 MiB in float32
 
 
-ConvPull = Callable[[Array], tuple[Array, Array, Array | None]]
+ConvPull = Callable[..., tuple[Array, Array, Array | None]]
 
 
 def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0) -> tuple[Array, ConvPull]:
@@ -38,7 +39,8 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
     Returns
     -------
     y : (N, O, H, W)
-    pull : dy -> (dx, dw, dbias); dbias is None without a bias
+    pull : (dy, inner=True) -> (dx, dw, dbias)
+        dbias is None without a bias; dx is empty where it is not asked for, `inner` being False.
     """
     margin = w.shape[-1] // 2
     padded = _pad(x, margin, pad_value)
@@ -46,8 +48,8 @@ def conv2d_ref(x: Array, w: Array, bias: Array | None = None, pad_value: float =
     if bias is not None:
         y += bias[:, None, None]
 
-    def pull(dy: Array) -> tuple[Array, Array, Array | None]:
-        dx = _correlate(_pad(dy, margin, 0.0), _turned(w))
+    def pull(dy: Array, inner: bool = True) -> tuple[Array, Array, Array | None]:
+        dx = _correlate(_pad(dy, margin, 0.0), _turned(w)) if inner else np.empty(0, dy.dtype)
 
         def part(band: Band) -> Array:
             return _flat(dy[band]) @ _columns(padded, w.shape[-1], band).T
@@ -75,15 +77,13 @@ def conv2d(x: Array, w: Array, bias: Array | None = None, pad_value: float = 0.0
     if size == 1 or any(array.dtype != np.float32 for array in (x, w)):
         return conv2d_ref(x, w, bias, pad_value)
     padded = _pad(x, size // 2, pad_value, LANES)
-    y = _direct(padded, w, x.shape[3])
-    if bias is not None:
-        y += bias[:, None, None]
+    y = _direct(padded, w, x.shape[3], bias)
     outputs, channels = w.shape[:2]
     few = outputs <= FEW and outputs < channels and pad_value == 0
 
-    def pull(dy: Array) -> tuple[Array, Array, Array | None]:
-        around = _pad(dy, size // 2, 0.0, LANES)
-        dx = _direct(around, _turned(w), x.shape[3])
+    def pull(dy: Array, inner: bool = True) -> tuple[Array, Array, Array | None]:
+        around = _pad(dy, size // 2, 0.0, LANES) if inner or few else dy
+        dx = _direct(around, _turned(w), x.shape[3]) if inner else np.empty(0, dy.dtype)
         dw = _turned(_filter_sums(around, x, size)) if few else _filter_sums(padded, dy, size)
         return dx, dw, None if bias is None else np.sum(dy, axis=(0, 2, 3))
 
@@ -100,24 +100,30 @@ def _turned(w: Array) -> Array:
     return np.flip(w, axis=(2, 3)).transpose(1, 0, 2, 3)
 
 
-def _direct(padded: Array, w: Array, width: int) -> Array:
+def _direct(padded: Array, w: Array, width: int, bias: Array | None = None) -> Array:
     """Valid correlation by the compiled kernel, cut to `width`; `padded` is wide enough for whole vectors."""
     from npbsrn.kernels import direct_conv
 
     outputs, _, size, _ = w.shape
     n, _, full, line = padded.shape
     height, filters = full - size + 1, direct_conv.blocked(w)
-    y = np.empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
+    y = empty((n, direct_conv.computed(*w.shape[:2]), height, line - size + 1), padded.dtype)
     rows = height if n >= SHARDS else max(4, -(-height // BANDS) // 4 * 4)  # some rows are done together, 4 at most
     samples = -(-n // SHARDS)
+    cut = empty((n, outputs, height, width), padded.dtype)
 
     def part(band: tuple[int, int]) -> None:
         first, top = band
-        these = slice(first, first + samples)
-        direct_conv.correlate(padded[these], filters, y[these], size, top, min(top + rows, height))
+        these, end = slice(first, first + samples), min(top + rows, height)
+        direct_conv.correlate(padded[these], filters, y[these], size, top, end)
+        own, target = y[these, :outputs, top:end, :width], cut[these, :, top:end]
+        if bias is None:
+            target[...] = own
+        else:
+            np.add(own, bias[:, None, None], out=target)
 
     map_parallel(part, [(first, top) for first in range(0, n, samples) for top in range(0, height, rows)])
-    return y[:, :outputs, :, :width]
+    return cut
 
 
 def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
@@ -128,9 +134,9 @@ def _filter_sums(padded: Array, dy: Array, size: int) -> Array:
     groups = -(-outputs // LANES)
 
     def part(samples: slice) -> Array:
-        last = np.zeros((samples.stop - samples.start, height, width, groups * LANES), dy.dtype)
-        last[..., :outputs] = dy[samples].transpose(0, 2, 3, 1)
-        by_groups = np.ascontiguousarray(last.reshape(*last.shape[:3], groups, LANES).transpose(0, 3, 1, 2, 4))
+        by_groups = np.zeros((samples.stop - samples.start, groups, height, width, LANES), dy.dtype)
+        for o in range(outputs):
+            by_groups[:, o // LANES, :, :, o % LANES] = dy[samples, o]
         dw = np.zeros((channels, size, size, groups * LANES), dy.dtype)
         direct_conv.filters(padded[samples], by_groups, dw)
         return dw
@@ -192,6 +198,12 @@ def _pad(x: Array, margin: int, value: float, multiple: int = 1) -> Array:
     filled = -(-width // multiple) * multiple
     if margin == 0 and filled == width:
         return x
-    padded = np.full((n, channels, height + 2 * margin, filled + 2 * margin), value, x.dtype)
-    padded[:, :, margin : margin + height, margin : margin + width] = x
+    padded = empty((n, channels, height + 2 * margin, filled + 2 * margin), x.dtype)
+
+    def part(samples: tuple[int, int]) -> None:
+        own = slice(*samples)
+        padded[own] = value
+        padded[own, :, margin : margin + height, margin : margin + width] = x[own]
+
+    map_parallel(part, parts_of(n, SHARDS))
     return padded

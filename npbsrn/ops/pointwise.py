@@ -1,6 +1,7 @@
 """Element-wise operations: PReLU, alone and behind a shift, per-channel scales, magnitude maps, weighted sums."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,7 @@ STATISTICS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]]
 }
 
 
-def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
+def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[..., Array]]:
     """``E(A) * A`` of eq. 9, E a map over the picture: the mean over channels of |A| (or of A).
 
     With ``e = mean_c f(a)``: ``y = e * a``, hence ``da = e * dy + f'(a) * sum_c(dy * a) / C``.
@@ -203,21 +204,23 @@ def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[[
     Returns
     -------
     y : (N, C, H, W)
-    pull : dy -> da
+    pull : dys -> da
+        Of one or more cotangents, whose sum is that of y: in the order given.
     """
     if statistic == "none":
-        return a, lambda dy: dy
+        return a, lambda *dys: reduce(add, dys)
     function, derivative = STATISTICS[statistic]
     e = _mean_of_channels(function(a))
 
-    def pull(dy: Array) -> Array:
+    def pull(*dys: Array) -> Array:
+        dy = reduce(np.add, dys)
         de = np.mean(dy * a, axis=1, keepdims=True)
         return e * dy + derivative(a) * de
 
     return e * a, pull
 
 
-def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Array], Array]]:
+def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[..., Array]]:
     """``E(A) * A``; compiled for float32. Equal to `weight_by_statistic_ref` to the bit."""
     if a.dtype != np.float32 or statistic == "none":
         return weight_by_statistic_ref(a, statistic)
@@ -229,9 +232,9 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[[Arra
     shards = parts_of(n, SHARDS)
     map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shards)
 
-    def pull(dy: Array) -> Array:
-        d, da = np.ascontiguousarray(dy).reshape(-1), empty(a.shape, np.float32)
-        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, d, shape, *part, da.reshape(-1)), shards)
+    def pull(*dys: Array) -> Array:
+        ds, da = tuple(np.ascontiguousarray(dy).reshape(-1) for dy in dys), empty(a.shape, np.float32)
+        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, ds, shape, *part, da.reshape(-1)), shards)
         return da
 
     return y, pull

@@ -56,7 +56,7 @@ def loss_and_grads(
     else:
         apart, pull_apart = l1_loss(out, taught)
         loss, dout = (1 - share) * loss + share * apart, pull(1 - share) + pull_apart(share)
-    _, grads = back(dout)
+    _, grads = back(dout, False)
     return loss, dict(leaves(grads))
 
 

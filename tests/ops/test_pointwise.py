@@ -184,13 +184,15 @@ def test_a_prelu_without_a_shift_keeps_zeros_signs(slope):
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes, st.sampled_from(["abs", "mean", "none"]))
-def test_compiled_statistic(shape, statistic):
-    a, dy = drawn(shape), drawn(shape, 1)
+@given(shapes, st.sampled_from(["abs", "mean", "none"]), st.integers(1, 3))
+def test_compiled_statistic(shape, statistic, count):
+    a, dys = drawn(shape), [drawn(shape, 1 + k) for k in range(count)]
     a[..., ::3] = 0
     (y, pull), (expected, pull_expected) = (of(a, statistic) for of in (weight_by_statistic, weight_by_statistic_ref))
     np.testing.assert_array_equal(y, expected)
-    np.testing.assert_allclose(pull(dy), pull_expected(dy), rtol=1e-5, atol=1e-5)
+    da = pull(*dys)
+    np.testing.assert_allclose(da, pull_expected(*dys), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(da, pull(sum(dys[1:], start=dys[0])))  # the sum of all, in this order
 
 
 @settings(max_examples=25, deadline=None)
