@@ -18,6 +18,7 @@ from npbsrn.images.writing import encode_picture
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.files import FileJob, How
 from npbsrn.inference.runners import Reference
+from npbsrn.runtime import buffers
 from tests.images.files import ramp
 from tests.images.strips.kinds import KINDS
 
@@ -27,6 +28,7 @@ MODULES = "npbsrn.inference.files", "npbsrn.inference.strips", "npbsrn.inference
 @pytest.fixture
 def memory(monkeypatch):
     """Sets how much memory there is."""
+    buffers.clear()  # which earlier tests may have filled, and which would be there for the asking
 
     def have(size):
         for module in MODULES:
