@@ -63,6 +63,7 @@ def test_an_interrupt_says_how_many_are_done_and_leaves_whole_results(folder, ov
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_whole_results_and_the_next_one_goes_on(folder, capsys):
     with subprocess.Popen(
         [sys.executable, "-m", "npbsrn", *COMMAND],

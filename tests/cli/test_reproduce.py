@@ -12,6 +12,7 @@ def words(tmp_path, photographs, sets):  # noqa: F811
     return ["reproduce", "table4", "-o", str(tmp_path / "out"), "--steps", "2", "--only", "W2", "--sets", *folders]
 
 
+@pytest.mark.slow
 def test_a_table_is_trained_printed_and_shown_again(tiny, words, photographs, tmp_path, capsys):  # noqa: F811
     assert main([*words, "--data", str(photographs), "--quiet"]) == 0
     first = capsys.readouterr()

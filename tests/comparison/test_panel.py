@@ -12,7 +12,7 @@ def results_of(count, height=40, width=60):
     return [*(Result(*own) for own in figures), Result("original", pictures[-1])]
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 9, 10])
+@pytest.mark.parametrize("count", [2, 5, 10])
 @pytest.mark.parametrize("crop", [Crop(3, 4, 12, 9), Crop(0, 0, 60, 40), Crop(59, 39, 1, 1)])
 def test_every_crop_is_there_in_whole_pixels(count, crop):
     results = results_of(count)
