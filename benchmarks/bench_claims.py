@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def main() -> None:
     rounds = 2 if parser.parse_args().quick else 5
     show_lines()
     print(f"{cpu_name()}; kernel {chosen_kernel()}; one thread\n")
-    for line in [*layers(rounds), "", *networks(rounds)]:
+    for line in chain(layers(rounds), [""], networks(rounds)):  # each when it is known
         print(line)
 
 
