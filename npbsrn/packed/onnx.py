@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from npbsrn import __version__
-from npbsrn.errors import UsageError, WeightsError
+from npbsrn.errors import UsageError
 from npbsrn.images.flat import REACH
 from npbsrn.networks.base import MIDDLE
 from npbsrn.packed.plan import Block, Convolution, Plan, Step
 from npbsrn.packed.tail import base_filters
-from npbsrn.storage.files import atomic_write
+from npbsrn.storage.files import whole_weights
 
 Array = np.ndarray[Any, Any]
 Constant = Array | np.generic
@@ -57,12 +57,8 @@ def save_onnx(path: Path | str, plan: Plan) -> None:
         If the file cannot be written.
     """
     data = onnx_model(plan).SerializeToString(deterministic=True)
-    try:
-        with atomic_write(path) as file:
-            file.write(data)
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
+    with whole_weights(path) as file:
+        file.write(data)
 
 
 def onnx_model(plan: Plan) -> Any:

@@ -9,7 +9,7 @@ These two are enough to print tables, and to judge on further sets; the rest may
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -166,14 +166,7 @@ def _train(task: Task, run: Path, data: Path | None, progress: bool) -> dict[str
     """Train a row to its end, from where it is; what its result begins with."""
     if data is None:
         raise UsageError(f"{run} is not trained yet; name a folder of training pictures by --data")
-    result = {
-        "row": task.row,
-        "scale": task.scale,
-        "steps": task.steps,
-        "seed": task.seed,
-        "cpu": cpu_name(),
-        "sets": {},
-    }
+    result = {**asdict(task), "cpu": cpu_name(), "sets": {}}
     begun = bool(checkpoints(run))
     try:
         model = train(

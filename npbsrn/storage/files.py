@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from npbsrn.errors import ExistsError, HeldError, NpbsrnError
+from npbsrn.errors import ExistsError, HeldError, NpbsrnError, WeightsError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 
@@ -92,6 +92,23 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
         raise
     finally:
         UNFINISHED.discard(str(temporary))
+
+
+@contextmanager
+def whole_weights(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """`atomic_write` of weights, whose failures become one sentence.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be written; an older file of that name is still there.
+    """
+    try:
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
 
 
 def _place(temporary: Path, path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from npbsrn.errors import UsageError, WeightsError
-from npbsrn.storage.files import atomic_write
+from npbsrn.storage.files import whole_weights
 from npbsrn.storage.tensors import SUFFIX, read_card, read_tensors, write_tensors
 
 Array = np.ndarray[Any, Any]
@@ -95,12 +95,8 @@ def save_arrays(path: Path | str, arrays: Mapping[str, Array], card: Mapping[str
         return write_tensors(Path(path), arrays, whole_card)
     text = np.array(json.dumps(whole_card, sort_keys=True))
     write: Callable[..., None] = np.savez_compressed if compress else np.savez
-    try:
-        with atomic_write(path) as file:
-            write(file, **{CARD: text}, **arrays)
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
+    with whole_weights(path) as file:
+        write(file, **{CARD: text}, **arrays)
 
 
 def load_arrays(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.errors import UsageError, WeightsError
-from npbsrn.storage.files import atomic_write
+from npbsrn.errors import UsageError
+from npbsrn.storage.files import whole_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -36,12 +36,8 @@ def write_tensors(path: Path, arrays: Mapping[str, Array], card: Mapping[str, An
     """
     text = json.dumps(dict(card), sort_keys=True)
     data = _package().numpy.save({name: np.ascontiguousarray(x) for name, x in arrays.items()}, {CARD: text})
-    try:
-        with atomic_write(path) as file:
-            file.write(data)
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"cannot write {path}: {reason}; free some space or choose another place") from None
+    with whole_weights(path) as file:
+        file.write(data)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], Array | None]:
