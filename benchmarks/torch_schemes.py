@@ -7,7 +7,6 @@ a function from a convolution's terms to its bases, each with its coefficient, o
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -150,9 +149,22 @@ def abc_filters(own: Own, filters: list[Tensor], options: Options) -> Bases:
     centred = (w - w.mean()).detach()
     # the derivative of each base is the identity's, so that neither mean nor deviation have any
     bases = [sign(w - w.detach() + centred + u * centred.std(correction=0), "identity") for u in shifts]
-    flat = np.stack([base.detach().numpy().ravel() for base in bases]).T.astype(np.float64)
-    alpha = np.linalg.lstsq(flat, w.detach().numpy().ravel().astype(np.float64), rcond=None)[0]
-    return [(torch.tensor(a, dtype=w.dtype), base) for a, base in zip(alpha, bases, strict=True)]
+    alpha = least_squares(torch.stack([base.detach().flatten() for base in bases]), w.detach().flatten())
+    return list(zip(alpha, bases, strict=True))
+
+
+def least_squares(rows: Tensor, target: Tensor) -> Tensor:
+    """Coefficients (n,) of rows (n, m) that come nearest to a target (m,), by the normal equations in float64.
+
+    By Gauss and Jordan, of tensors alone, so that a graph on a device can hold it; `rows` must be independent.
+    """
+    a, y = rows.double(), target.double()
+    system = torch.cat([a @ a.T, (a @ y)[:, None]], 1)
+    for k in range(len(a)):
+        factor = system[:, k] / system[k, k]
+        factor = torch.where(torch.arange(len(a), device=a.device) == k, torch.zeros_like(factor), factor)
+        system = system - factor[:, None] * system[k]
+    return (system[:, -1] / system.diagonal()).to(target.dtype)
 
 
 def bbcu_filters(own: Own, filters: list[Tensor], options: Options) -> Bases:

@@ -249,7 +249,7 @@ def test_a_run_leaves_a_state_from_which_npbsrn_goes_on(photographs, tmp_path, m
     monkeypatch.setattr(gpu_train, "READERS", 1)
     options = {"steps": 6, "batch": 2, "patch": 8, "blocks": 1, "width": 16, "validate_every": 4}
     spec = {"name": "one", "scale": 2, "options": options, "folders": ["photographs"], "held": ["photographs"]}
-    gpu_train.run_job(spec, photographs.parent, tmp_path)
+    gpu_train.run_jobs([spec], photographs.parent, tmp_path)
     lines = (tmp_path / "one.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["4", "6"]
     card = json.loads((tmp_path / "one.card.json").read_text())
@@ -277,7 +277,7 @@ def test_time_ends_a_run_and_its_schedule(photographs, tmp_path, monkeypatch):
     options = {"steps": 10**6, "batch": 1, "patch": 8, "blocks": 1, "width": 4, "keep": 1.0}
     spec = {"name": "one", "scale": 2, "options": options, "folders": ["photographs"], "held": [], "seconds": 0.2}
     job = gpu_train.Job(spec, photographs.parent, tmp_path)
-    job.run()
+    assert list(job.run())
     assert float(job.training.done) == 1
     assert 0 < int(job.training.step) < 10**6
     rate = gpu_step.rate_at(job.config, job.training.step, job.training.done)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmarks.torch_networks import SHUFFLES, compose
 from npbsrn.networks.base import MIDDLE, Network
-from npbsrn.storage.params import leaves
+from training.gpu.enlarge import enlarged
+from training.gpu.values import Values
 
 Tensor = torch.Tensor
 Own = dict[str, Tensor]  # of one unit, by the last parts of the name
@@ -104,7 +104,7 @@ def unit(x: Tensor, own: Own, style: Style, train: bool) -> tuple[Tensor, Own]:
     return x + residual * y, found
 
 
-class TorchBbcu:
+class TorchBbcu(Values):
     """`npbsrn.networks.bbcu.bbcu` as a function of two vectors, the learned values and the running averages.
 
     Parameters
@@ -124,22 +124,20 @@ class TorchBbcu:
             raise ValueError("this program trains the network bbcu with the scheme bam or bbcu and a bicubic base")
         if wrong := [n for n, value in PLAIN.items() if scheme["name"] == "bam" and scheme[n] != value]:
             raise ValueError(f"the options {', '.join(wrong)} of bam must be those of the preset best")
-        shapes = {name: array.shape for name, array in leaves(network.init(0))}
-        self.learned = {name: shape for name, shape in shapes.items() if ".running_" not in name}
-        self.running = {name: shape for name, shape in shapes.items() if ".running_" in name}
+        super().__init__(network)
         if scheme["activation_ste"] not in STES:
             raise ValueError(f"activation_ste must be one of {', '.join(STES)}")
         window, ste = float(scheme.get("window", 1.0)), scheme["activation_ste"]
         self.style = (scheme["name"], window, ste, c["norm"], c["activation"], float(c["residual"]), half)
         self.unit = torch.compile(unit, dynamic=False, fullgraph=True) if compiled else unit
 
-    def views(self, flat: Tensor, shapes: dict[str, tuple[int, ...]]) -> Own:
-        """The arrays that a vector holds."""
-        parts = flat.split([int(np.prod(shape)) for shape in shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    def picture(self, learned: Tensor, running: Tensor, x: Tensor, train: bool) -> tuple[Tensor, Tensor]:
+        """The enlarged picture, and the batch's statistics in the order of `running`."""
+        details, found = self.details(learned, running, x, train)
+        return enlarged(x, self.config["scale"]) + details, found
 
     def details(self, learned: Tensor, running: Tensor, x: Tensor, train: bool) -> tuple[Tensor, Tensor]:
-        """What is added to the enlarged picture, and the batch's statistics in the order of `running`."""
+        """What is added to the bicubic enlargement, and the batch's statistics."""
         c, p = self.config, self.views(learned, self.learned)
         every = p | self.views(running, self.running)
         head = x = functional.conv2d(

@@ -1,33 +1,20 @@
 """One training step on vectors: the same loss, gradients, Adam and average as `npbsrn.training.step.train_step`."""
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 import torch
 
-from npbsrn.images.resize import bicubic_matrix
 from npbsrn.networks.base import Network
 from npbsrn.ops.norm import MOMENTUM
 from npbsrn.storage.params import leaves
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import EPSILON, Flat
+from training.gpu.any_network import TorchAny
 from training.gpu.network import TorchBbcu
 
 Tensor = torch.Tensor
-
-
-@functools.lru_cache(maxsize=1024)
-def matrix(size: int, scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Bicubic enlargement of one axis, (size * scale, size)."""
-    return torch.tensor(bicubic_matrix(size, size * scale, scale).toarray(), dtype=dtype, device=device)
-
-
-def enlarged(x: Tensor, scale: int) -> Tensor:
-    """Bicubic enlargement of (N, 3, H, W)."""
-    rows, columns = (matrix(size, scale, x.dtype, x.device) for size in x.shape[2:])
-    return rows @ x @ columns.T
 
 
 def rate_at(config: TrainConfig, step: Tensor, done: Tensor) -> Tensor:
@@ -68,7 +55,7 @@ class Training:
         First weights and running averages, or some of them; the others are drawn from the seed.
     device : str
     half, compiled : bool
-        See `TorchBbcu`.
+        See `TorchBbcu`; for `bbcu` alone.
     """
 
     def __init__(
@@ -76,8 +63,9 @@ class Training:
     ) -> None:
         if config.distill or config.late_patch:
             raise ValueError("this program knows no teacher and no late patches")
-        self.config, self.scale = config, network.scale
-        self.net = TorchBbcu(network, half, compiled)
+        self.config = config
+        own = network.config["name"] == "bbcu"
+        self.net: TorchBbcu | TorchAny = TorchBbcu(network, half, compiled) if own else TorchAny(network)
         self.update = torch.compile(update, dynamic=False) if compiled else update
         values = dict(leaves(network.init(config.seed)))
         values |= {name: a for name, a in init.items() if name in values and values[name].shape == a.shape}
@@ -96,6 +84,9 @@ class Training:
         latent = network.latent()
         sizes = [int(np.prod(shape)) for shape in self.net.learned.values()]
         self.binary = torch.tensor(np.repeat([name in latent for name in self.net.learned], sizes), device=device)
+        bounds = [latent[name].bound if name in latent else None for name in self.net.learned]
+        ends = np.repeat([np.inf if bound is None else bound for bound in bounds], sizes)
+        self.bound = torch.tensor(ends, dtype=self.p.dtype, device=device)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """All that a step changes."""
@@ -103,10 +94,10 @@ class Training:
 
     def gradient(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of a batch, its gradient, and the batch's statistics."""
-        details, found = self.net.details(self.p, self.r, x, True)
-        loss = (enlarged(x, self.scale) + details - y).abs().mean()
+        made, found = self.net.picture(self.p, self.r, x, True)
+        loss = (made - y).abs().mean()
         (grad,) = torch.autograd.grad(loss, self.p)
-        return loss.detach(), grad, found
+        return loss.detach(), grad, found.detach()
 
     def one(self, x: Tensor, y: Tensor, timed: bool = False) -> None:
         """One step on one batch; `timed`, the schedule goes by `done` and not by the number of steps."""
@@ -118,6 +109,7 @@ class Training:
             new = self.update(config, self.p.detach(), grad, self.m, self.v, self.binary, self.step, rate)
             for tensor, value in zip((self.p, self.m, self.v), new, strict=True):
                 tensor.copy_(value)
+            self.p.copy_(torch.clamp(self.p, -self.bound, self.bound))
             self.r.lerp_(found, MOMENTUM)
             early = (1 + self.step.double()) / (10 + self.step.double())
             share = (1 - torch.clamp(early, max=config.ema)).to(self.p.dtype)
@@ -129,7 +121,7 @@ class Training:
 
     def enlarge(self, x: Tensor) -> Tensor:
         """A picture (1, 3, H, W), enlarged with the averaged values."""
-        return enlarged(x, self.scale) + self.net.details(self.ap, self.ar, x, False)[0]
+        return self.net.picture(self.ap, self.ar, x, False)[0]
 
     def arrays(self) -> dict[str, Any]:
         """The state by group and dotted name, as arrays: what `training.gpu.to_checkpoint` reads."""

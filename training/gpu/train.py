@@ -1,12 +1,14 @@
-"""Train networks of one binary convolution a unit (`bbcu`) by PyTorch, on a GPU where there is one.
+"""Train networks by PyTorch, on a GPU where there is one: `bbcu` quickly, all others plainly.
 
-``python -m training.gpu.train PICTURES JOBS.json OUT``, from the repository's root. JOBS.json is a list; each job runs
-in a process of its own:
+``python -m training.gpu.train PICTURES JOBS.json OUT``, from the repository's root. JOBS.json is a list of jobs, and of
+lists of jobs. Each entry runs in a process of its own, the jobs of an inner list in one process: there the device works
+on their steps side by side, which small networks need to fill it.
 
     {"name": "x4", "scale": 4, "preset": "best", "options": {"steps": 100000},
      "folders": ["train"], "held": ["held"], "seconds": 0, "init": "other.npz", "variants": 3}
 
-`options` are those of `npbsrn train`; `folders` and `held` lie in PICTURES; `seconds` ends the run, and its schedule,
+`options` are those of `npbsrn train`, behind those of a ``row`` of the paper's tables (`npbsrn.reproduction`), if one
+is named; `folders` and `held` lie in PICTURES; `seconds` ends the run, and its schedule,
 after some time instead of some steps; `init` is a file in OUT; `variants` of each picture are degraded where the option
 ``degrade`` is set. OUT/NAME.npz has the averaged weights, OUT/NAME.csv step, loss, PSNR and seconds, and
 OUT/NAME.state.npz the whole state at the end (see `training.gpu.to_checkpoint`).
@@ -18,7 +20,7 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import numpy as np
 import torch
 
 from npbsrn.networks.base import make_network
+from npbsrn.reproduction.tables import ROWS
 from npbsrn.training.config import make_config
 from training.gpu.pictures import Pictures, batch, load_held, load_pictures, planes, psnr
 from training.gpu.step import Training
@@ -48,7 +51,8 @@ class Job:
     def __init__(self, spec: dict[str, Any], folder: Path, out: Path) -> None:
         self.spec, self.name, self.out = spec, spec["name"], out
         self.seconds = spec.get("seconds", 0)
-        config = make_config(spec["scale"], spec.get("preset", "best"), spec.get("options"))
+        options = (ROWS[spec["row"]].options() if "row" in spec else {}) | spec.get("options", {})
+        config = make_config(spec["scale"], spec.get("preset", "default" if "row" in spec else "best"), options)
         self.config, places = config, [folder / name for name in spec.get("folders", ["train"])]
         with multiprocessing.get_context("spawn").Pool(READERS) as pool:
             every = functools.partial(pool.imap, chunksize=2)
@@ -56,7 +60,11 @@ class Job:
         self.held = load_held([folder / name for name in spec.get("held", ["held"])], config, DEVICE)
         init = dict(np.load(out / spec["init"])) if spec.get("init") else {}
         cuda = DEVICE == "cuda"
+        self.stream = torch.cuda.Stream() if cuda else None
+        # the quick program's float convolutions are rounded to TensorFloat-32, those of all others are not
+        torch.backends.cudnn.allow_tf32 = config.network["name"] == "bbcu"
         self.training = Training(make_network(config.network), config, init, DEVICE, half=cuda, compiled=cuda)
+        self.go = self.captured()
         self.best = float("-inf")
 
     def one(self) -> None:
@@ -67,17 +75,16 @@ class Job:
 
     def captured(self) -> Callable[[], None]:
         """A step as a graph that the device runs without Python, where there is a device."""
-        if DEVICE != "cuda":
+        if self.stream is None:
             return self.one
         before = [tensor.detach().clone() for tensor in self.training.tensors()]
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
             for _ in range(3):  # compiles
                 self.one()
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        with torch.cuda.graph(graph, stream=self.stream):
             self.one()
         with torch.no_grad():
             for tensor, value in zip(self.training.tensors(), before, strict=True):
@@ -85,24 +92,27 @@ class Job:
         torch.cuda.synchronize()
         return graph.replay
 
-    def run(self) -> None:
-        """All steps, or as many as the time allows."""
-        go, began, n, judged = self.captured(), time.time(), 0, 0
-        ended = False
+    def run(self) -> Iterator[None]:
+        """All steps, or as many as the time allows; stops before every few, while the device is at work on the last."""
+        began, n, judged, ended = time.time(), 0, 0, False
         while not ended:
-            if n % AHEAD == 0:
-                if DEVICE == "cuda":
-                    torch.cuda.synchronize()  # so that the clock says how far the steps are
-                if self.seconds:
-                    share = min(1.0, (time.time() - began) / self.seconds)
-                    self.training.done.fill_(share)
-                    ended = share >= 1.0
-            go()
-            n += 1
-            ended = ended or (not self.seconds and n == self.config.steps)
-            if ended or n % self.config.validate_every == 0:
-                self.judge(n, n - judged, time.time() - began)
-                judged = n
+            yield
+            if self.stream is not None:
+                self.stream.synchronize()  # so that the clock says how far the steps are
+            if self.seconds:
+                share = min(1.0, (time.time() - began) / self.seconds)
+                self.training.done.fill_(share)
+                ended = share >= 1.0
+            with torch.cuda.stream(self.stream):
+                for _ in range(1 if ended else AHEAD):
+                    self.go()
+                    n += 1
+                    ended = ended or (not self.seconds and n == self.config.steps)
+                    if ended or n % self.config.validate_every == 0:
+                        self.judge(n, n - judged, time.time() - began)
+                        judged = n
+                    if ended:
+                        break
         self.save_state(n, time.time() - began)
 
     @torch.no_grad()
@@ -112,7 +122,7 @@ class Job:
         self.training.loss.zero_()
         if not np.isfinite(loss):
             raise ArithmeticError(f"the loss of {self.name} is not finite at step {step}")
-        scale, torch.backends.cudnn.allow_tf32 = self.config.scale, False
+        scale, rounded, torch.backends.cudnn.allow_tf32 = self.config.scale, torch.backends.cudnn.allow_tf32, False
         figures = {
             name: float(
                 torch.stack(
@@ -121,7 +131,7 @@ class Job:
             )
             for name, pairs in self.held.items()
         }
-        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = rounded
         words = [str(step), f"{loss:.6f}", *(f"{value:.4f}" for value in figures.values()), f"{seconds:.1f}"]
         with (self.out / f"{self.name}.csv").open("a") as file:
             file.write(",".join(words) + "\n")
@@ -142,24 +152,35 @@ class Job:
         """Write the whole state, and what it is."""
         np.savez(self.out / f"{self.name}.state.npz", **self.training.arrays())
         config = dataclasses.asdict(self.config)
-        card = {"step": step, "seconds": seconds, "figures": self.figures, "spec": self.spec, "train": config}
+        device = torch.cuda.get_device_name() if self.stream is not None else "CPU"
+        card = {
+            "device": device,
+            "step": step,
+            "seconds": seconds,
+            "figures": self.figures,
+            "spec": self.spec,
+            "train": config,
+        }
         (self.out / f"{self.name}.card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def run_job(spec: dict[str, Any], folder: Path, out: Path) -> None:
-    """One job, from its pictures to its state."""
+def run_jobs(specs: list[dict[str, Any]], folder: Path, out: Path) -> None:
+    """Jobs of one process, from their pictures to their states, in turn by some steps each."""
     if DEVICE == "cuda":
         torch.backends.cudnn.benchmark = True
         torch._dynamo.config.cache_size_limit = 256
-    Job(spec, folder, out).run()
+    runs = [Job(spec, folder, out).run() for spec in specs]
+    while runs:
+        runs = [run for run in runs if next(run, True) is None]
 
 
 def main() -> None:
-    """All jobs at once."""
+    """All entries at once."""
     folder, jobs, out = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     start = multiprocessing.get_context("spawn").Process
-    processes = [start(target=run_job, args=(spec, folder, out)) for spec in jobs]
+    entries = [entry if isinstance(entry, list) else [entry] for entry in jobs]
+    processes = [start(target=run_jobs, args=(entry, folder, out)) for entry in entries]
     for process in processes:
         process.start()
     for process in processes:
