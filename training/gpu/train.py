@@ -29,13 +29,27 @@ import torch
 
 from npbsrn.networks.base import make_network
 from npbsrn.reproduction.tables import ROWS
-from npbsrn.training.config import make_config
+from npbsrn.training.config import TrainConfig, make_config
 from training.gpu.pictures import Pictures, batch, load_held, load_pictures, planes, psnr
 from training.gpu.step import Training
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 READERS = 4  # processes that read pictures
+SIDE_BY_SIDE = 16  # jobs of one process at a time
 AHEAD = 20  # steps between two looks at the clock, and that are sent to the device before it is waited for
+
+
+_loaded: dict[Any, Any] = {}  # jobs of one process share pictures on the device
+
+
+def loaded(places: list[Path], held: list[Path], config: TrainConfig, variants: int) -> tuple[Pictures, Any]:
+    """Training pictures and held-out ones of some folders, as a job wants them."""
+    key = (*places, *held, config.scale, config.patch, config.keep, config.degrade, variants)
+    if key not in _loaded:
+        with multiprocessing.get_context("spawn").Pool(READERS) as pool:
+            every = functools.partial(pool.imap, chunksize=2)
+            _loaded[key] = load_pictures(places, config, variants, DEVICE, every), load_held(held, config, DEVICE)
+    return _loaded[key]  # type: ignore[no-any-return]
 
 
 class Job:
@@ -54,10 +68,8 @@ class Job:
         options = (ROWS[spec["row"]].options() if "row" in spec else {}) | spec.get("options", {})
         config = make_config(spec["scale"], spec.get("preset", "default" if "row" in spec else "best"), options)
         self.config, places = config, [folder / name for name in spec.get("folders", ["train"])]
-        with multiprocessing.get_context("spawn").Pool(READERS) as pool:
-            every = functools.partial(pool.imap, chunksize=2)
-            self.pictures = load_pictures(places, config, spec.get("variants", 1), DEVICE, every)
-        self.held = load_held([folder / name for name in spec.get("held", ["held"])], config, DEVICE)
+        held = [folder / name for name in spec.get("held", ["held"])]
+        self.pictures, self.held = loaded(places, held, config, spec.get("variants", 1))
         init = dict(np.load(out / spec["init"])) if spec.get("init") else {}
         cuda = DEVICE == "cuda"
         self.stream = torch.cuda.Stream() if cuda else None
@@ -69,8 +81,7 @@ class Job:
 
     def one(self) -> None:
         """One step."""
-        pictures: Pictures = self.pictures
-        x, y = batch(*pictures.tensors(), self.training.step, pictures.scale, self.config)
+        x, y = batch(*self.pictures.tensors(), self.training.step, self.pictures.scale, self.config)
         self.training.one(x, y, bool(self.seconds))
 
     def captured(self) -> Callable[[], None]:
@@ -169,8 +180,10 @@ def run_jobs(specs: list[dict[str, Any]], folder: Path, out: Path) -> None:
     if DEVICE == "cuda":
         torch.backends.cudnn.benchmark = True
         torch._dynamo.config.cache_size_limit = 256
-    runs = [Job(spec, folder, out).run() for spec in specs]
-    while runs:
+    waiting, runs = list(specs), list[Iterator[None]]()
+    while waiting or runs:
+        while waiting and len(runs) < SIDE_BY_SIDE:
+            runs.append(Job(waiting.pop(0), folder, out).run())
         runs = [run for run in runs if next(run, True) is None]
 
 
