@@ -38,6 +38,8 @@ class TorchAny(Values):
         # PyTorch moves running averages in place, by MOMENTUM of the batch's: from zero, that is the batch's times it
         averages = torch.zeros_like(running) if train else running
         values = self.views(learned, self.learned) | self.views(averages, self.running)
+        # on a GPU, convolutions load filters by 16 bytes
+        values |= {name: a.clone() for name, a in values.items() if name in self.learned and a.data_ptr() % 16}
         composed = train and self.config.get("tail") == "composed"
         y = OnDevice(self.config, values, composed)(x)
         return y, averages / MOMENTUM if train else running
