@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.float_runtimes import openvino_has_bf16
+from npbsrn.inference.runners import WholeOnly
 from npbsrn.runtime.progress import Progress
 
 Array = np.ndarray[Any, Any]
@@ -92,7 +93,7 @@ def _onnxruntime(path: Path, threads: int | None) -> Enlarge:
     return lambda picture: session.run(None, {name: picture[None]})[0][0]
 
 
-class FileRunner:
+class FileRunner(WholeOnly):
     """A file as a `npbsrn.inference.runners.Runner`, to be judged by `npbsrn.evaluate`; it has its own threads.
 
     Parameters

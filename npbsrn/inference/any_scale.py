@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from npbsrn.errors import TooLargeError, UsageError
-from npbsrn.images.resample import enlarged_side, resize_to
+from npbsrn.images.resample import enlarged_side, resize_rows, resize_to, rows_for
+from npbsrn.images.tiles import Span
 from npbsrn.inference.choose import Source, choose_runner, runner_at
 from npbsrn.inference.runners import FLOAT, Bicubic, Runner
 from npbsrn.runtime.memory import available_bytes
@@ -70,9 +72,7 @@ class Composed:
         """See `Runner.run`; the sides of the result are `enlarged_side`."""
         height, width = (enlarged_side(side, self.scale) for side in picture.shape[:2])
         self._refuse_too_large(picture, height * width)
-        works = [math.prod(step.scale for step in self.steps[:n]) ** 2 for n in range(len(self.steps))]
-        for n, step in enumerate(self.steps):
-            told = span_of(progress, sum(works[:n]) / sum(works), sum(works[: n + 1]) / sum(works), height * width)
+        for step, told in zip(self.steps, self._told(progress, height * width), strict=True):
             picture = step.run(picture, threads, tile, told)
         if picture.shape[:2] != (height, width):
             picture = resize_to(picture, height, width, threads)
@@ -87,6 +87,73 @@ class Composed:
         between = sum(3 * FLOAT * rows * columns for rows, columns in sizes[-2:])
         steps = max(step.needed_bytes(*size, threads, tile) for step, size in zip(self.steps, sizes, strict=False))
         return between + steps + Bicubic(self.scale / factors[-1]).needed_bytes(*sizes[-1], threads)
+
+    def can_run_rows(self) -> bool:
+        """See `Runner.can_run_rows`."""
+        return all(step.can_run_rows() for step in self.steps)
+
+    def rows_for(self, rows: Span, height: int) -> Span:
+        """See `Runner.rows_for`."""
+        return self._spans(rows, height)[0]
+
+    def run_rows(
+        self,
+        window: Array,
+        top: int,
+        height: int,
+        rows: Span,
+        threads: int | None = None,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """See `Runner.run_rows`."""
+        heights, spans = self._heights(height), self._spans(rows, height)
+        width = enlarged_side(window.shape[1], self.scale)
+        pixels = (rows[1] - rows[0]) * width
+        for n, (step, told) in enumerate(zip(self.steps, self._told(progress, pixels), strict=True)):
+            window = step.run_rows(window, top, heights[n], spans[n + 1], threads, tile, told)
+            top = spans[n + 1][0]
+        if (heights[-2], window.shape[1]) != (heights[-1], width):
+            window = resize_rows(window, (heights[-2], heights[-1]), width, rows, top, threads)
+        else:
+            window = window[rows[0] - top : rows[1] - top]
+        if progress:
+            progress(pixels, pixels)
+        return window
+
+    def rows_bytes(
+        self, rows: Span, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
+    ) -> int:
+        """See `Runner.rows_bytes`: of the step that needs most, and of the rows between all of them."""
+        between, needs = 0, []
+        for step, tall, span in zip(self.steps, self._heights(height), self._spans(rows, height)[1:], strict=False):
+            needs.append(step.rows_bytes(span, tall, width, itemsize, threads, tile))
+            width *= int(step.scale)
+            between += (span[1] - span[0]) * width * 3 * itemsize
+        return between + max(needs)
+
+    def _heights(self, height: int) -> list[int]:
+        """Of the picture, of what each step makes of it, and of the result."""
+        heights = [height]
+        for step in self.steps:
+            heights.append(heights[-1] * int(step.scale))
+        return [*heights, enlarged_side(height, self.scale)]
+
+    def _spans(self, rows: Span, height: int) -> list[Span]:
+        """On which rows of the picture, and of what each step makes of it, rows of the result depend."""
+        heights = self._heights(height)
+        if math.prod(step.scale for step in self.steps) != self.scale:
+            rows = rows_for((heights[-2], heights[-1]), rows)
+        spans = [rows]
+        for step, tall in reversed([*zip(self.steps, heights, strict=False)]):
+            spans.insert(0, step.rows_for(spans[0], tall))
+        return spans
+
+    def _told(self, progress: Progress | None, pixels: int) -> list[Progress | None]:
+        """What each step tells of its work, as a part of all."""
+        works = [math.prod(step.scale for step in self.steps[:n]) ** 2 for n in range(len(self.steps))]
+        ends = [sum(works[:n]) / sum(works) for n in range(len(works) + 1)]
+        return [span_of(progress, begin, end, pixels) for begin, end in pairwise(ends)]
 
     def _refuse_too_large(self, picture: Array, pixels: int) -> None:
         """Before the first of several steps, each of which checks itself what it needs beside its result."""

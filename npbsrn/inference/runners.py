@@ -1,14 +1,14 @@
-"""The classes that enlarge pictures: the packed engine, the reference, bicubic interpolation."""
+"""The classes that enlarge pictures: what each of them does, the reference, and bicubic interpolation."""
 
 import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from npbsrn.images.resample import enlarged_side, resize_to
+from npbsrn.images.resample import enlarged_side, resize_rows, resize_to, rows_for
 from npbsrn.images.resize import resize
 from npbsrn.images.samples import BAND, to_fractions, to_samples
-from npbsrn.images.tiles import cut
+from npbsrn.images.tiles import Span, cut
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.packed.plan import Plan
@@ -26,6 +26,9 @@ FLOAT = 4  # bytes
 @runtime_checkable
 class Runner(Protocol):
     """The interface of `npbsrn.packed.engine.Engine` and the classes below, which enlarge pictures.
+
+    Large pictures pass in strips (`npbsrn.inference.strips`) through a runner that `can_run_rows`. Any other one
+    inherits the last four methods from `WholeOnly`.
 
     Attributes
     ----------
@@ -71,8 +74,81 @@ class Runner(Protocol):
         """Memory that `run` takes for a picture of this size, beside the picture and its result; at most, about."""
         ...
 
+    def can_run_rows(self) -> bool:
+        """Whether rows of a result do not depend on how it is cut, so that `run_rows` gives those of the whole."""
+        ...
 
-class Reference:
+    def rows_for(self, rows: Span, height: int) -> Span:
+        """On which rows of a picture rows of the result depend.
+
+        Parameters
+        ----------
+        rows : (from, to)
+            Of the result.
+        height : int
+            Of the picture.
+        """
+        ...
+
+    def run_rows(
+        self,
+        window: Array,
+        top: int,
+        height: int,
+        rows: Span,
+        threads: int | None = None,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """Some rows of the result of a picture: the bytes of the whole.
+
+        Parameters
+        ----------
+        window : (R, W, 3)
+            Rows of the picture: those of `rows_for`, or more.
+        top : int
+            Which row of the picture the first one of `window` is.
+        height : int
+            Of the picture.
+        rows : (from, to)
+            Of the result.
+        threads, tile, progress
+            See `run`.
+
+        Returns
+        -------
+        enlarged : (to - from, W * scale, 3), dtype of `window`
+        """
+        ...
+
+    def rows_bytes(
+        self, rows: Span, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
+    ) -> int:
+        """Memory that `run_rows` takes for these rows of a picture of this size, beside the picture and its result."""
+        ...
+
+
+class WholeOnly:
+    """What a `Runner` inherits whose result depends on how a picture is cut: it enlarges whole pictures."""
+
+    def can_run_rows(self) -> bool:
+        """No."""
+        return False
+
+    def rows_for(self, rows: Span, height: int) -> Span:
+        """Not to be called."""
+        raise NotImplementedError
+
+    def run_rows(self, window: Array, top: int, height: int, rows: Span, *how: Any, **named: Any) -> Array:
+        """Not to be called."""
+        raise NotImplementedError
+
+    def rows_bytes(self, rows: Span, height: int, width: int, itemsize: int, *how: Any, **named: Any) -> int:
+        """Not to be called."""
+        raise NotImplementedError
+
+
+class Reference(WholeOnly):
     """A model's layers, operation by operation.
 
     Large pictures are cut into tiles whose margin is the network's reach; tiling changes a result no more than the
@@ -160,6 +236,38 @@ class Bicubic:
     def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
         """See `Runner.needed_bytes`: a band of rows for each thread, as floats, along one axis and then both."""
         return min(threads or thread_count(), height) * BAND * width * math.ceil(2 + 3 * self.scale) * 3 * FLOAT
+
+    def can_run_rows(self) -> bool:
+        """See `Runner.can_run_rows`."""
+        return not self.by_axis
+
+    def rows_for(self, rows: Span, height: int) -> Span:
+        """See `Runner.rows_for`."""
+        return rows_for((height, enlarged_side(height, self.scale)), rows)
+
+    def run_rows(
+        self,
+        window: Array,
+        top: int,
+        height: int,
+        rows: Span,
+        threads: int | None = None,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """See `Runner.run_rows`."""
+        width = enlarged_side(window.shape[1], self.scale)
+        result = resize_rows(window, (height, enlarged_side(height, self.scale)), width, rows, top, threads)
+        if progress:
+            progress(result.size // 3, result.size // 3)
+        return result
+
+    def rows_bytes(
+        self, rows: Span, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
+    ) -> int:
+        """See `Runner.rows_bytes`."""
+        first, last = self.rows_for(rows, height)
+        return self.needed_bytes(last - first, width, threads)
 
 
 def weights_digest(runner: Runner) -> str | None:

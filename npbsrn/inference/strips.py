@@ -18,7 +18,6 @@ from npbsrn.images.strips.opening import is_written_by_rows, writer_for
 from npbsrn.images.tiles import Span
 from npbsrn.images.writing import whole_file
 from npbsrn.inference.needs import Kind, result_bytes
-from npbsrn.inference.rows import can_run_rows, run_rows, spans_for, window_bytes
 from npbsrn.inference.runners import FLOAT, Runner
 from npbsrn.inference.upscaling import enlarge_filled
 from npbsrn.runtime.memory import available_bytes
@@ -39,7 +38,7 @@ def why_not(target: Target, saving: Saving, runner: Runner, ensemble: bool) -> s
         return "write a file .png, .tif or .ppm, which needs less memory"
     if ensemble:
         return "leave --ensemble out, which needs the whole picture"
-    return "" if can_run_rows(runner) else "take a model that the packed engine runs, which needs less memory"
+    return "" if runner.can_run_rows() else "take a model that the packed engine runs, which needs less memory"
 
 
 class Strips:
@@ -49,7 +48,7 @@ class Strips:
     ----------
     rows : FittedRows
     runner : Runner
-        For which `npbsrn.inference.rows.can_run_rows`.
+        For which `Runner.can_run_rows`.
     threads, tile : int, optional
     strip : int, optional
         Rows of the picture that are enlarged at once; by default, as many as there is memory for.
@@ -92,17 +91,14 @@ class Strips:
         kind, runner, width = self.kind, self.runner, self.rows.width
         count = min(self.height, max(1, int(strip * runner.scale)))
         first = (self.height - count) // 2
-        top, bottom = spans_for(runner, (first, first + count), kind.height)[0]
+        top, bottom = runner.rows_for((first, first + count), kind.height)
         window = (bottom - top) * width * kind.channels * (2 * kind.itemsize + (6 * FLOAT if kind.filled else 0))
         result = count * self.width * (result_bytes(kind) + (kind.channels * kind.itemsize if kind.alpha else 0))
-        between = window_bytes(
-            runner, (first, first + count), kind.height, width, FLOAT if kind.grey else kind.itemsize
-        )
-        network = getattr(runner, "steps", (runner,))[-1]  # of a composed scale, the one that has the most pixels
-        working = network.needed_bytes(bottom - top, width, self.threads, tile)
+        itemsize = FLOAT if kind.grey else kind.itemsize
+        working = runner.rows_bytes((first, first + count), kind.height, width, itemsize, self.threads, tile)
         resized = self.threads * BAND * self.width * 3 * 5 * FLOAT
         levels = kind.width * kind.height // 4 * kind.channels * LEVELS if kind.filled else 0
-        return max(levels, window + result + between + working + resized) + 16 * PLANE * self.threads + 4 * PIECE
+        return max(levels, window + result + working + resized) + 16 * PLANE * self.threads + 4 * PIECE
 
     def write(self, target: Any, overwrite: bool, saving: Saving, progress: Progress | None = None) -> tuple[int, int]:
         """Write the result, whole or not at all; returns its width and height.
@@ -131,7 +127,7 @@ class Strips:
         window, step = Window(self.rows.pieces()), max(1, int(self.strip * self.runner.scale))
         for begin in range(0, self.height, step):
             end = min(begin + step, self.height)
-            first, last = spans_for(self.runner, (begin, end), self.rows.height)[0]
+            first, last = self.runner.rows_for((begin, end), self.rows.height)
             top = max(first - 1, 0)  # alpha is kept within the range of its neighbours
             part = window.rows(top, min(last + 1, self.rows.height))
             told = span_of(progress, begin / self.height, end / self.height, self.width * self.height)
@@ -141,7 +137,7 @@ class Strips:
         """Some rows of the result, from rows of the picture of which `top` is the first."""
 
         def run(samples: Array, told: Progress | None) -> Array:
-            return run_rows(self.runner, samples, top, self.rows.height, wanted, self.threads, self.tile, told)
+            return self.runner.run_rows(samples, top, self.rows.height, wanted, self.threads, self.tile, told)
 
         def limit(large: Array, alpha: Array) -> Array:
             return within_neighbours(large, alpha, self.runner.scale, wanted[0], top)

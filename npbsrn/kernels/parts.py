@@ -35,10 +35,9 @@ class PartLibrary(JITCodeLibrary):
         return _Unset(self._codegen)
 
     def finalize(self) -> None:
-        """Link what is called, and nothing else."""
+        """Link what is called, and nothing else; no function here has loops that Numba runs in parallel."""
         self._raise_if_finalized()
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalize_dynamic_globals()
         self._finalized = True

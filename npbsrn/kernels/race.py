@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class BinaryConvolution:
         return lambda: function(self.bits, filters, self.counts)
 
 
+@cache
 def _counter(kernel: str, planes: int, channels: int) -> Callable[[Array, Array, Array], None]:
     """As `npbsrn.kernels.counts.count3`: a first group of planes, and what is left."""
     together, left, at_once = min(planes, GROUP), planes - GROUP, tiles_at_once(kernel)

@@ -1,6 +1,5 @@
 """Run a packed network on a picture of any size."""
 
-import queue
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -25,8 +24,9 @@ from npbsrn.packed.float_end import FloatEnd
 from npbsrn.packed.plan import Plan
 from npbsrn.packed.program import compile_blocks
 from npbsrn.packed.reference import blocks_ref
+from npbsrn.packed.watching import Watch, run_watched, tell_share
 from npbsrn.packed.wavefront import blocks_rows
-from npbsrn.packed.workspace import Job, make_job, make_values, map_of, tiles_of, values_size
+from npbsrn.packed.workspace import make_job, make_values, map_of, tiles_of, values_size
 from npbsrn.runtime import buffers
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.memory import available_bytes
@@ -35,13 +35,11 @@ from npbsrn.runtime.threads import map_parallel, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 Rows = tuple[int, int]  # from, to
-Watch = Callable[[float], None]  # is told which part of something is done, from 0 to 1
 
 DEPTH, CACHE = 8, 3 << 18  # stages that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
 BAND = 20000  # pixels whose float ends are computed at once: in rows, of which two above and below are done twice
 SHARES = 0.0, 0.03, 0.7, 1.0  # of a pass, done before and behind head, blocks, and float end: about
-PAUSE = 0.05  # seconds between two looks at how far the blocks are
 SIDES = (1440, 1024, 512, 256)  # pixels of a tile: about 0.7 GB with 48 channels and two threads, or what fits
 
 
@@ -92,25 +90,15 @@ class Engine:
         progress: Progress | None = None,
         rows: Rows | None = None,
     ) -> Array:
-        """Enlarge a picture, or some of its rows.
+        """See `npbsrn.inference.runners.Runner.run`.
 
         Parameters
         ----------
-        picture : (H, W, 3) uint8, uint16, or float32 in [0, 1]
-        threads : int, optional
-            By default `npbsrn.runtime.threads.thread_count()`.
+        picture, threads, progress
         tile : int, optional
-            Side of the tiles into which a large picture is cut, in pixels of `picture`; by default the largest of
-            `SIDES` for which there is enough memory.
-        progress : callable, optional
-            See `npbsrn.inference.runners.Runner.run`.
+            By default the largest of `SIDES` for which there is enough memory.
         rows : (from, to), optional
             Of `picture`, which are wanted: the others are only looked at. By default all.
-
-        Returns
-        -------
-        enlarged : (H * scale, W * scale, 3), dtype of `picture`; float32 is clipped to [0, 1]
-            Of the wanted rows.
 
         Raises
         ------
@@ -124,7 +112,7 @@ class Engine:
         done, total = 0, (bottom - top) * width * self.scale**2
         for part in cut(height, width, side, self.margin, STEP, (top, bottom)):
             pixels, place = part.area * self.scale**2, out[part.enlarged(self.scale, top)]
-            self._tile(picture, part, place, threads, progress and partial(_tell, progress, done, pixels, total))
+            self._tile(picture, part, place, threads, progress and partial(tell_share, progress, done, pixels, total))
             done += pixels
             if progress:
                 progress(done, total)
@@ -150,6 +138,38 @@ class Engine:
     def needed_bytes(self, height: int, width: int, threads: int | None = None, tile: int | None = None) -> int:
         """See `npbsrn.inference.runners.Runner.needed_bytes`; less is taken, by smaller tiles, where there is less."""
         return self.working_bytes(height, width, tile or SIDES[0], min(threads or thread_count(), height))
+
+    def can_run_rows(self) -> bool:
+        """Whatever the tiles, the bytes are the same."""
+        return True
+
+    def rows_for(self, rows: Rows, height: int) -> Rows:
+        """See `npbsrn.inference.runners.Runner.rows_for`."""
+        begin, end = rows[0] // self.scale, -(-rows[1] // self.scale)
+        return max(begin - self.margin, 0) // STEP * STEP, min(end + self.margin, height)
+
+    def run_rows(
+        self,
+        window: Array,
+        top: int,
+        height: int,
+        rows: Rows,
+        threads: int | None = None,
+        tile: int | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """See `npbsrn.inference.runners.Runner.run_rows`."""
+        (first, last), begin, end = self.rows_for(rows, height), rows[0] // self.scale, -(-rows[1] // self.scale)
+        window = np.ascontiguousarray(window[first - top : last - top])
+        part = self.run(window, threads, tile, progress, (begin - first, end - first))
+        return part[rows[0] - begin * self.scale : rows[1] - begin * self.scale]
+
+    def rows_bytes(
+        self, rows: Rows, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
+    ) -> int:
+        """See `npbsrn.inference.runners.Runner.rows_bytes`."""
+        first, last = self.rows_for(rows, height)
+        return self.needed_bytes(last - first, width, threads, tile)
 
     def _fitting(self, picture: Array, sides: tuple[int, ...], threads: int, rows: int) -> int:
         """The first of the given tile sides for which there is enough memory."""
@@ -249,7 +269,7 @@ class _Pass:
         if self.watch is None:
             run_parallel(blocks_rows, self.workers, job)
         else:
-            _run_watched(job, self.workers, lambda done: self._tell(1, done / total))
+            run_watched(job, self.workers, lambda done: self._tell(1, done / total))
 
     def _head(self, band: Rows) -> Array:
         """The head's convolution, without its bias."""
@@ -260,33 +280,6 @@ class _Pass:
         y = empty((outputs, end - begin, padded.shape[2] - size + 1), np.float32)
         correlate(padded[None], w, y[None], size, 0, end - begin)
         return y
-
-
-def _run_watched(job: Job, workers: int, watch: Callable[[int], None]) -> None:
-    """Run the blocks in other threads, and tell in this one how many tiles of stages are done, every `PAUSE`."""
-    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-
-    def serve(*args: Any) -> None:
-        try:
-            blocks_rows(*args)
-        finally:
-            ended.put(None)
-
-    def follow() -> None:
-        left = workers
-        while left:
-            try:
-                ended.get(timeout=PAUSE)
-                left -= 1
-            except queue.Empty:
-                watch(int(job.done[:, 0].sum()))
-
-    run_parallel(serve, workers, job, meanwhile=follow)
-
-
-def _tell(progress: Progress, before: int, pixels: int, total: int, share: float) -> None:
-    """Tell which part of a tile is done."""
-    progress(before + int(pixels * share), total)
 
 
 def _bands(rows: Rows, width: int, threads: int) -> list[Rows]:

@@ -9,6 +9,7 @@ from PIL import Image
 import npbsrn
 from npbsrn.inference.choose import choose_runner
 from npbsrn.packed import engine as engine_module
+from npbsrn.packed import watching
 
 WAYS = {
     "packed": {},
@@ -35,7 +36,7 @@ class Told:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
-    monkeypatch.setattr(engine_module, "PAUSE", 1e-4)
+    monkeypatch.setattr(watching, "PAUSE", 1e-4)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from npbsrn.images.resample import enlarged_side, resize_rows, resize_to, rows_for
 from npbsrn.inference.any_scale import Composed
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.rows import can_run_rows, run_rows, spans_for
 from npbsrn.inference.runners import Bicubic, Reference
 
 DTYPES = [np.uint8, np.uint16, np.float32]
@@ -51,15 +50,16 @@ def test_rows_of_a_result_are_those_of_the_whole(tiny_model, name, data):
     height = data.draw(st.integers(1, 30 if "network" not in name else 90))
     picture = samples((height, data.draw(st.integers(1, 9)), 3), data.draw(st.sampled_from(DTYPES)))
     rows = data.draw(spans(enlarged_side(height, runner.scale)))
-    first, last = spans_for(runner, rows, height)[0]
+    first, last = runner.rows_for(rows, height)
     top = data.draw(st.integers(0, first))
     told = []
-    part = run_rows(runner, picture[top:last], top, height, rows, 1, 16, lambda *done: told.append(done))
+    part = runner.run_rows(picture[top:last], top, height, rows, 1, 16, lambda *done: told.append(done))
     np.testing.assert_array_equal(part, runner.run(picture)[slice(*rows)])
     assert told[-1][0] == told[-1][1]
 
 
 def test_what_depends_on_how_it_is_cut_gives_no_rows(tiny_model):
-    assert all(can_run_rows(runner) for runner in runners(tiny_model).values())
+    assert all(runner.can_run_rows() for runner in runners(tiny_model).values())
     reference = Reference(tiny_model)
-    assert not any(map(can_run_rows, [reference, Composed([reference], 3), Bicubic(4, by_axis=True)]))
+    for runner in (reference, Composed([reference], 3), Bicubic(4, by_axis=True)):
+        assert not runner.can_run_rows()

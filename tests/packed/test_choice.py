@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from npbsrn.kernels.cpu import KERNELS, NEEDED, features
+from npbsrn.kernels.cpu import NEEDED, choices, features
 from npbsrn.kernels.jit import STAMP
 
 # Kernels that count nothing are the same whatever is chosen, so they are shared with the other tests: `jit.STAMP` tells
@@ -41,15 +41,27 @@ def run(kernel, folder):
     )  # fmt: skip
 
 
-def test_all_kernels_give_the_same(tmp_path):
-    results = {kernel: run(kernel, tmp_path / kernel) for kernel in KERNELS}
-    for kernel, (feature, name) in NEEDED.items():
-        if feature not in features():
-            refused = results.pop(kernel)
-            assert f"needs a CPU with {name}; leave it out, or take portable" in refused.stderr
+def assert_same(kernels, folder):
+    results = {kernel: run(kernel, folder / kernel) for kernel in kernels}
     digests = {kernel: done.stdout for kernel, done in results.items()}
     assert digests["numpy"].count("\n") == 3, results["numpy"].stderr
     assert len(set(digests.values())) == 1, digests
+
+
+def test_the_usual_kernel_gives_the_same_as_numpy(tmp_path):
+    """What the others count is compared in test_race.py and, of all of them in whole networks, below."""
+    assert_same(["numpy", choices()[0]], tmp_path)
+
+
+@pytest.mark.slow  # as each of the others is compiled for three networks
+def test_all_kernels_give_the_same(tmp_path):
+    assert_same(["numpy", *choices()], tmp_path)
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel, (feature, _) in NEEDED.items() if feature not in features()])
+def test_kernels_that_the_cpu_lacks_are_refused(kernel, tmp_path):
+    refused = run(kernel, tmp_path)
+    assert f"needs a CPU with {NEEDED[kernel][1]}; leave it out, or take portable" in refused.stderr
 
 
 @pytest.mark.parametrize("kernel", ["fast"])
