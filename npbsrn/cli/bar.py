@@ -84,15 +84,18 @@ def at_work(picture: object) -> Iterator[None]:
 
 @contextmanager
 def named_warnings() -> Iterator[None]:
-    """Let each warning name its picture, be shown for each picture, and stand above the bar, while the block runs."""
+    """Let each warning name its picture, be shown once for it, and stand above the bar, while the block runs."""
     with warnings.catch_warnings():
-        show = warnings.showwarning
+        show, shown = warnings.showwarning, set[str]()
         warnings.simplefilter("always", UserWarning, append=True)  # behind those that the user has chosen
 
         def above(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
             picture = getattr(_here, "picture", None)
             if picture is not None and str(picture) not in str(message):
                 message = f"{picture}: {message}"
+            if str(message) in shown:  # of a file that is read twice: as it is recognised, and as it is decoded
+                return
+            shown.add(str(message))
             with tqdm.external_write_mode(sys.stderr):
                 show(message, category, filename, lineno, file, line)
 
