@@ -5,7 +5,8 @@ what the process held before the run is not counted.
 
 ``python -m benchmarks.upscale_memory --strips``: the command enlarges pictures in strips, a width of 1000 pixels by
 several heights, and is held to 2 GB of addresses, of which all that it holds is a part. The peak is that of the whole
-process. ``--width 10000 --heights 10000 --model bicubic`` is a picture of 100 megapixels.
+process. ``--width 10000 --heights 10000`` is a picture of 100 megapixels; ``--suffix .tif`` or ``.ppm`` makes it, and the
+result, a TIFF or a PPM.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import npbsrn
-from npbsrn.images.formats import PNG
+from npbsrn.images.formats import FORMATS
 from npbsrn.images.picture import Tags
 from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import Page
@@ -49,10 +50,10 @@ def _measure(size: float) -> float:
 
 
 def _make(path: Path, width: int, height: int) -> None:
-    """Write a PNG of waves, row by row."""
+    """Write a picture of waves, row by row."""
     page, x = Page(width, height, 3, False, np.uint8, Tags()), np.arange(width)
     with open(path, "wb") as file:
-        writer = writer_for(PNG, file, page, Saving(), None)
+        writer = writer_for(FORMATS[path.suffix], file, page, Saving(), None)
         for top in range(0, height, ROWS):
             y = np.arange(top, min(top + ROWS, height))[:, None]
             waves = 128 + 60 * np.sin(x / 37 + y / 91) + 40 * np.sin(y / 13) * np.cos(x / 29)
@@ -75,10 +76,10 @@ def _enlarge(source: Path, target: Path, model: str) -> tuple[float, float]:
     return time.perf_counter() - begin, usage.ru_maxrss * 1024
 
 
-def _table_of_strips(model: str, width: int, heights: list[int]) -> None:
-    print(f"{cpu_name()}: {model} x4 in strips, by a process of {LIMIT / 1e9:g} GB of addresses")
+def _table_of_strips(model: str, width: int, heights: list[int], suffix: str) -> None:
+    print(f"{cpu_name()}: {model} x4 of {suffix} in strips, by a process of {LIMIT / 1e9:g} GB of addresses")
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "in.png", Path(folder) / "out.png"
+        source, target = Path(folder) / f"in{suffix}", Path(folder) / f"out{suffix}"
         _make(source, 50, 50)
         _enlarge(source, target, model)  # compiles what is not on the disk yet
         for height in heights:
@@ -95,9 +96,12 @@ def main() -> None:
     parser.add_argument("--model", default="fast", help="for strips; default fast")
     parser.add_argument("--width", type=int, default=1000)
     parser.add_argument("--heights", type=int, nargs="+", default=[12000, 24000])
+    parser.add_argument(
+        "--suffix", choices=(".png", ".tif", ".ppm"), default=".png", help="of both files; default .png"
+    )
     arguments = parser.parse_args()
     if arguments.strips:
-        _table_of_strips(arguments.model, arguments.width, arguments.heights)
+        _table_of_strips(arguments.model, arguments.width, arguments.heights, arguments.suffix)
     else:
         _table_of_sizes()
 

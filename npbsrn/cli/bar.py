@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from npbsrn.cli.say import above_bars
 from npbsrn.images.opening import opened
 from npbsrn.runtime.progress import Progress
 
@@ -19,6 +18,9 @@ LEAST = 0.1  # seconds between two drawings
 COMPUTED = (
     0.9  # share of a picture's time behind which it is computed, and is to be encoded: 0.98 of a JPEG, 0.8 of a PNG
 )
+# What Pillow says of a TIFF's directory where it is cut short, which is refused anyway, and where it is of a big-endian
+# BigTIFF, which it misreads and which is read without it.
+PILLOWS = "Truncated File Read|Corrupt EXIF data"
 
 _here = threading.local()  # what a thread works at
 
@@ -39,14 +41,19 @@ class Bar:
         self._done: dict[Path, float] = {}
         shown = not hidden and sys.stderr is not None and sys.stderr.isatty()
         self._sizes = {path: _megapixels(path) for path in pictures} if shown else {}
-        total = sum(self._sizes.values())
-        self._bar = tqdm(total=total, disable=not shown, leave=False, bar_format=LAYOUT, mininterval=LEAST)
+        self._bar: Any = None
+        if shown:
+            from tqdm import tqdm  # which takes 40 ms
+
+            total = sum(self._sizes.values())
+            self._bar = tqdm(total=total, leave=False, bar_format=LAYOUT, mininterval=LEAST)
 
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def of(self, path: Path, stop: threading.Event | None = None) -> Progress:
         """A callback for one picture, which raises `Stopped` when all is to end."""
@@ -84,19 +91,17 @@ def at_work(picture: object) -> Iterator[None]:
 
 @contextmanager
 def named_warnings() -> Iterator[None]:
-    """Let each warning name its picture, be shown once for it, and stand above the bar, while the block runs."""
+    """Let each warning name its picture, be shown for each picture, and stand above the bar, while the block runs."""
     with warnings.catch_warnings():
-        show, shown = warnings.showwarning, set[str]()
+        show = warnings.showwarning
+        warnings.filterwarnings("ignore", PILLOWS, UserWarning, r"PIL\.TiffImagePlugin", append=True)
         warnings.simplefilter("always", UserWarning, append=True)  # behind those that the user has chosen
 
         def above(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
             picture = getattr(_here, "picture", None)
             if picture is not None and str(picture) not in str(message):
                 message = f"{picture}: {message}"
-            if str(message) in shown:  # of a file that is read twice: as it is recognised, and as it is decoded
-                return
-            shown.add(str(message))
-            with tqdm.external_write_mode(sys.stderr):
+            with above_bars():
                 show(message, category, filename, lineno, file, line)
 
         warnings.showwarning = above

@@ -1,6 +1,5 @@
 """Enlarge the pictures that `npbsrn.cli.batch.plan` has paired with files to write."""
 
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -9,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from npbsrn.cli.bar import Bar, at_work, named_warnings
 from npbsrn.cli.batch import Batch
-from npbsrn.cli.say import encodable, say, tell
+from npbsrn.cli.say import above_bars, say, tell
 from npbsrn.errors import ExistsError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
 from npbsrn.inference.files import FileJob, How
@@ -61,7 +58,8 @@ class Manner:
         """Compute a picture that has been read, and say what is done beside that."""
         if job.flattened and not self.quiet:
             colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
-            tqdm.write(encodable(f"npbsrn: {job.label}: transparency is laid over {colour}"), file=sys.stderr)
+            with above_bars():
+                say(f"{job.label}: transparency is laid over {colour}")
         try:
             job.enlarge(progress)
         except MemoryError:
@@ -125,7 +123,8 @@ def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
             try:
                 done = future.result()
                 if manner.verbose:
-                    tqdm.write(encodable(done))
+                    with above_bars():
+                        tell(done)
             except ExistsError:
                 there += 1
             except (PictureError, TooLargeError) as error:

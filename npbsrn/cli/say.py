@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from npbsrn.errors import printable
 
@@ -24,6 +24,12 @@ def tell_lines(text: object) -> None:
         tell(line)
 
 
+def above_bars() -> AbstractContextManager[None]:
+    """Let bars that are drawn go on below what is printed meanwhile."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported: where a bar is drawn it is there
+    return nullcontext() if tqdm is None else tqdm.external_write_mode(sys.stderr)
+
+
 def encodable(line: object) -> str:
     """A line without control characters, and with escapes for letters that the output stream does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -32,9 +38,8 @@ def encodable(line: object) -> str:
 
 class _Spoken(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm  # whose bars go on below what is said
-
-        tqdm.write(f"npbsrn: {printable(record.getMessage())}", file=sys.stderr)
+        with above_bars():
+            say(record.getMessage())
 
 
 @contextmanager

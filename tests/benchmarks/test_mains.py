@@ -37,7 +37,18 @@ def last_line(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize(("network", "scheme"), [*SCHEMES.items(), ("srresnet", "bw"), ("bsrn", "none")])
+SLOW = [
+    ("bsrn", "abc"),
+    ("srresnet", "dorefa"),
+    ("srresnet", "bw"),
+    ("bsrn", "none"),
+]  # as more of the same is compiled
+
+
+@pytest.mark.parametrize(
+    ("network", "scheme"),
+    [("bbcu", "bbcu"), ("vdsr", "bnn"), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in SLOW)],
+)
 def test_bench_upscale(monkeypatch, last_line, network, scheme):
     monkeypatch.setattr(bench_upscale, "HEIGHT", 12)
     monkeypatch.setattr(bench_upscale, "WIDTH", 32)

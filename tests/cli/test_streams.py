@@ -1,4 +1,4 @@
-"""``npbsrn upscale`` from standard input, and to standard output."""
+"""``npbsrn upscale`` from standard input and to standard output."""
 
 import io
 import sys
@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.test_upscale import enlarge, shape
+from npbsrn.cli.parser import main
+
+
+def enlarge(*words):
+    return main([*words, "-m", "bicubic"])
+
+
+def shape(path):
+    with Image.open(path) as image:
+        return image.format, image.size
 
 
 class Stream(io.TextIOWrapper):
@@ -97,6 +106,3 @@ def test_a_terminal_gets_no_picture(place, streams, capsys):
     feed(Path("a.png").read_bytes(), terminal=True)
     assert enlarge("-") == 2
     assert "the picture would go to the terminal; name a file by -o" in capsys.readouterr().err
-
-
-# --- check ---

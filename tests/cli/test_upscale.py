@@ -215,6 +215,9 @@ def test_an_animation_for_a_format_that_holds_none(place, capsys):
     assert enlarge("m.gif", "-f", "jpg", "--first-frame") == 0
 
 
+# --- check ---
+
+
 def test_check_prints_figures_and_writes_them(place, capsys):
     assert enlarge("a.png", "--quiet") == 0
     assert main(["check", "a.png", "a-x4.png", "--json", "r.json"]) == 0

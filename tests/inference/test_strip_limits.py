@@ -134,7 +134,7 @@ def source_of(folder, data, name="in.png"):
 def run(folder, data, name="in.png", target="out.png"):
     """The command, cut into strips; its exit code."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("default")
+        warnings.resetwarnings()  # as they are where nobody has chosen any
         patch.setattr(How, "__init__", cut_into_strips(How.__init__))
         for module in ("png", "ppm", "tiff"):
             patch.setattr(f"npbsrn.images.strips.{module}.PIECE", 200)
@@ -162,9 +162,8 @@ def test_a_file_that_is_cut_short_is_refused_and_leaves_nothing(tmp_path, capfd,
     data = KINDS[kind]()
     assert run(tmp_path, data[: int(len(data) * share)], name) == 2
     said = capfd.readouterr().err
-    sentences = [line for line in said.splitlines() if "Truncated File Read" not in line]  # Pillow's, of a header
-    assert len(sentences) == 1
-    assert sentences[0].startswith(f"npbsrn: {tmp_path / name} is damaged (")
+    assert said.count("\n") == 1
+    assert said.startswith(f"npbsrn: {tmp_path / name} is damaged (")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

@@ -94,9 +94,7 @@ def bicubic_on(folder, scale):
     return npbsrn.evaluate("bicubic", folder, scale)
 
 
-@pytest.mark.parametrize(
-    "folder", ["Set5", pytest.param("Set14", marks=pytest.mark.slow)]
-)  # with pictures 4 times as large
+@pytest.mark.parametrize("folder", ["Set5", pytest.param("Set14", marks=pytest.mark.slow)])  # of many more pixels
 @pytest.mark.parametrize(("name", "scale"), SHIPPED)
 def test_every_picture_is_above_bicubic(data, folder, name, scale):
     ours, bicubic = npbsrn.evaluate(name, data / folder, scale), bicubic_on(data / folder, scale)
