@@ -5,8 +5,8 @@ what the process held before the run is not counted.
 
 ``python -m benchmarks.upscale_memory --strips``: the command enlarges pictures in strips, a width of 1000 pixels by
 several heights, and is held to 2 GB of addresses, of which all that it holds is a part. The peak is that of the whole
-process. ``--width 10000 --heights 10000`` is a picture of 100 megapixels; ``--suffix .tif`` or ``.ppm`` makes it, and the
-result, a TIFF or a PPM.
+process. ``--width 10000 --heights 10000`` is a picture of 100 megapixels; ``--suffix .tif`` or ``.ppm`` makes it, and
+the result, a TIFF or a PPM.
 """
 
 import argparse
