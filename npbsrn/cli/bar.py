@@ -91,9 +91,9 @@ def at_work(picture: object) -> Iterator[None]:
 
 @contextmanager
 def named_warnings() -> Iterator[None]:
-    """Let each warning name its picture, be shown for each picture, and stand above the bar, while the block runs."""
+    """Let each warning name its picture, be shown once for it, and stand above the bar, while the block runs."""
     with warnings.catch_warnings():
-        show = warnings.showwarning
+        show, shown = warnings.showwarning, set[str]()
         warnings.filterwarnings("ignore", PILLOWS, UserWarning, r"PIL\.TiffImagePlugin", append=True)
         warnings.simplefilter("always", UserWarning, append=True)  # behind those that the user has chosen
 
@@ -101,6 +101,9 @@ def named_warnings() -> Iterator[None]:
             picture = getattr(_here, "picture", None)
             if picture is not None and str(picture) not in str(message):
                 message = f"{picture}: {message}"
+            if str(message) in shown:  # as of each frame of an animation
+                return
+            shown.add(str(message))
             with above_bars():
                 show(message, category, filename, lineno, file, line)
 

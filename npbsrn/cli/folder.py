@@ -102,7 +102,8 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
     where = f"{batch.folder}: " if batch.folder else ""
     if failed and failed == len(batch.jobs):
-        say(f"none of {failed} pictures could be enlarged{left}")
+        none = f"none of {failed} pictures could" if failed > 1 else "the one picture could not"
+        say(f"{none} be enlarged{left}")
     elif failed:
         say(f"{where}{failed} of {len(batch.jobs)} pictures could not be enlarged{left}")
     elif not manner.quiet:
