@@ -184,7 +184,7 @@ def pictures_below(folder: Path, flat: bool = False) -> tuple[list[Path], list[P
             path = Path(place, name)
             if name.startswith(".") or (path.suffix.lower() not in known and not is_read(path.suffix)):
                 continue
-            (taken if path.is_file() and is_read(path.suffix) else others).append(path)
+            (taken if os.path.isfile(path) and is_read(path.suffix) else others).append(path)
     return sorted(taken), sorted(others)
 
 

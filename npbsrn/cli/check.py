@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from npbsrn.cli.figures import add_json, check_json, write_json
+from npbsrn.cli.options import max_pixels
 from npbsrn.cli.say import tell, tell_lines
 from npbsrn.errors import UsageError
 from npbsrn.images.opening import MAX_PIXELS
@@ -19,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("original", type=Path, metavar="IN", help="the picture that was enlarged")
     parser.add_argument("result", type=Path, metavar="OUT", help="its enlargement, by any program")
     add_json(parser)
-    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help=f"default {MAX_PIXELS}")
+    parser.add_argument(
+        "--max-pixels", type=max_pixels, default=MAX_PIXELS, metavar="N", help=f'or "any"; default {MAX_PIXELS}'
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from npbsrn.cli.bar import Bar, at_work, named_warnings
 from npbsrn.cli.batch import Batch
 from npbsrn.cli.say import above_bars, say, tell
-from npbsrn.errors import ExistsError, PictureError, TooLargeError
+from npbsrn.errors import ExistsError, NpbsrnError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
 from npbsrn.inference.files import FileJob, How
 from npbsrn.runtime.interrupts import explained
@@ -130,6 +130,12 @@ def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
                 there += 1
             except (PictureError, TooLargeError) as error:
                 failures.append(str(error if isinstance(error, PictureError) else f"{picture}: {error}"))
+            except NpbsrnError:
+                raise
+            except MemoryError:
+                failures.append(f"{picture} takes more memory than there is; give it alone, or make it smaller")
+            except Exception as error:  # a fault of ours, or of a library: it must not keep the others from their turn
+                failures.append(f"{picture}: unexpected {type(error).__name__}: {error}; give it alone, behind --debug")
     return there, failures
 
 

@@ -66,3 +66,12 @@ def set_option(options: dict[str, Any], setting: str) -> None:
         if not isinstance(options, dict):
             raise UsageError(f"--set {setting}: {key} has no parts")
     options[last] = value
+
+
+def max_pixels(text: str) -> int | None:
+    """A number of pixels; None for "any"."""
+    if text == "any":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'must be a whole number, or "any", not {text!r}')
+    return int(text)

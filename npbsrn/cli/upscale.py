@@ -11,10 +11,10 @@ from PIL import ImageColor
 from npbsrn import __version__
 from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.folder import Manner, enlarge_batch
-from npbsrn.cli.options import MODEL, add_engine_options
+from npbsrn.cli.options import MODEL, add_engine_options, max_pixels
 from npbsrn.cli.say import say, tell
 from npbsrn.errors import PictureError, UsageError
-from npbsrn.images.formats import FORMATS, is_written, target_suffix
+from npbsrn.images.formats import WRITTEN, is_written, target_suffix
 from npbsrn.images.opening import MAX_PIXELS, opened, refusals
 from npbsrn.images.saving import WHITE, Saving, provenance
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-j", "--threads", type=_threads, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
     parser.add_argument(
-        "--max-pixels", type=_max_pixels, default=MAX_PIXELS, metavar="N",
+        "--max-pixels", type=max_pixels, default=MAX_PIXELS, metavar="N",
         help=f'of a picture that is opened, or "any"; default {MAX_PIXELS}',
     )  # fmt: skip
     parser.add_argument("--first-frame", action="store_true", help="only the first picture of an animation, or page")
@@ -129,7 +129,7 @@ def _refuse_contradiction(arguments: argparse.Namespace) -> None:
     if arguments.suffix and not set(arguments.suffix).isdisjoint("/\\\0"):
         raise UsageError(f"--suffix is a part of a file's name, not {arguments.suffix!r}")
     named = Path(arguments.output or "").suffix.lower()
-    if arguments.format and named in FORMATS and FORMATS[named] is not FORMATS.get(arguments.format):
+    if arguments.format and named in WRITTEN and WRITTEN[named] is not WRITTEN.get(arguments.format):
         raise UsageError(f"-o {arguments.output} and -f {arguments.format[1:]} name two formats; leave one out")
 
 
@@ -164,7 +164,7 @@ def _suffix_of(content: bytes) -> str:
         raise PictureError("standard input is empty; send a picture to it")
     with refusals("standard input"), opened(io.BytesIO(content)) as image:
         kind = {"MPO": "JPEG"}.get(image.format, image.format)
-    return next((suffix for suffix, form in FORMATS.items() if form.name == kind), ".png")
+    return next((suffix for suffix, form in WRITTEN.items() if form.name == kind), ".png")
 
 
 # --- values of options ---
@@ -189,14 +189,6 @@ def _colour(text: str) -> tuple[int, int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no colour; give a name, or #rrggbb") from None
     return red, green, blue
-
-
-def _max_pixels(text: str) -> int | None:
-    if text == "any":
-        return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'must be a whole number, or "any", not {text!r}')
-    return int(text)
 
 
 def _tile(text: str) -> int | str:

@@ -35,6 +35,12 @@ POSITIONING, CENTRED = 531, 1  # of coarser colours in a JPEG, which its EXIF mu
 FINEST = 10000  # the largest denominator of a resolution
 
 
+def as_rational(value: float) -> tuple[int, int]:
+    """Numerator and denominator of a resolution, both below 2**32."""
+    share = Fraction(value).limit_denominator(max(1, min(FINEST, int((2**32 - 2) / value))))
+    return share.numerator, share.denominator
+
+
 def exif_block(tags: Tags, width: int, height: int, saving: Saving) -> bytes | None:
     """A block of EXIF for a picture of these extents; None where there is nothing to say."""
     exif = _exif(tags, width, height, saving)
@@ -53,9 +59,9 @@ def _exif(tags: Tags, width: int, height: int, saving: Saving, resolution: bool 
     if saving.provenance and not saving.strip:
         entries[SOFTWARE] = Entry(ASCII, in_one_line(saving.provenance).encode("ascii", "replace") + b"\0")
     if tags.dpi and resolution:
-        across, down = (Fraction(value).limit_denominator(FINEST) for value in tags.dpi)
-        entries[ACROSS] = exif.entry(RATIONAL, across.numerator, across.denominator)
-        entries[DOWN] = exif.entry(RATIONAL, down.numerator, down.denominator)
+        across, down = map(as_rational, tags.dpi)
+        entries[ACROSS] = exif.entry(RATIONAL, *across)
+        entries[DOWN] = exif.entry(RATIONAL, *down)
         entries[UNIT] = exif.entry(SHORT, INCH)
     return replace(exif, entries=entries) if entries else None
 

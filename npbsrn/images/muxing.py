@@ -26,6 +26,7 @@ from npbsrn.images.saving import QUALITY, Saving
 Array = np.ndarray[Any, Any]
 
 SOLID = 128  # alpha from which a pixel of a GIF is opaque
+MOST_RUNS = 65535  # that WebP and GIF can say; more are said to be so many
 LONGEST_DELAY = 65535  # of GIF, in hundredths of a second; of PNG, in units of its own
 
 
@@ -127,7 +128,7 @@ class WebpMuxer:
         self._write(b"VP8X", struct.pack("<I", flags) + _three(width - 1) + _three(height - 1))
         if icc:
             self._write(b"ICCP", icc)
-        self._write(b"ANIM", struct.pack("<IH", 0, loop))
+        self._write(b"ANIM", struct.pack("<IH", 0, min(loop, MOST_RUNS)))
 
     def _write(self, name: bytes, content: bytes) -> None:
         self.file.write(name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2))
@@ -169,7 +170,7 @@ class GifMuxer:
         self.waiting: tuple[int, int, bytes] | None = None  # the frame before: until the next says whether it is to go
         file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
         if loop != 1:  # the extension says how often it runs again
-            file.write(b"\x21\xff\x0bNETSCAPE2.0\3\1" + struct.pack("<HB", max(loop - 1, 0), 0))
+            file.write(b"\x21\xff\x0bNETSCAPE2.0\3\1" + struct.pack("<HB", min(max(loop - 1, 0), MOST_RUNS), 0))
         if tags.comment and not saving.strip:
             file.write(b"\x21\xfe" + _blocks(tags.comment))
 

@@ -10,7 +10,6 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, BinaryIO
@@ -28,7 +27,7 @@ from npbsrn.images.directory import (
     Exif,
 )
 from npbsrn.images.directory_writing import append_directory, block_of
-from npbsrn.images.embedding import FINEST, INCH, tiff_entries
+from npbsrn.images.embedding import INCH, as_rational, tiff_entries
 from npbsrn.images.metadata import (
     ACROSS,
     DOWN,
@@ -260,8 +259,7 @@ class TiffWriter:
             entries[PROFILE] = Entry(UNDEFINED, page.tags.icc)
         if page.tags.dpi:
             for tag, value in zip((ACROSS, DOWN), page.tags.dpi, strict=True):
-                share = Fraction(value).limit_denominator(FINEST)
-                entries[tag] = exif.entry(RATIONAL, share.numerator, share.denominator)
+                entries[tag] = exif.entry(RATIONAL, *as_rational(value))
             entries[UNIT] = short(INCH)
         return entries
 
