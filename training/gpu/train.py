@@ -44,7 +44,7 @@ _loaded: dict[Any, Any] = {}  # jobs of one process share pictures on the device
 
 def loaded(places: list[Path], held: list[Path], config: TrainConfig, variants: int) -> tuple[Pictures, Any]:
     """Training pictures and held-out ones of some folders, as a job wants them."""
-    key = (*places, *held, config.scale, config.patch, config.keep, config.degrade, variants)
+    key = (tuple(places), tuple(held), config.scale, config.patch, config.keep, config.degrade, variants)
     if key not in _loaded:
         with multiprocessing.get_context("spawn").Pool(READERS) as pool:
             every = functools.partial(pool.imap, chunksize=2)
