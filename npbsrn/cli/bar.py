@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from npbsrn.cli.say import above_bars
+from npbsrn.images.formats import FORMATS, TIFF
 from npbsrn.images.opening import opened
+from npbsrn.runtime.interrupts import above_bars
 from npbsrn.runtime.progress import Progress
 
 LAYOUT = "{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
@@ -20,7 +21,7 @@ COMPUTED = (
 )
 # What Pillow says of a TIFF's directory where it is cut short, which is refused anyway, and where it is of a big-endian
 # BigTIFF, which it misreads and which is read without it.
-PILLOWS = "Truncated File Read|Corrupt EXIF data"
+PILLOWS = ("Truncated File Read", "Corrupt EXIF data")
 
 _here = threading.local()  # what a thread works at
 
@@ -94,11 +95,12 @@ def named_warnings() -> Iterator[None]:
     """Let each warning name its picture, be shown once for it, and stand above the bar, while the block runs."""
     with warnings.catch_warnings():
         show, shown = warnings.showwarning, set[str]()
-        warnings.filterwarnings("ignore", PILLOWS, UserWarning, r"PIL\.TiffImagePlugin", append=True)
         warnings.simplefilter("always", UserWarning, append=True)  # behind those that the user has chosen
 
         def above(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
             picture = getattr(_here, "picture", None)
+            if _is_tiff(picture) and str(message).startswith(PILLOWS):
+                return
             if picture is not None and str(picture) not in str(message):
                 message = f"{picture}: {message}"
             if str(message) in shown:  # as of each frame of an animation
@@ -109,6 +111,10 @@ def named_warnings() -> Iterator[None]:
 
         warnings.showwarning = above
         yield
+
+
+def _is_tiff(picture: object) -> bool:
+    return isinstance(picture, Path) and FORMATS.get(picture.suffix.lower()) is TIFF
 
 
 class Stopped(BaseException):

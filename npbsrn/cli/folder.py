@@ -10,11 +10,11 @@ from typing import Any
 
 from npbsrn.cli.bar import Bar, at_work, named_warnings
 from npbsrn.cli.batch import Batch
-from npbsrn.cli.say import above_bars, say, tell
+from npbsrn.cli.say import say, tell
 from npbsrn.errors import ExistsError, NpbsrnError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
 from npbsrn.inference.files import FileJob, How
-from npbsrn.runtime.interrupts import explained
+from npbsrn.runtime.interrupts import above_bars, explained
 from npbsrn.runtime.lanes import Gate, in_lanes
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress

@@ -3,9 +3,10 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from npbsrn.errors import printable
+from npbsrn.runtime.interrupts import above_bars
 
 
 def say(message: object) -> None:
@@ -22,12 +23,6 @@ def tell_lines(text: object) -> None:
     """Print a result of several lines."""
     for line in str(text).split("\n"):
         tell(line)
-
-
-def above_bars() -> AbstractContextManager[None]:
-    """Let bars that are drawn go on below what is printed meanwhile."""
-    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported: where a bar is drawn it is there
-    return nullcontext() if tqdm is None else tqdm.external_write_mode(sys.stderr)
 
 
 def encodable(line: object) -> str:

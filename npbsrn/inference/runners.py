@@ -124,27 +124,39 @@ class Runner(Protocol):
     def rows_bytes(
         self, rows: Span, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
     ) -> int:
-        """Memory that `run_rows` takes for these rows of a picture of this size, beside the picture and its result."""
+        """Memory that `run_rows` takes for these rows of a picture of this size, beside its window and its result.
+
+        Parameters
+        ----------
+        rows : (from, to)
+            Of the result.
+        height, width : int
+            Of the picture.
+        itemsize : int
+            Bytes of a sample, where one step's rows are the next one's window.
+        threads, tile
+            See `run`.
+        """
         ...
 
 
 class WholeOnly:
-    """What a `Runner` inherits whose result depends on how a picture is cut: it enlarges whole pictures."""
+    """What a `Runner` inherits whose result depends on how a picture is cut: nobody asks it for rows."""
 
     def can_run_rows(self) -> bool:
         """No."""
         return False
 
     def rows_for(self, rows: Span, height: int) -> Span:
-        """Not to be called."""
+        """Not to be called, as `can_run_rows` says."""
         raise NotImplementedError
 
     def run_rows(self, window: Array, top: int, height: int, rows: Span, *how: Any, **named: Any) -> Array:
-        """Not to be called."""
+        """Not to be called, as `can_run_rows` says."""
         raise NotImplementedError
 
     def rows_bytes(self, rows: Span, height: int, width: int, itemsize: int, *how: Any, **named: Any) -> int:
-        """Not to be called."""
+        """Not to be called, as `can_run_rows` says."""
         raise NotImplementedError
 
 

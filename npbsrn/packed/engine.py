@@ -10,7 +10,7 @@ import numpy as np
 from npbsrn.errors import TooLargeError
 from npbsrn.images.flat import flat_pixels, keep_flat
 from npbsrn.images.samples import to_fractions
-from npbsrn.images.tiles import Tile, cut
+from npbsrn.images.tiles import Span, Tile, cut
 from npbsrn.kernels.bits import TILE
 from npbsrn.kernels.counts import AT_ONCE
 from npbsrn.kernels.cpu import chosen_kernel
@@ -34,7 +34,6 @@ from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import map_parallel, run_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
-Rows = tuple[int, int]  # from, to
 
 DEPTH, CACHE = 8, 3 << 18  # stages that go over the rows together at most, and bytes of theirs to be kept in the cache
 KEEP = 1 << 26  # bytes of working memory that may wait for the next picture
@@ -88,17 +87,22 @@ class Engine:
         threads: int | None = None,
         tile: int | None = None,
         progress: Progress | None = None,
-        rows: Rows | None = None,
+        rows: Span | None = None,
     ) -> Array:
         """See `npbsrn.inference.runners.Runner.run`.
 
         Parameters
         ----------
         picture, threads, progress
+            See there.
         tile : int, optional
             By default the largest of `SIDES` for which there is enough memory.
         rows : (from, to), optional
             Of `picture`, which are wanted: the others are only looked at. By default all.
+
+        Returns
+        -------
+        enlarged : ((to - from) * scale, W * scale, 3), dtype of `picture`
 
         Raises
         ------
@@ -143,7 +147,7 @@ class Engine:
         """Whatever the tiles, the bytes are the same."""
         return True
 
-    def rows_for(self, rows: Rows, height: int) -> Rows:
+    def rows_for(self, rows: Span, height: int) -> Span:
         """See `npbsrn.inference.runners.Runner.rows_for`."""
         begin, end = rows[0] // self.scale, -(-rows[1] // self.scale)
         return max(begin - self.margin, 0) // STEP * STEP, min(end + self.margin, height)
@@ -153,7 +157,7 @@ class Engine:
         window: Array,
         top: int,
         height: int,
-        rows: Rows,
+        rows: Span,
         threads: int | None = None,
         tile: int | None = None,
         progress: Progress | None = None,
@@ -165,7 +169,7 @@ class Engine:
         return part[rows[0] - begin * self.scale : rows[1] - begin * self.scale]
 
     def rows_bytes(
-        self, rows: Rows, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
+        self, rows: Span, height: int, width: int, itemsize: int, threads: int | None = None, tile: int | None = None
     ) -> int:
         """See `npbsrn.inference.runners.Runner.rows_bytes`."""
         first, last = self.rows_for(rows, height)
@@ -223,19 +227,19 @@ class _Pass:
             self.feature_map = map_of(engine.program, self.values, 0, *size)
             self.result = map_of(engine.program, self.values, engine.program.result, *size)
 
-    def run(self, rows: Rows, columns: Rows, out: Array) -> None:
+    def run(self, rows: Span, columns: Span, out: Array) -> None:
         """Head, blocks, and the float end of the rows and columns that are wanted."""
         self._in_bands(self._begin, (0, self.height), 0)
         self._blocks(rows)
 
-        def end(band: Rows) -> None:
+        def end(band: Span) -> None:
             s, (low, high) = self.engine.scale // self.engine.factor, band
             phases = self.engine.end.run(self.result, band, self.width, self.head_in, self.base_in)
             write_pixels(phases, s, columns[0], out[(low - rows[0]) * s : (high - rows[0]) * s])
 
         self._in_bands(end, rows, 2)
 
-    def _in_bands(self, function: Callable[[Rows], None], rows: Rows, part: int) -> None:
+    def _in_bands(self, function: Callable[[Span], None], rows: Span, part: int) -> None:
         """One part of the pass, on bands of rows."""
         bands = _bands(rows, self.width, self.threads)
         map_parallel(function, bands, self.threads, self.watch and (lambda done: self._tell(part, done / len(bands))))
@@ -244,10 +248,10 @@ class _Pass:
         if self.watch:
             self.watch(SHARES[part] + (SHARES[part + 1] - SHARES[part]) * share)
 
-    def _begin(self, band: Rows) -> None:
+    def _begin(self, band: Span) -> None:
         to_feature_map(self._head(band), self.engine.head[1], self.feature_map, band[0])
 
-    def _blocks(self, rows: Rows) -> None:
+    def _blocks(self, rows: Span) -> None:
         """All blocks, on the wanted rows and those that trunk and tail also reach."""
         engine, program, looks = self.engine, self.engine.program, self.engine.end.reach
         if program is None:
@@ -271,7 +275,7 @@ class _Pass:
         else:
             run_watched(job, self.workers, lambda done: self._tell(1, done / total))
 
-    def _head(self, band: Rows) -> Array:
+    def _head(self, band: Span) -> Array:
         """The head's convolution, without its bias."""
         begin, end = band
         w, size = self.engine.head[0], self.engine.plan.head[0].shape[2]
@@ -282,7 +286,7 @@ class _Pass:
         return y
 
 
-def _bands(rows: Rows, width: int, threads: int) -> list[Rows]:
+def _bands(rows: Span, width: int, threads: int) -> list[Span]:
     """Bands of equal height, the same number for each thread, of at most about `BAND` pixels."""
     begin, end = rows
     count = -(-(end - begin) // (max(8, BAND // width) * threads)) * threads

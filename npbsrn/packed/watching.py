@@ -14,7 +14,7 @@ Watch = Callable[[float], None]  # is told which part of something is done, from
 PAUSE = 0.05  # seconds between two looks at how far the blocks are
 
 
-def run_watched(job: Job, workers: int, watch: Callable[[int], None]) -> None:
+def run_watched(job: Job, workers: int, count: Callable[[int], None]) -> None:
     """Run the blocks in other threads, and tell in this one how many tiles of stages are done, every `PAUSE`."""
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -31,7 +31,7 @@ def run_watched(job: Job, workers: int, watch: Callable[[int], None]) -> None:
                 ended.get(timeout=PAUSE)
                 left -= 1
             except queue.Empty:
-                watch(int(job.done[:, 0].sum()))
+                count(int(job.done[:, 0].sum()))
 
     run_parallel(serve, workers, job, meanwhile=follow)
 

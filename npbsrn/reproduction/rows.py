@@ -16,7 +16,7 @@ from typing import Any
 
 from npbsrn.errors import DataError, HeldError, TrainingDivergedError, UsageError
 from npbsrn.inference.evaluation import evaluate
-from npbsrn.models import load
+from npbsrn.models import Model, load
 from npbsrn.packed.format import save_packed
 from npbsrn.packed.lower import lower
 from npbsrn.reproduction.tables import ROWS, SETS
@@ -162,6 +162,13 @@ def _complete(
         file.write(json.dumps(result, indent=2, sort_keys=True).encode() + b"\n")
 
 
+def keep_packed(model: Model, run: Path) -> None:
+    """Write a row's weights in bits, where that can be: not if a plan cannot hold the network."""
+    with suppress(UsageError):
+        plan = lower(model)
+        save_packed(run / PACKED, plan)
+
+
 def _train(task: Task, run: Path, data: Path | None, progress: bool) -> dict[str, Any]:
     """Train a row to its end, from where it is; what its result begins with."""
     if data is None:
@@ -175,7 +182,6 @@ def _train(task: Task, run: Path, data: Path | None, progress: bool) -> dict[str
         )  # fmt: skip
     except TrainingDivergedError as error:
         return result | {"diverged": str(error)}
-    with suppress(UsageError):  # float activations
-        save_packed(run / PACKED, lower(load(run)))
+    keep_packed(load(run), run)
     card = model.card
     return result | {"minutes": card["minutes"], "validation_psnr": card["validation_psnr"], "data": card["data"]}

@@ -165,7 +165,7 @@ def _end(number: int, words: str) -> None:
     late.daemon = True
     late.start()
     try:
-        with _without_bars():  # which the main thread does not draw again
+        with above_bars():  # which the main thread does not draw again
             print(f"npbsrn: interrupted{words}", file=sys.stderr, flush=True)
             sys.stdout.flush()
             os._exit(128 + number)
@@ -174,11 +174,12 @@ def _end(number: int, words: str) -> None:
 
 
 def _say(words: str) -> None:
-    with contextlib.suppress(OSError, ValueError, RuntimeError), _without_bars():  # a stream that is closed, or at work
+    with contextlib.suppress(OSError, ValueError, RuntimeError), above_bars():  # a stream that is closed, or at work
         print(f"npbsrn: {words}", file=sys.stderr, flush=True)
 
 
-def _without_bars() -> contextlib.AbstractContextManager[Any]:
-    """Context in which no progress bar stands on the terminal's line."""
-    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported: the main thread may be at that
+def above_bars() -> contextlib.AbstractContextManager[Any]:
+    """Context in which no progress bar stands on the terminal's line: bars go on below what is printed."""
+    # Not imported: where a bar is drawn it is there, and a signal may come while the main thread imports it.
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     return contextlib.nullcontext() if tqdm is None else tqdm.external_write_mode(file=sys.stderr)

@@ -37,12 +37,8 @@ def last_line(monkeypatch, capsys):
     return run
 
 
-SLOW = [
-    ("bsrn", "abc"),
-    ("srresnet", "dorefa"),
-    ("srresnet", "bw"),
-    ("bsrn", "none"),
-]  # as more of the same is compiled
+# These compile more of the same.
+SLOW = [("bsrn", "abc"), ("srresnet", "dorefa"), ("srresnet", "bw"), ("bsrn", "none")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The progress bar: what it counts, and that what is said meanwhile stands above it."""
 
 import io
+import struct
 import subprocess
 import sys
 import threading
@@ -195,7 +196,16 @@ def test_a_bigtiff_of_the_other_byte_order_is_read_without_a_word(tmp_path, capf
     assert capfd.readouterr().err == ""
 
 
-def test_no_bar_takes_no_time_to_begin(tmp_path):
+def test_what_is_wrong_with_a_jpegs_exif_is_said_once(tmp_path, capfd):
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHH", 8, 5, 0x112, 3, 1, 6, 0)  # five entries, of which one is there
+    Image.new("RGB", (5, 4)).save(tmp_path / "in.jpg", exif=exif)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        assert main([str(tmp_path / "in.jpg"), "-o", str(tmp_path / "out.png"), "-s", "2", "-m", "bicubic"]) == 0
+    assert capfd.readouterr().err.count("Corrupt EXIF data") == 1
+
+
+def test_no_bar_begins_without_tqdm(tmp_path):
     """`tqdm` is imported where a bar is drawn."""
     Image.new("RGB", (3, 3)).save(tmp_path / "in.png")
     program = (

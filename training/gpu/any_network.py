@@ -41,5 +41,6 @@ class TorchAny(Values):
         # on a GPU, convolutions load filters by 16 bytes
         values |= {name: a.clone() for name, a in values.items() if name in self.learned and a.data_ptr() % 16}
         composed = train and self.config.get("tail") == "composed"
-        y = OnDevice(self.config, values, composed)(x)
+        with torch.set_grad_enabled(train):  # by which PyTorch's BN knows whose statistics to take
+            y = OnDevice(self.config, values, composed)(x)
         return y, averages / MOMENTUM if train else running

@@ -7,31 +7,27 @@
 
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npbsrn.errors import UsageError
 from npbsrn.models import Model, save_model
 from npbsrn.networks.base import make_network
-from npbsrn.packed.format import save_packed
-from npbsrn.packed.lower import lower
-from npbsrn.reproduction.rows import PACKED, RESULT, WEIGHTS, Task
+from npbsrn.reproduction.rows import RESULT, WEIGHTS, Task, keep_packed
 from npbsrn.storage.params import nest
 
 
 def write_row(card: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Path:
-    """Write the weights of a row, packed where they can be, and what its result begins with.
+    """Write the weights of a row, also packed where they can be, and what its result begins with.
 
     Parameters
     ----------
     card : dict
         As the job left it.
     arrays : dict by dotted name
-        The averaged weights.
+        The averaged weights, those of the end.
     folder : path
         Of all rows.
 
@@ -46,12 +42,8 @@ def write_row(card: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Pat
     run.mkdir(parents=True, exist_ok=True)
     about = {"minutes": round(card["seconds"] / 60, 2), "data": card["spec"].get("data", "")}
     model = Model(make_network(train["network"]), nest(arrays), {**about, "steps": task.steps, "train": train})
-    packed = False
-    with suppress(UsageError):  # float activations
-        save_packed(run / PACKED, lower(model))
-        packed = True
-    if not packed:
-        save_model(run / WEIGHTS, model)
+    save_model(run / WEIGHTS, model)
+    keep_packed(model, run)
     held = next(iter(card["figures"].values()), None)
     result = {**asdict(task), "cpu": card.get("device", ""), "sets": {}, "validation_psnr": held, **about}
     (run / RESULT).write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
