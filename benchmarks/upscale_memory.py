@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import npbsrn
-from npbsrn.images.formats import FORMATS
+from npbsrn.images.formats import WRITTEN
 from npbsrn.images.picture import Tags
 from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import Page
@@ -53,7 +53,7 @@ def _make(path: Path, width: int, height: int) -> None:
     """Write a picture of waves, row by row."""
     page, x = Page(width, height, 3, False, np.uint8, Tags()), np.arange(width)
     with open(path, "wb") as file:
-        writer = writer_for(FORMATS[path.suffix], file, page, Saving(), None)
+        writer = writer_for(WRITTEN[path.suffix], file, page, Saving(), None)
         for top in range(0, height, ROWS):
             y = np.arange(top, min(top + ROWS, height))[:, None]
             waves = 128 + 60 * np.sin(x / 37 + y / 91) + 40 * np.sin(y / 13) * np.cos(x / 29)

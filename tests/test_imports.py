@@ -19,6 +19,8 @@ FLOORS = [
     ["storage"],
     ["images", "kernels"],
     ["images.strips"],
+    ["images.writing"],
+    ["images.animation"],
     ["datasets", "ops"],
     ["binarizers"],
     ["layers"],

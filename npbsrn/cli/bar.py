@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from npbsrn.images.formats import FORMATS, TIFF
+from npbsrn.images.formats import TIFF, WRITTEN
 from npbsrn.images.opening import opened
 from npbsrn.runtime.interrupts import above_bars
 from npbsrn.runtime.progress import Progress
@@ -114,7 +114,7 @@ def named_warnings() -> Iterator[None]:
 
 
 def _is_tiff(picture: object) -> bool:
-    return isinstance(picture, Path) and FORMATS.get(picture.suffix.lower()) is TIFF
+    return isinstance(picture, Path) and WRITTEN.get(picture.suffix.lower()) is TIFF
 
 
 class Stopped(BaseException):

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from npbsrn.cli.batch import Batch
 from npbsrn.cli.say import say, tell
 from npbsrn.errors import ExistsError, NpbsrnError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
-from npbsrn.inference.files import FileJob, How
+from npbsrn.inference.jobs import Job, begin
+from npbsrn.inference.tasks import How, Task
 from npbsrn.runtime.interrupts import above_bars, explained
 from npbsrn.runtime.lanes import Gate, in_lanes
 from npbsrn.runtime.memory import available_bytes
@@ -45,23 +46,34 @@ class Manner:
     quiet: bool = False
     verbose: bool = False
 
-    def job(self, source: Path | bytes, target: Path | None, name: object = None) -> FileJob:
-        """The work on one picture."""
+    def task(self, source: Path | bytes, target: Path | None, name: object = None) -> Task:
+        """What is to be done with one picture."""
         how = self.how, self.saving, self.overwrite, self.first_frame, self.max_pixels
-        return FileJob(source, target, *how, name)
+        return Task(source, target, *how, name)
 
     def with_threads(self, threads: int) -> "Manner":
         """The same, with so many threads for a picture."""
         return replace(self, how=replace(self.how, threads=threads))
 
-    def enlarge(self, job: FileJob, progress: Progress | None = None) -> None:
-        """Compute a picture that has been read, and say what is done beside that."""
-        if job.flattened and not self.quiet:
-            colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
-            with above_bars():
-                say(f"{job.label}: transparency is laid over {colour}")
+    def write(self, task: Task, progress: Progress | None = None) -> tuple[int, int]:
+        """Enlarge a picture into its target, and say what is done beside that; returns width and height."""
+        with self._begun(task) as job:
+            return job.write(progress)
+
+    def encoded(self, task: Task) -> bytes:
+        """Enlarge a picture into the content of a file, and say what is done beside that."""
+        with self._begun(task) as job:
+            return job.encoded()
+
+    @contextmanager
+    def _begun(self, task: Task) -> Iterator[Job]:
         try:
-            job.enlarge(progress)
+            job = begin(task)
+            if job.flattened and not self.quiet:
+                colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
+                with above_bars():
+                    say(f"{task.label}: transparency is laid over {colour}")
+            yield job
         except MemoryError:
             raise TooLargeError(
                 "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
@@ -172,12 +184,9 @@ def _enlarge_one(batch: Batch, manner: Manner) -> int:
 def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress, gate: Gate) -> Done:
     """Read, enlarge and write one picture."""
     start = time.perf_counter()
-    job = manner.job(picture, result)
-    with at_work(picture):
-        job.read()
-        with gate.holding(job.needed_bytes()):
-            manner.enlarge(job, progress)
-            width, height = job.write()
+    task = manner.task(picture, result)
+    with at_work(picture), gate.holding(task.needed_bytes()):
+        width, height = manner.write(task, progress)
     return Done(picture, result, width, height, time.perf_counter() - start)
 
 

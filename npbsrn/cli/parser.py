@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from npbsrn import __version__
 from npbsrn.cli.say import say, spoken
@@ -63,7 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(name)
     if dashes := [word for word in rest if word.startswith("--") and word.endswith("=--")]:
         parser.error(f"{dashes[0]}: -- is no value")  # of which argparse makes an empty list before Python 3.13
-    arguments = parser.parse_args(rest)
+    return _run(command, parser.parse_args(rest), debug)
+
+
+def _run(command: Any, arguments: argparse.Namespace, debug: bool) -> int:
+    """Run a command's module; what it raises becomes one sentence, and an exit code."""
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:

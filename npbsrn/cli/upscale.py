@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from PIL import ImageColor
 
 from npbsrn import __version__
+from npbsrn.cli.bar import at_work, named_warnings
 from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.folder import Manner, enlarge_batch
 from npbsrn.cli.options import MODEL, add_engine_options, max_pixels
@@ -93,12 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _manner(arguments: argparse.Namespace) -> Manner:
     from npbsrn.inference.any_scale import runner_for
-    from npbsrn.inference.files import How
-    from npbsrn.inference.runners import weights_digest
+    from npbsrn.inference.tasks import How
     from npbsrn.inference.upscaling import check_threads, check_tile
 
     runner = runner_for(arguments.model, arguments.scale, arguments.engine)
-    history = provenance(__version__, runner.name, runner.scale, weights_digest(runner))
+    history = provenance(__version__, runner.name, runner.scale, runner.digest)
     saving = Saving(
         quality=arguments.quality, background=arguments.background, strip=arguments.strip_metadata,
         provenance=None if arguments.strip_metadata else history, format=arguments.format,
@@ -140,19 +141,22 @@ def _enlarge_stream(source: str, arguments: argparse.Namespace, manner: Manner) 
     output = STANDARD if arguments.output is None else arguments.output
     if output == STANDARD and sys.stdout.isatty():
         raise UsageError("the picture would go to the terminal; name a file by -o, or send the output to one")
+    if output != STANDARD and arguments.skip_existing and os.path.lexists(output):
+        if not manner.quiet:
+            tell(f"{output} exists already and is left alone")
+        return 0
     name = "standard input" if source == STANDARD else source
     given = sys.stdin.buffer.read() if source == STANDARD else Path(source)
     if output == STANDARD:
         form = arguments.format or (_suffix_of(given) if isinstance(given, bytes) else target_suffix(given.suffix))
         manner = replace(manner, saving=replace(manner.saving, format=form))
-    job = manner.job(given, None if output == STANDARD else Path(output), name)
-    job.read()
-    manner.enlarge(job)
-    if output == STANDARD:
-        sys.stdout.buffer.write(job.encoded())
-        sys.stdout.buffer.flush()
-        return 0
-    width, height = job.write()
+    with named_warnings(), at_work(name):
+        if output == STANDARD:
+            content = manner.encoded(manner.task(given, None, name))
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return 0
+        width, height = manner.write(manner.task(given, Path(output), name))
     if not manner.quiet:
         tell(f"{output}: {width}x{height} pixels")
     return 0

@@ -18,7 +18,7 @@ KINDS = [(activation, statistic) for activation in ("none", "prelu") for statist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """There are no options."""
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from npbsrn.datasets.names import folder_name
 from npbsrn.datasets.pairing import Pair as Pair
 from npbsrn.datasets.pairing import pair_up, siblings
 from npbsrn.errors import DataError, PictureError, UsageError
-from npbsrn.images.formats import FORMATS
+from npbsrn.images.formats import DATA_FORMATS
 from npbsrn.images.reading import read_rgb
 from npbsrn.images.resize import resize
 from npbsrn.storage.run_files import is_run
@@ -94,7 +94,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _none_in(folder: Path) -> DataError:
-    kinds = ", ".join(suffix[1:] for suffix in FORMATS)
+    kinds = ", ".join(suffix[1:] for suffix in DATA_FORMATS)
     return DataError(f"there is no picture in {folder}; known kinds are {kinds}")
 
 
@@ -119,7 +119,7 @@ def _pictures_below(folder: Path, data: bool = False) -> list[Path]:
             continue
         been.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        suitable = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in FORMATS)
+        suitable = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in DATA_FORMATS)
         found += [path for name in suitable if (path := here / name).is_file()]
     return sorted(found)
 

@@ -1,22 +1,27 @@
 """Write several pictures into one file: animations, and pages of TIFF."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from npbsrn.errors import PictureError
 from npbsrn.images.fitting import PLAIN, Target, check_output, in_dtype
-from npbsrn.images.formats import TIFF
+from npbsrn.images.formats import TIFF, Format, format_of
 from npbsrn.images.frames import Frame
 from npbsrn.images.metadata import bare
-from npbsrn.images.muxing import MUXERS
+from npbsrn.images.muxing import MUXERS, Muxers
 from npbsrn.images.pages import PageWriter
 from npbsrn.images.saving import Saving
-from npbsrn.images.writing import encode_picture, rgba_of, whole_file
+from npbsrn.images.writing import encode_picture, encoding, rgba_of, whole_file
+
+# Bytes that a pixel of the result takes beside itself: it and the one before it as RGBA, where they differ, and what is
+# encoded.
+MUXED = 16
 
 
 def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
@@ -69,10 +74,35 @@ def write_frames(
     form = check_output(target, saving)
     frames = _begun(frames)
     with whole_file(target, overwrite) as file:
-        if form is TIFF:
-            _write_pages(frames, file, saving)
-        else:
-            _write_moving(frames, file, MUXERS[form.name], saving, loop)
+        _encode(frames, file, form, saving, loop)
+
+
+def encode_frames(frames: Iterable[Frame], form: str, saving: Saving = PLAIN, loop: int = 0) -> bytes:
+    """The bytes of an animation, or of a TIFF of pages.
+
+    Parameters
+    ----------
+    frames, saving, loop
+        As for `write_frames`.
+    form : str
+        A suffix, as "png" or ".png".
+
+    Raises
+    ------
+    PictureError
+        If the frames cannot be encoded.
+    """
+    file = io.BytesIO()
+    with encoding(form):
+        _encode(frames, file, format_of(form), saving, loop)
+    return file.getvalue()
+
+
+def _encode(frames: Iterable[Frame], file: BinaryIO, form: Format, saving: Saving, loop: int) -> None:
+    if form is TIFF:
+        _write_pages(frames, file, saving)
+    else:
+        _write_moving(frames, file, MUXERS[form.name], saving, loop)
 
 
 def _begun(frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -88,7 +118,7 @@ def _begun(frames: Iterable[Frame]) -> Iterator[Frame]:
     return all_of()
 
 
-def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Any, saving: Saving, loop: int) -> None:
+def _write_moving(frames: Iterable[Frame], file: BinaryIO, muxer: Muxers, saving: Saving, loop: int) -> None:
     writing, size = None, (0, 0)
     for frame in frames:
         picture = in_dtype(frame.picture, np.uint8)

@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from npbsrn.errors import PictureError
-from npbsrn.images.compression import LEVEL, strategy_for
 from npbsrn.images.opening import refuse_huge
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.png import Facts
@@ -37,17 +36,6 @@ def read_png(data: bytes, facts: Facts) -> Picture:
     if samples.dtype != np.uint16:
         raise PictureError(f"imagecodecs gives {samples.dtype}, not 16 bits")
     return split(samples, facts.transparent)
-
-
-def write_png(picture: Picture) -> bytes:
-    """Encode 16 bits a channel, without tags."""
-    from imagecodecs import png_encode  # whose strategies have zlib's numbers
-
-    def encoded(samples: Array, strategy: int) -> bytes:
-        return bytes(png_encode(np.ascontiguousarray(samples), level=LEVEL, strategy=strategy))
-
-    samples = picture.samples()
-    return encoded(samples, strategy_for(samples, lambda rows, strategy: len(encoded(rows, strategy))))
 
 
 def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:

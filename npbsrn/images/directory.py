@@ -100,24 +100,20 @@ def _swapped(entries: Directory) -> Directory:
 def read_exif(data: bytes) -> Exif | None:
     """The directory of a block of EXIF; None where it is damaged."""
     data = data.removeprefix(b"Exif\0\0")
-    return read_first(lambda at, length: data[at : at + length])
+    return read_at(lambda at, length: data[at : at + length], None)
 
 
-def read_first(read: Read) -> Exif | None:
-    """The first directory of a TIFF, or of a block of EXIF.
+def read_at(read: Read, at: int | None, tags: Collection[int] | None = None) -> Exif | None:
+    """A directory of a TIFF, or of a block of EXIF; None where it is damaged.
 
     Parameters
     ----------
     read : (offset, length) -> bytes
         Shorter at the end. Entries that lead beyond it are left out.
-    """
-    return read_at(read, None)
-
-
-def read_at(read: Read, at: int | None, tags: Collection[int] | None = None) -> Exif | None:
-    """A directory of a TIFF by its offset, of `pages_of`; the first for None. None where it is damaged.
-
-    With `tags`, only those are read.
+    at : int, optional
+        Its offset, of `pages_of`; None stands for the first.
+    tags : collection of int, optional
+        Only these are read.
     """
     head = _header(read)
     if head is None:

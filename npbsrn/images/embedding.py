@@ -29,7 +29,6 @@ from npbsrn.images.saving import Saving
 EXTENTS = (0xA002, 0xA003)  # in EXIF's own directory: width and height
 INCH = 2  # unit of resolution
 METRES = 0.0254  # in an inch
-SEGMENT = 65533  # bytes that fit into a segment of a JPEG
 XMP_EXTENTS = (b"(?:PixelXDimension|ImageWidth)", b"(?:PixelYDimension|ImageLength|ImageHeight)")
 POSITIONING, CENTRED = 531, 1  # of coarser colours in a JPEG, which its EXIF must say; libjpeg centres them
 FINEST = 10000  # the largest denominator of a resolution

@@ -62,12 +62,12 @@ OPENED = (
 )  # fmt: skip
 
 # By suffix: what npbsrn takes from folders of data, and writes.
-FORMATS = {
+DATA_FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG, ".webp": WEBP, ".bmp": BMP,
     ".tif": TIFF, ".tiff": TIFF, ".ppm": PPM, ".pgm": PGM,
 }  # fmt: skip
 # What it writes besides: GIF for animations, as it holds 256 colours, and AVIF.
-WRITTEN = FORMATS | {".apng": PNG, ".gif": GIF, ".avif": AVIF}
+WRITTEN = DATA_FORMATS | {".apng": PNG, ".gif": GIF, ".avif": AVIF}
 # What it takes from folders to enlarge besides what it writes.
 READ_ALONE = (
     ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".heic", ".heif", ".hif", ".mpo", ".dib", ".pbm", ".pnm",

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO, cast
 
 from npbsrn.errors import PictureError
 from npbsrn.images import gif, png
-from npbsrn.images.metadata import pages_of_tiff
+from npbsrn.images.layout import Layout, layout_at
+from npbsrn.images.metadata import extents_of_tiff, pages_of_tiff
 from npbsrn.images.opening import MAX_PIXELS, Source, name_of, opened, refusals, refuse_huge, source_file
 from npbsrn.images.pages import Page
 from npbsrn.images.picture import Picture
@@ -46,6 +47,8 @@ class Frames:
     max_pixels : int, optional
         Of one picture.
     name : object
+    width, height : int
+        Of the largest; 0 for an ordinary file.
     scanned : (Facts, bytes), optional
         Of a PNG, by `npbsrn.images.png.scan`.
     """
@@ -56,10 +59,18 @@ class Frames:
     loop: int
     max_pixels: int | None
     name: object
+    width: int = 0
+    height: int = 0
     scanned: tuple[png.Facts, bytes] | None = None
 
     def __len__(self) -> int:
         return self.count
+
+    def layout(self) -> Layout:
+        """Of the largest picture; alpha is taken for granted in animations, whose frames become RGBA."""
+        first = None if self.moving else layout_at(self.source)
+        first = first or Layout(0, 0, 1 if self.moving else 4, False, True, True)
+        return replace(first, width=self.width, height=self.height)
 
     def __iter__(self) -> Iterator[Frame]:
         if self.count == 1:
@@ -116,7 +127,10 @@ def read_frames(source: Source, max_pixels: int | None = MAX_PIXELS, name: objec
         if not start:
             raise PictureError(f"{name} is empty; get a good copy of it")
         if start[:4] in TIFF_HEADERS:
-            return Frames(source, max(len(pages_of_tiff(file)), 1), False, 0, max_pixels, name)
+            pages = pages_of_tiff(file)
+            extents = [extents_of_tiff(file, at) or (0, 0) for at in pages]
+            width, height = (max((size[n] for size in extents), default=0) for n in (0, 1))
+            return Frames(source, max(len(pages), 1), False, 0, max_pixels, name, width, height)
         if not start.startswith((b"GIF8", b"RIFF", png.SIGNATURE)) and start[4:8] != b"ftyp":
             return Frames(source, 1, False, 0, max_pixels, name)
         scanned = None
@@ -128,7 +142,10 @@ def read_frames(source: Source, max_pixels: int | None = MAX_PIXELS, name: objec
             file = io.BytesIO(scanned[1])
         with opened(file, max_pixels) as image:
             count = image.n_frames - _first(image) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
-            return Frames(source, count, count > 1, _loop(image), max_pixels, name, scanned if count > 1 else None)
+            if count == 1:
+                return Frames(source, 1, False, 0, max_pixels, name)
+            width, height = gif.reach_of(file) if image.format == "GIF" else image.size
+            return Frames(source, count, True, _loop(image), max_pixels, name, width, height, scanned)
 
 
 def _first(image: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from npbsrn.images import colour, png
-from npbsrn.images.directory import DETAILS, INTEROP, LONG8, PLACE, Entry, Exif, pages_of, read_at, read_exif
+from npbsrn.images.directory import DETAILS, INTEROP, LONG8, PLACE, Entry, Exif, Read, pages_of, read_at, read_exif
 from npbsrn.images.picture import Tags
 
 # Tags of the picture in EXIF's first directory; others of it belong to the file's format, or say how the file is to be
@@ -15,6 +15,7 @@ from npbsrn.images.picture import Tags
 DESCRIPTIVE = (
     269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 18246, 18249, 40091, 40092, 40093, 40094, 40095,
 )  # fmt: skip
+WIDTH, HEIGHT = 256, 257
 DESCRIPTION, ORIENTATION, XMP, IPTC, RESOURCES, SOFTWARE = 270, 274, 700, 33723, 34377, 305
 KIND, REDUCED, MASK = 254, 1, 4  # tag of TIFF: what a picture is for, and the bits of a preview and of a mask
 ACROSS, DOWN, UNIT = 282, 283, 296
@@ -87,16 +88,39 @@ def of_tiff(exif: Exif, grey: bool) -> Tags:
     )
 
 
-def exif_of_tiff(file: BinaryIO) -> Exif | None:
-    """All tags of a TIFF's first page."""
+def _reader(file: BinaryIO) -> Read:
+    """What `npbsrn.images.directory` reads a file by."""
 
     def read(at: int, length: int) -> bytes:
         file.seek(at)
         return file.read(length)
 
-    exif = read_at(read, None)
+    return read
+
+
+def exif_of_tiff(file: BinaryIO) -> Exif | None:
+    """All tags of a TIFF's first page."""
+    exif = read_at(_reader(file), None)
     file.seek(0)
     return exif
+
+
+def orientation_of(exif: Exif) -> int:
+    """How a TIFF's page is to be turned, 1 to 8: by its own tag, else by its XMP; 1 where neither says it."""
+    own = exif.numbers(exif.entries.get(ORIENTATION))
+    xmp = exif.entries.get(XMP)
+    said = None if own or not isinstance(xmp, Entry) else TURN.search(xmp.data)
+    number = re.search(rb'["\'>]([1-8])["\'<]', said[0]) if said else None
+    return own[0] if own else int(number[1]) if number else 1
+
+
+def extents_of_tiff(file: BinaryIO, at: int | None = None) -> tuple[int, int] | None:
+    """Width and height of a TIFF's page, of `pages_of_tiff`, or of its first; None where they are not to be read."""
+    exif = read_at(_reader(file), at, (WIDTH, HEIGHT))
+    if exif is None:
+        return None
+    width, height = (exif.numbers(exif.entries.get(tag)) for tag in (WIDTH, HEIGHT))
+    return (width[0], height[0]) if width and height else None
 
 
 def pages_of_tiff(file: BinaryIO) -> list[int]:
@@ -105,15 +129,11 @@ def pages_of_tiff(file: BinaryIO) -> list[int]:
     A `Page` shows each as the first.
     """
 
-    def read(at: int, length: int) -> bytes:
-        file.seek(at)
-        return file.read(length)
-
     def aside(at: int) -> bool:
-        exif = read_at(read, at, (KIND,))
+        exif = read_at(_reader(file), at, (KIND,))
         return exif is not None and bool((*exif.numbers(exif.entries.get(KIND)), 0)[0] & (REDUCED | MASK))
 
-    pages = [at for at in pages_of(read) if not aside(at)]
+    pages = [at for at in pages_of(_reader(file)) if not aside(at)]
     file.seek(0)
     return pages
 

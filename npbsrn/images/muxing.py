@@ -10,6 +10,7 @@ Specification". CompuServe, "Graphics Interchange Format, Version 89a".
 
 import io
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, BinaryIO, Protocol
 
@@ -38,6 +39,9 @@ class Muxer(Protocol):
 
     def close(self) -> None:
         """Complete the file."""
+
+
+Muxers = Callable[[BinaryIO, int, int, int, Tags, Saving], Muxer]  # of a file, width, height, and how often it runs
 
 
 def changed(previous: Array | None, samples: Array) -> tuple[slice, slice]:
@@ -229,4 +233,4 @@ def _webp(samples: Array, **options: Any) -> bytes:
     return file.getvalue()
 
 
-MUXERS = {"PNG": PngMuxer, "WEBP": WebpMuxer, "GIF": GifMuxer}
+MUXERS: dict[str, Muxers] = {"PNG": PngMuxer, "WEBP": WebpMuxer, "GIF": GifMuxer}

@@ -120,7 +120,8 @@ def _refuse_unfit(width: int, height: int) -> None:
     if available is not None and need > available:
         raise TooLargeError(
             f"{width}x{height} pixels take {need / 1e9:.2f} GB of memory to be decoded, {available / 1e9:.2f} GB are "
-            "available; take a smaller picture, or a TIFF, PPM or PNG that is not interlaced, which is read in strips"
+            "available; take a smaller picture, or a PNG that is not interlaced, a PPM, or a TIFF of small strips: "
+            "these are read a part at a time"
         )
 
 

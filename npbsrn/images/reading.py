@@ -13,7 +13,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
 from npbsrn.images.directory import Exif
-from npbsrn.images.metadata import KIND, ORIENTATION, REDUCED, SOFTWARE, described, exif_of_tiff, of_tiff, pages_of_tiff
+from npbsrn.images.metadata import (
+    KIND,
+    ORIENTATION,
+    REDUCED,
+    SOFTWARE,
+    described,
+    exif_of_tiff,
+    of_tiff,
+    orientation_of,
+    pages_of_tiff,
+)
 from npbsrn.images.opening import MAX_PIXELS, Damage, Source, name_of, opened, refusals, source_file
 from npbsrn.images.picture import Picture, split
 from npbsrn.images.samples import cast
@@ -23,7 +33,7 @@ Array = np.ndarray[Any, Any]
 SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel of more
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
-BITS, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 258, 262, 277, 284, 339  # tags of TIFF
+BITS, PHOTOMETRIC, SAMPLES, PLANAR, EXTRA, SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339  # tags of TIFF
 
 
 def read_picture(source: Source, max_pixels: int | None = MAX_PIXELS, name: object = None) -> Picture:
@@ -144,8 +154,7 @@ def read_tiff(file: BinaryIO, name: object, max_pixels: int | None) -> Picture:
     file.seek(0)
     picture = deep.read_tiff(file, name, max_pixels)
     exif = exif or Exif()
-    orientation = (*exif.numbers(exif.entries.get(ORIENTATION)), 1)[0]
-    return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation)
+    return turned(replace(picture, tags=of_tiff(exif, picture.grey)), orientation_of(exif))
 
 
 def _kind_of_tiff(image: Any) -> tuple[bool, bool]:
@@ -207,9 +216,13 @@ def from_pillow(
     if 0 in image.size:
         raise PictureError(f"{name} has no pixels: its size is {image.width}x{image.height}")
     original, image = image, ImageOps.exif_transpose(image)
-    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
-    picture = (_grey if grey else _coloured)(image, facts, name)
+    picture = (_grey if is_grey(image) else _coloured)(image, facts, name)
     return replace(picture, tags=described(original, picture.grey, facts, exif))
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether the samples of a Pillow image are grey."""
+    return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
 
 
 def _grey(image: Image.Image, facts: png.Facts | None, name: object) -> Picture:

@@ -18,6 +18,7 @@ from npbsrn.images.directory_writing import add_entries
 from npbsrn.images.embedding import jpeg_options, png_chunks, tiff_entries, webp_options
 from npbsrn.images.fitting import PLAIN, by_srgbs_curve, check_output, in_dtype
 from npbsrn.images.formats import AVIF, BMP, GIF, JPEG, PNG, TIFF, WEBP, Format, format_of
+from npbsrn.images.layout import layout_of
 from npbsrn.images.metadata import bare
 from npbsrn.images.muxing import GifMuxer
 from npbsrn.images.picture import Picture, Tags
@@ -26,6 +27,7 @@ from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
 
+ENCODERS_RAISE = (OSError, ValueError, RuntimeError)  # the last: those of imagecodecs
 FULL_COLOUR = 90  # quality from which colours are as fine as lightness, as ImageMagick has it
 
 
@@ -69,7 +71,7 @@ def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[Bina
         raise ExistsError(target) from None
     except NpbsrnError:
         raise
-    except (OSError, ValueError) as error:
+    except ENCODERS_RAISE as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None
 
@@ -91,23 +93,31 @@ def encode_picture(picture: Picture, form: str, saving: Saving = PLAIN) -> bytes
         If the format is not written, or the picture cannot be.
     """
     file = io.BytesIO()
-    try:
+    with encoding(form):
         _encode(picture, file, format_of(form), saving)
-    except (OSError, ValueError) as error:
-        raise PictureError(f"cannot encode this as {form} ({error})") from None
     return file.getvalue()
+
+
+@contextmanager
+def encoding(form: str) -> Iterator[None]:
+    """What encoders raise becomes one sentence."""
+    try:
+        yield
+    except NpbsrnError:
+        raise
+    except ENCODERS_RAISE as error:
+        raise PictureError(f"cannot encode this as {form} ({error})") from None
 
 
 def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> None:
     tags = bare(picture.tags) if saving.strip else picture.tags
     said = tags, picture.width, picture.height, saving
     plain = picture.colour.dtype == np.uint8 or (picture.grey and picture.alpha is None)  # which Pillow writes
-    if form is PNG:
+    if form is PNG and plain:
         out: Any = png.BehindHeader(file, png_chunks(*said))
-        if plain:
-            save_png(picture.samples(), out)
-        else:
-            out.write(deep.write_png(picture))
+        save_png(picture.samples(), out)
+    elif form is PNG:
+        _save_deep_png(replace(picture, tags=tags), file, saving)
     elif form is TIFF:
         if plain:
             pillow_image(picture).save(file, "TIFF", icc_profile=tags.icc, **({"dpi": tags.dpi} if tags.dpi else {}))
@@ -120,6 +130,18 @@ def _encode(picture: Picture, file: BinaryIO, form: Format, saving: Saving) -> N
         animation.close()
     else:
         pillow_image(picture).save(file, form.name, **options_of(form, *said))
+
+
+def _save_deep_png(picture: Picture, file: BinaryIO, saving: Saving) -> None:
+    """Write a PNG of 16 bits a channel, which Pillow cannot."""
+    from npbsrn.images.strips.base import Page
+    from npbsrn.images.strips.png import PngWriter  # which imports Numba
+
+    layout = layout_of(picture)
+    page = Page(layout.width, layout.height, layout.channels, layout.alpha, picture.colour.dtype, picture.tags)
+    writer = PngWriter(file, page, saving, None)
+    writer.write(picture.samples())
+    writer.close()
 
 
 def pillow_image(picture: Picture) -> Image.Image:

@@ -64,7 +64,8 @@ class Composed:
     """
 
     def __init__(self, steps: Sequence[Runner], scale: float) -> None:
-        self.steps, self.scale, self.name = tuple(steps), scale, steps[0].name
+        self.steps, self.scale = tuple(steps), scale
+        self.name, self.digest = steps[0].name, steps[0].digest
 
     def run(
         self, picture: Array, threads: int | None = None, tile: int | None = None, progress: Progress | None = None

@@ -19,6 +19,8 @@ Source = Model | Runner | str | PathLike[str] | None
 
 ENGINES = ("auto", "packed", "reference")
 
+MEMBERS = "name", *(name for name in vars(Runner) if not name.startswith("_"))  # of a runner
+
 _packed: dict[int, tuple[Any, Runner]] = {}  # by a model's id, with a reference that ends with the model
 
 
@@ -70,6 +72,9 @@ def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
         if engine == "reference":
             raise UsageError("an engine is no model that the reference could run; name the model")
         return source
+    if hasattr(source, "run"):
+        lacking = sorted(name for name in MEMBERS if not hasattr(source, name))
+        raise UsageError(f"this runner has no {', '.join(lacking)}; inherit from npbsrn.inference.runners.WholeOnly")
     if (name := named(source, scale)) is not None:
         return _shipped(name, scale, engine)
     if isinstance(source, str | PathLike) and Path(source).is_file() and is_packed(source):

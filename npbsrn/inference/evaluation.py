@@ -15,7 +15,7 @@ from npbsrn.errors import PictureError
 from npbsrn.images.metrics import compare
 from npbsrn.images.picture import Picture
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import Bicubic, Runner, weights_digest
+from npbsrn.inference.runners import Bicubic, Runner
 from npbsrn.inference.upscaling import enlarge
 from npbsrn.models import Model, check_scale
 from npbsrn.shipped import DEFAULT
@@ -142,7 +142,7 @@ def evaluate(
         scores.append(Score(pair.name, *compare(result, hr, scale)))
         if progress:
             progress(done, len(pairs))
-    return Report(name, Path(folder).name or str(folder), scale, tuple(scores), ensemble, weights_digest(runner))
+    return Report(name, Path(folder).name or str(folder), scale, tuple(scores), ensemble, runner.digest)
 
 
 def choose_judged(model: Model | str | PathLike[str] | None, scale: int | None, engine: str = "auto") -> Runner:

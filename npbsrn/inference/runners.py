@@ -28,7 +28,7 @@ class Runner(Protocol):
     """The interface of `npbsrn.packed.engine.Engine` and the classes below, which enlarge pictures.
 
     Large pictures pass in strips (`npbsrn.inference.strips`) through a runner that `can_run_rows`. Any other one
-    inherits the last four methods from `WholeOnly`.
+    inherits `digest` and the last four methods from `WholeOnly`.
 
     Attributes
     ----------
@@ -43,6 +43,11 @@ class Runner(Protocol):
     @property
     def scale(self) -> float:
         """Factor of enlargement."""
+        ...
+
+    @property
+    def digest(self) -> str | None:
+        """The hash of the weights, as their card has it; None of a model that was never saved, and without weights."""
         ...
 
     def run(
@@ -143,6 +148,8 @@ class Runner(Protocol):
 class WholeOnly:
     """What a `Runner` inherits whose result depends on how a picture is cut: nobody asks it for rows."""
 
+    digest: str | None = None
+
     def can_run_rows(self) -> bool:
         """No."""
         return False
@@ -169,6 +176,7 @@ class Reference(WholeOnly):
 
     def __init__(self, model: Model) -> None:
         self.model, self.scale, self.name = model, model.scale, model.name
+        self.digest = model.card.get("sha256")
         self.reach = math.ceil(model.network.trace(1, 1).reach)
 
     def run(
@@ -211,6 +219,7 @@ class PlanReference(Reference):
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.scale, self.name = plan, plan.scale, plan.name
+        self.digest = plan.card.get("sha256")
         self.reach = math.ceil(make_network(plan.config).trace(1, 1).reach)
 
     def _whole(self, values: Array) -> Array:
@@ -228,6 +237,7 @@ class Bicubic:
     """
 
     name = "bicubic"
+    digest: str | None = None
 
     def __init__(self, scale: float, by_axis: bool = False) -> None:
         self.scale, self.by_axis = scale, by_axis
@@ -280,11 +290,3 @@ class Bicubic:
         """See `Runner.rows_bytes`."""
         first, last = self.rows_for(rows, height)
         return self.needed_bytes(last - first, width, threads)
-
-
-def weights_digest(runner: Runner) -> str | None:
-    """The hash of a runner's weights, as their card has it; None of bicubic, and of a model that was never saved."""
-    if steps := getattr(runner, "steps", ()):  # of a composed scale
-        return weights_digest(steps[0])
-    holder = getattr(runner, "plan", None) or getattr(runner, "model", None)
-    return None if holder is None else holder.card.get("sha256")

@@ -8,6 +8,7 @@ import numpy as np
 from npbsrn.errors import TooLargeError
 from npbsrn.images.alpha import fill_unsure, filled_by, halved, sureness, within_neighbours
 from npbsrn.images.fitting import Target, check_output
+from npbsrn.images.layout import Layout
 from npbsrn.images.picture import Picture
 from npbsrn.images.resample import enlarged_side
 from npbsrn.images.samples import BAND, to_fractions
@@ -17,7 +18,7 @@ from npbsrn.images.strips.fitting import FittedRows
 from npbsrn.images.strips.opening import is_written_by_rows, writer_for
 from npbsrn.images.tiles import Span
 from npbsrn.images.writing import whole_file
-from npbsrn.inference.needs import Kind, result_bytes
+from npbsrn.inference.needs import result_bytes
 from npbsrn.inference.runners import FLOAT, Runner
 from npbsrn.inference.upscaling import enlarge_filled
 from npbsrn.runtime.memory import available_bytes
@@ -67,7 +68,7 @@ class Strips:
         sample = rows.sample
         has_alpha = sample.alpha is not None
         extents = rows.width, rows.height, sample.colour.itemsize
-        self.kind = Kind(*extents, sample.grey, has_alpha, rows.is_filled)
+        self.layout = Layout(*extents, sample.grey, has_alpha, rows.is_filled)
         self.coarse: Array | None = None  # of colours that flow under transparent pixels: the half picture
         self.strip, self.tile, self.need = self._fitting(strip, tile)
 
@@ -88,17 +89,19 @@ class Strips:
 
     def _need(self, strip: int, tile: int) -> int:
         """Memory for strips of so many rows, in such tiles."""
-        kind, runner, width = self.kind, self.runner, self.rows.width
+        layout, runner, width = self.layout, self.runner, self.rows.width
         count = min(self.height, max(1, int(strip * runner.scale)))
         first = (self.height - count) // 2
-        top, bottom = runner.rows_for((first, first + count), kind.height)
-        window = (bottom - top) * width * kind.channels * (2 * kind.itemsize + (6 * FLOAT if kind.filled else 0))
-        result = count * self.width * (result_bytes(kind) + (kind.channels * kind.itemsize if kind.alpha else 0))
-        itemsize = FLOAT if kind.grey else kind.itemsize
-        working = runner.rows_bytes((first, first + count), kind.height, width, itemsize, self.threads, tile)
+        top, bottom = runner.rows_for((first, first + count), layout.height)
+        window = (bottom - top) * width * layout.channels * (2 * layout.itemsize + (6 * FLOAT if layout.filled else 0))
+        each = result_bytes(layout) + (layout.channels * layout.itemsize if layout.alpha else 0)
+        result = count * self.width * each
+        itemsize = FLOAT if layout.grey else layout.itemsize
+        working = runner.rows_bytes((first, first + count), layout.height, width, itemsize, self.threads, tile)
         resized = self.threads * BAND * self.width * 3 * 5 * FLOAT
-        levels = kind.width * kind.height // 4 * kind.channels * LEVELS if kind.filled else 0
-        return max(levels, window + result + working + resized) + 16 * PLANE * self.threads + 4 * PIECE
+        levels = layout.width * layout.height // 4 * layout.channels * LEVELS if layout.filled else 0
+        coding = 16 * PLANE * self.threads + 4 * max(PIECE, self.rows.piece_bytes)
+        return max(levels, window + result + working + resized) + coding
 
     def write(self, target: Any, overwrite: bool, saving: Saving, progress: Progress | None = None) -> tuple[int, int]:
         """Write the result, whole or not at all; returns its width and height.
@@ -110,10 +113,10 @@ class Strips:
         ExistsError
             If it is there already and not to be replaced.
         """
-        sample, kind = self.rows.sample, self.kind
-        page = Page(self.width, self.height, kind.channels, kind.alpha, sample.colour.dtype, sample.tags)
+        sample, layout = self.rows.sample, self.layout
+        page = Page(self.width, self.height, layout.channels, layout.alpha, sample.colour.dtype, sample.tags)
         with whole_file(target, overwrite) as file:
-            if kind.filled:
+            if layout.filled:
                 self.coarse = self._half()
             writer = writer_for(check_output(target, saving), file, page, saving, self.threads)
             for part in self._enlarged(progress):
@@ -152,7 +155,7 @@ class Strips:
     def _half(self) -> Array:
         """The picture at half its size, filled: what colours that flow under transparent pixels come from."""
         height, width = -(-self.rows.height // 2), -(-self.rows.width // 2)
-        colour = np.empty((height, width, 1 if self.kind.grey else 3), np.float32)
+        colour = np.empty((height, width, 1 if self.layout.grey else 3), np.float32)
         sure = np.empty((height, width), np.float32)
         window = Window(self.rows.pieces())
         for top in range(0, height, BAND):

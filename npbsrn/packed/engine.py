@@ -61,6 +61,8 @@ class Engine:
         The network's.
     scale : int
         Factor of enlargement.
+    digest : str, optional
+        The hash of the weights, as their card has it.
     kernel : str
         How the blocks are computed: as `npbsrn.kernels.cpu.chosen_kernel` says, or "float" if the plan has float
         activations, whose convolutions are those of the layers.
@@ -68,6 +70,7 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.name, self.scale, self.channels = plan, plan.name, plan.scale, plan.channels
+        self.digest: str | None = plan.card.get("sha256")
         self.gain = np.float32(plan.gain)
         self.kernel = chosen_kernel() if all(step.binary for step in plan.steps) else "float"
         self.program = None if self.kernel in ("float", "numpy") else compile_blocks(plan.blocks, plan.channels)

@@ -170,7 +170,7 @@ def test_warnings_of_lanes_stand_above_the_bar(pictures, terminal, monkeypatch):
         warnings.warn("something is odd", stacklevel=1)
         return write_picture(*words)
 
-    monkeypatch.setattr("npbsrn.inference.files.write_picture", warn)
+    monkeypatch.setattr("npbsrn.inference.jobs.write_picture", warn)
     stream = terminal()
     with warnings.catch_warnings():
         warnings.resetwarnings()  # as they are where nobody has chosen any

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import npbsrn
-from npbsrn.cli.options import set_option
 from npbsrn.cli.parser import main
 from npbsrn.models import save_model
 from npbsrn.shipped import MODELS
@@ -21,11 +20,6 @@ from npbsrn.storage.params import peek_card
 def weights(tmp_path, tiny_model):
     save_model(tmp_path / "tiny.npz", tiny_model)
     return str(tmp_path / "tiny.npz")
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
 
 
 def test_upscale_a_picture(tmp_path, photographs, weights):
@@ -139,51 +133,6 @@ def test_upscale_a_folder_with_one_bad_file(tmp_path, photographs, capsys):
     assert "1 of 6 pictures could not be enlarged" in message
 
 
-def test_train_then_eval_then_info(tmp_path, photographs, cache, capsys):
-    run = str(tmp_path / "run")
-    options = ["--steps", "3", "--batch", "1", "--patch", "6", "--seed", "5", "--rate", "1e-3", "--quiet"]
-    settings = ["--set", "blocks=1", "--set", "width=4", "--set", "binarizer.alpha=one", "--set", "ema=0"]
-    assert main(["train", str(photographs), "-s", "2", "-o", run, *options, *settings]) == 0
-    assert "3 steps in" in capsys.readouterr().out
-    assert main(["train", "-o", run, "--resume", "--quiet"]) == 0
-    assert main(["compact", run, "-o", str(tmp_path / "carried")]) == 0
-    assert f"npbsrn train DIR -o {tmp_path / 'carried'} --resume goes on with it" in capsys.readouterr().out
-    assert main(["train", str(photographs), "-o", str(tmp_path / "carried"), "--resume", "--quiet"]) == 0
-    capsys.readouterr()
-    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", str(tmp_path / "r.json")]) == 0
-    table = capsys.readouterr().out
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert f"{report['mean']['psnr']:.3f}" in table
-    assert main(["eval", str(photographs), "-s", "2", "-m", run, "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out) == report
-    assert main(["info", "-m", run, "-s", "2"]) == 0
-    shown = capsys.readouterr().out
-    assert '"alpha": "one"' in shown
-    assert "seed        5" in shown
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("0.5,0.75", [0.5, 0.75]), ("[0.5,0.75]", [0.5, 0.75]), ("0.5", 0.5), ("one", "one"), ("one,two", "one,two")],
-)
-def test_values_of_set(text, value):
-    options = {}
-    set_option(options, f"a.b={text}")
-    assert options == {"a": {"b": value}}
-
-
-def test_train_another_network_with_another_binarizer(tmp_path, photographs, cache, capsys):
-    run = str(tmp_path / "run")
-    options = ["--network", "vdsr", "--binarizer", "abc", "--steps", "2", "--batch", "1", "--patch", "4", "--quiet"]
-    settings = ["--set", "blocks=1", "--set", "width=4", "--set", "binarizer.bases=2", "--set", "norm=true"]
-    assert main(["train", str(photographs), "-s", "2", "-o", run, *options, *settings]) == 0
-    assert "2 steps in" in capsys.readouterr().out
-    assert main(["info", "-m", run, "-s", "2"]) == 0
-    shown = capsys.readouterr().out
-    assert '"name": "vdsr", "scale": 2, "binarizer": {"name": "abc", "bases": 2, "activation_bases": 1}, ' in shown
-    assert '"blocks": 1, "width": 4, "activation": "prelu", "norm": true' in shown
-
-
 @pytest.mark.parametrize(
     ("name", "scale", "parameters", "macs"),
     [
@@ -279,18 +228,6 @@ def test_an_unexpected_error_is_one_sentence(photographs, monkeypatch, capsys):
 def test_the_module_runs():
     done = subprocess.run([sys.executable, "-m", "npbsrn", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("npbsrn ")
-
-
-def test_train_the_best_preset_with_options_of_the_data(tmp_path, photographs, cache, capsys):
-    command = ["train", str(photographs), "-o", str(tmp_path / "run"), "--preset", "best", "--steps", "2", "--quiet"]
-    command += ["--batch", "2", "--patch", "6"]
-    for setting in ("blocks=1", "width=4", "keep=0.5", "flat_patches=0", "degrade=true"):
-        command += ["--set", setting]
-    assert main(command) == 0
-    config = json.loads((tmp_path / "run/config.json").read_text())
-    assert (config["network"]["name"], config["network"]["activation"]) == ("bbcu", "rprelu")
-    assert (config["keep"], config["flat_patches"], config["degrade"]) == (0.5, 0, True)
-    assert main(["train", str(photographs), "-o", str(tmp_path / "run"), "--resume", "--steps", "3", "--quiet"]) == 0
 
 
 @pytest.mark.parametrize("command", ["pack", "eval", "check"])

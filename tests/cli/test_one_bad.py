@@ -1,6 +1,8 @@
 """What one bad picture, or an odd one, does to the others and to the command."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ from PIL import Image
 from npbsrn.cli.batch import pictures_below
 from npbsrn.cli.parser import main
 from npbsrn.images.embedding import as_rational
-from npbsrn.inference.files import FileJob
+from npbsrn.inference.jobs import WholeJob, begin
+from npbsrn.inference.runners import Bicubic
+from npbsrn.inference.tasks import How, Task
 
 
 @pytest.fixture
@@ -28,14 +32,14 @@ def enlarge(*words):
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), MemoryError(), OSError("odd")])
 def test_whatever_is_wrong_with_one_the_others_have_their_turn(pictures, monkeypatch, capsys, error):
-    inner = FileJob.write
+    inner = WholeJob.write
 
-    def write(job):
-        if Path(job.source).name == "b.png":
+    def write(job, progress):
+        if Path(job.task.source).name == "b.png":
             raise error
-        return inner(job)
+        return inner(job, progress)
 
-    monkeypatch.setattr(FileJob, "write", write)
+    monkeypatch.setattr(WholeJob, "write", write)
     assert enlarge("in", "-o", "out") == 1
     assert sorted(os.listdir("out")) == ["a.png", "c.png"]
     assert "in/b.png" in capsys.readouterr().err
@@ -91,3 +95,26 @@ def test_a_folder_that_may_be_listed_but_not_entered(pictures):
         Path("in/sub").chmod(0o755)
     assert [path.name for path in taken] == ["a.png", "b.png", "c.png"]
     assert [path.name for path in others] == ["d.png"]
+
+
+def test_pictures_are_not_decoded_before_there_is_memory_for_them(pictures, monkeypatch):
+    """Two at once would not fit; the second waits before it is read."""
+    whole = Task(Path("in/a.png"), None, How(Bicubic(2), 1)).needed_bytes()
+    monkeypatch.setattr("npbsrn.cli.folder.available_bytes", lambda: 2 * whole - 1)
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def counted(task):
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.02)  # in which another lane could begin
+        with lock:
+            inside[0] -= 1
+        return begin(task)
+
+    monkeypatch.setattr("npbsrn.cli.folder.begin", counted)
+    assert enlarge("in", "-o", "out", "-j", "4") == 0
+    assert most == [1]
+    monkeypatch.setattr("npbsrn.cli.folder.available_bytes", lambda: 3 * whole)
+    assert enlarge("in", "-o", "more", "-j", "4") == 0
+    assert most[0] > 1

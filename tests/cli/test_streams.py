@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,30 @@ def test_standard_input_to_a_file(place, streams):
     feed(Path("a.png").read_bytes())
     assert enlarge("-", "-o", "b.jpg", "--overwrite") == 0
     assert shape("b.jpg") == ("JPEG", (32, 16))
+
+
+def test_a_file_that_exists_is_left_alone_if_that_is_asked_for(place, streams, capfd):
+    feed, taken = streams
+    feed(b"no picture")
+    Path("b.jpg").write_bytes(b"before")
+    assert enlarge("-", "-o", "b.jpg", "--skip-existing") == 0
+    sys.stdout.flush()
+    assert taken() == b"b.jpg exists already and is left alone\n"
+    assert enlarge("-", "-o", "b.jpg", "--skip-existing", "--quiet") == 0
+    sys.stdout.flush()
+    assert taken() == b""
+    assert Path("b.jpg").read_bytes() == b"before"
+
+
+def test_a_warning_names_the_stream(place, streams, capfd):
+    feed, _ = streams
+    frames = [Image.new("L", (3, 2), level) for level in (0, 200)]
+    frames[0].save("m.gif", save_all=True, append_images=frames[1:])
+    feed(Path("m.gif").read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert enlarge("-", "-o", "n.gif") == 0
+    assert capfd.readouterr().err.count("GIF holds 256 colours") == 1
 
 
 def test_an_animation_through_streams(place, streams):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npbsrn.errors import PictureError
+from npbsrn.images import deep
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture, turned
 from tests.images.files import given_back, ramp, tiff
@@ -177,6 +178,20 @@ def test_the_preview_of_a_raw_file_is_not_taken_for_the_picture(tmp_path):
     (tmp_path / "a.nef").write_bytes(tiff(ramp((3, 4, 3), np.uint8), photometric="rgb", subfiletype=1))
     with pytest.raises(PictureError, match="holds a small preview first, as cameras' raw files do"):
         read_picture(tmp_path / "a.nef")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("words", ['<D tiff:Orientation="{}" a="b"/>', "<tiff:Orientation>{}</tiff:Orientation>"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8, 9])
+def test_xmp_turns_a_tiff_of_any_depth_that_says_nothing_else(tmp_path, dtype, words, orientation):
+    if dtype != np.uint8 and not deep.available():
+        pytest.skip("needs the extra deep")
+    samples = ramp((4, 5, 3), dtype)
+    xmp = words.format(orientation).encode()
+    extra = [(700, "B", len(xmp), xmp, True)]
+    (tmp_path / "a.tif").write_bytes(tiff(samples, photometric="rgb", extratags=extra))
+    expected = turned_by_hand(samples, orientation if orientation < 9 else 1)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").colour, expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

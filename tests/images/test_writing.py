@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from npbsrn.errors import ExistsError, PictureError
 from npbsrn.images.fitting import fitted
-from npbsrn.images.formats import FORMATS, JPEG, WEBP
+from npbsrn.images.formats import DATA_FORMATS, JPEG, WEBP
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.reading import from_pillow, read_picture, read_rgb
 from npbsrn.images.samples import cast
@@ -26,13 +26,13 @@ def copied(source, target):
     return read_picture(target)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", DATA_FORMATS)
 def test_every_format_is_written_and_read(tmp_path, suffix):
     picture = Picture(ramp((40, 36, 3), np.uint8))
     path = tmp_path / f"picture{suffix}"
     write_picture(fitted(picture, path), path)
     again = read_rgb(path)
-    assert np.abs(again.astype(int) - picture.colour).max() <= (12 if FORMATS[suffix] in (JPEG, WEBP) else 0)
+    assert np.abs(again.astype(int) - picture.colour).max() <= (12 if DATA_FORMATS[suffix] in (JPEG, WEBP) else 0)
 
 
 def test_a_gif_has_alpha_of_whole_pixels():

@@ -5,11 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from npbsrn.images.layout import layout_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.writing import encode_picture
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.ensemble import TURNS
-from npbsrn.inference.needs import kind_of, needed_bytes
+from npbsrn.inference.needs import needed_bytes
 from npbsrn.inference.runners import SIDE, WORKING, Bicubic, Reference
 from npbsrn.inference.upscaling import enlarge
 from npbsrn.runtime import buffers
@@ -47,7 +48,7 @@ def taken(picture, runner, ensemble=False):
 def test_of_bicubic_interpolation(kind, dtype, scale, ensemble):
     picture, runner = drawn(kind, dtype), Bicubic(scale)
     enlarge(drawn(kind, dtype, 8, 8), runner, 1)  # imports
-    need = needed_bytes(kind_of(picture), runner, 1, None, ensemble)
+    need = needed_bytes(layout_of(picture), runner, 1, None, ensemble)
     assert 0.4 * need < taken(picture, runner, ensemble) <= need
 
 
@@ -56,7 +57,7 @@ def test_of_bicubic_interpolation(kind, dtype, scale, ensemble):
 def test_of_a_network_and_of_several(tiny_model, scale, kind):
     picture, runner = drawn(kind, "uint8", 30, 35), runner_for(tiny_model, scale)
     enlarge(drawn(kind, "uint8", 8, 8), runner, 1)  # compiles
-    assert taken(picture, runner) <= needed_bytes(kind_of(picture), runner, 1)
+    assert taken(picture, runner) <= needed_bytes(layout_of(picture), runner, 1)
 
 
 def test_of_the_reference(tiny_model):
@@ -77,5 +78,5 @@ def test_a_step_is_asked_about_the_picture_that_it_gets(tiny_model):
 
 def test_the_ensemble_takes_no_more_for_eight_turns_than_for_a_few():
     picture, runner = drawn("RGB", "uint8"), Bicubic(4)
-    once, eight = (needed_bytes(kind_of(picture), runner, 1, None, ensemble) for ensemble in (False, True))
+    once, eight = (needed_bytes(layout_of(picture), runner, 1, None, ensemble) for ensemble in (False, True))
     assert once < eight < TURNS / 2 * once

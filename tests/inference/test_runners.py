@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+import npbsrn
+from npbsrn.errors import UsageError
 from npbsrn.images.resize import resize
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import Bicubic, Reference, Runner
+from npbsrn.inference.runners import Bicubic, Reference, Runner, WholeOnly
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 from npbsrn.storage.params import leaves, nest
@@ -91,3 +93,23 @@ def test_all_are_runners(tiny_model):
         assert isinstance(runner, Runner)
         assert runner.scale == 4
     assert not isinstance(tiny_model, Runner)
+
+
+def test_a_runner_of_ones_own_inherits_what_it_lacks():
+    class Nearest:
+        name, scale = "nearest", 2
+
+        def run(self, picture, threads=None, tile=None, progress=None):
+            return picture.repeat(2, axis=0).repeat(2, axis=1)
+
+        def needed_bytes(self, height, width, threads=None, tile=None):
+            return 0
+
+    class Whole(Nearest, WholeOnly):
+        """The same, which says that it wants whole pictures."""
+
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    np.testing.assert_array_equal(npbsrn.upscale(picture, 2, Whole()), Nearest().run(picture))
+    lacking = "this runner has no can_run_rows, digest, rows_bytes, rows_for, run_rows; inherit from"
+    with pytest.raises(UsageError, match=lacking):
+        npbsrn.upscale(picture, 2, Nearest())

@@ -12,17 +12,19 @@ import npbsrn
 from npbsrn.cli.parser import main
 from npbsrn.errors import PictureError, TooLargeError
 from npbsrn.images import opening
+from npbsrn.images.layout import layout_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
 from npbsrn.images.writing import encode_picture
 from npbsrn.inference.any_scale import runner_for
-from npbsrn.inference.files import FileJob, How
+from npbsrn.inference.jobs import StripsJob, WholeJob, begin
 from npbsrn.inference.runners import Reference
+from npbsrn.inference.tasks import How, Task
 from npbsrn.runtime import buffers
 from tests.images.files import ramp
 from tests.images.strips.kinds import KINDS
 
-MODULES = "npbsrn.inference.files", "npbsrn.inference.strips", "npbsrn.inference.needs", "npbsrn.images.opening"
+MODULES = "npbsrn.inference.tasks", "npbsrn.inference.strips", "npbsrn.inference.needs", "npbsrn.images.opening"
 
 
 @pytest.fixture
@@ -43,27 +45,32 @@ def picture(side=400, suffix="png"):
 
 def job_of(source, target, **how):
     runner = how.pop("runner", None) or runner_for("bicubic", 4)
-    job = FileJob(source, target, How(runner, 1, **how))
-    job.read()
-    return job
+    return begin(Task(source, target, How(runner, 1, **how)))
+
+
+def need_of(job):
+    """Memory behind what has been read."""
+    if isinstance(job, StripsJob):
+        return job.strips.need
+    return job.task.how.needed_bytes(layout_of(job.picture))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "ppm", "jpg"])
 def test_a_picture_is_cut_into_strips_where_it_would_not_fit(tmp_path, memory, suffix):
     source, out = picture(suffix=suffix), tmp_path / "out.png"
     whole = job_of(source, out)
-    need = 400 * 400 * (3 + 8) + whole.needed_bytes() if suffix != "jpg" else whole.needed_bytes()
-    assert whole.strips is None
+    need = 400 * 400 * (3 + 8) + need_of(whole) if suffix != "jpg" else need_of(whole)
+    assert isinstance(whole, WholeJob)
     memory(need)
-    assert job_of(source, out).strips is None
+    assert isinstance(job_of(source, out), WholeJob)
     memory(need - 1)
     with pytest.MonkeyPatch.context() as patch:  # what a strip takes beside its rows is more than these pictures take
         patch.setattr("npbsrn.inference.strips.PLANE", 0)
         patch.setattr("npbsrn.inference.strips.PIECE", 0)
         patch.setattr("npbsrn.inference.strips.BAND", 1)
         strips = job_of(source, out)
-    assert strips.strips is not None
-    assert strips.needed_bytes() < need
+    assert isinstance(strips, StripsJob)
+    assert need_of(strips) < need
 
 
 def test_strips_are_as_high_as_there_is_memory_for(tmp_path, memory):
@@ -71,8 +78,8 @@ def test_strips_are_as_high_as_there_is_memory_for(tmp_path, memory):
     for size in (12 * 10**7, 8 * 10**7, 72 * 10**6):
         memory(size)
         job = job_of(picture(1200), tmp_path / "out.png")
-        assert job.needed_bytes() <= size
-        needs.append((job.strips.strip, job.needed_bytes()))
+        assert need_of(job) <= size
+        needs.append((job.strips.strip, need_of(job)))
     assert needs == sorted(needs, reverse=True)
     assert len({strip for strip, _ in needs}) > 1
     memory(None)
@@ -82,11 +89,11 @@ def test_strips_are_as_high_as_there_is_memory_for(tmp_path, memory):
 @pytest.mark.parametrize("target", ["out.jpg", "out.webp"])
 def test_what_would_not_fit_and_cannot_be_cut_is_refused_in_one_sentence(tmp_path, memory, target):
     source = picture()
-    memory(job_of(source, tmp_path / target).needed_bytes() - 1)
+    memory(need_of(job_of(source, tmp_path / target)) - 1)
     with pytest.raises(
         TooLargeError, match=r"400x400 pixels need 0\.\d\d GB of memory at x4, and .*, or write a file .png"
     ):
-        job_of(source, tmp_path / target).enlarge()
+        job_of(source, tmp_path / target)
     assert not list(tmp_path.iterdir())
 
 
@@ -94,9 +101,9 @@ def test_the_sentence_says_what_keeps_it_from_being_cut(tmp_path, memory, tiny_m
     source, out = picture(), tmp_path / "out.png"
     memory(10**6)
     with pytest.raises(TooLargeError, match="or leave --ensemble out, which needs the whole picture"):
-        job_of(source, out, ensemble=True).enlarge()
+        job_of(source, out, ensemble=True)
     with pytest.raises(TooLargeError, match="or take a model that the packed engine runs"):
-        job_of(source, out, runner=Reference(tiny_model)).enlarge()
+        job_of(source, out, runner=Reference(tiny_model))
     with pytest.raises(
         TooLargeError, match=r"at x4 even in strips, and 0\.00 GB are available; take a smaller picture"
     ):
@@ -221,7 +228,7 @@ def test_a_result_for_which_the_disk_has_no_room_is_refused_before_the_work(
             job_of(source, tmp_path / target)
 
 
-def test_strips_of_a_folder_are_counted_by_their_own_need(tmp_path, capsys):
+def test_pictures_of_a_folder_pass_in_strips(tmp_path, capsys):
     for n in range(3):
         file = io.BytesIO()
         Image.fromarray(ramp((30 + n, 20, 3), np.uint8)).save(file, "PNG")

@@ -13,7 +13,8 @@ from npbsrn.images.saving import Saving
 from npbsrn.images.strips import png
 from npbsrn.images.strips.base import Page
 from npbsrn.images.strips.opening import writer_for
-from npbsrn.inference.files import FileJob, How
+from npbsrn.inference.jobs import begin
+from npbsrn.inference.tasks import How, Task
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
@@ -31,11 +32,17 @@ for kind in (3, 4):
                 writer.write(rng.integers(128, 256, (8, 300, kind), np.uint8))
             writer.close()
         how = How(runner_for(Model(network, network.init(0)), 4), 1, strip=128)
-        job = FileJob(source, folder / "out.png", how, overwrite=True)
-        work = grown(lambda: (job.read(), job.enlarge()))
+        task, needs = Task(source, folder / "out.png", how, overwrite=True), []
+
+        def work_on():
+            job = begin(task)
+            needs.append(job.strips.need)
+            job.write()
+
+        work = grown(work_on)
         if height > 64:  # by which kernels are loaded or compiled
             print(work)
-            print(job.needed_bytes())
+            print(needs[0])
 """
 
 

@@ -17,7 +17,8 @@ from npbsrn.images.saving import Saving
 from npbsrn.images.strips import png, ppm, tiff
 from npbsrn.images.writing import encode_picture
 from npbsrn.inference.any_scale import runner_for
-from npbsrn.inference.files import FileJob, How
+from npbsrn.inference.jobs import StripsJob, begin
+from npbsrn.inference.tasks import How, Task
 from tests.images.files import ramp
 from tests.images.strips.kinds import KINDS
 from tests.images.strips.test_writing import unplaced
@@ -28,10 +29,8 @@ BLACK = Saving(background=(0, 0, 0))
 def enlarged(source, target, runner, strip=None, saving=BLACK, **how):
     """The result's file, read."""
     target.unlink(missing_ok=True)
-    job = FileJob(source, target, How(runner, 1, strip=strip, **how), saving)
-    job.read()
-    assert (job.strips is not None) == (strip is not None)
-    job.enlarge()
+    job = begin(Task(source, target, How(runner, 1, strip=strip, **how), saving))
+    assert isinstance(job, StripsJob) == (strip is not None)
     size = job.write()
     result = read_picture(target)
     assert size == (result.width, result.height)

@@ -32,6 +32,11 @@ class Rows(Protocol):
         """Some pixels with the kind of samples, and the tags, that all have."""
         ...
 
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of the samples that are decoded at once, at most; 0 where they are about `PIECE`."""
+        ...
+
     def pieces(self) -> Iterator[Picture]:
         """All rows, from the top, a few or many at a time; as often as wanted.
 
@@ -58,6 +63,11 @@ class Whole:
     def height(self) -> int:
         """Rows."""
         return self.sample.height
+
+    @property
+    def piece_bytes(self) -> int:
+        """Nothing is decoded."""
+        return 0
 
     def pieces(self) -> Iterator[Picture]:
         """The picture."""

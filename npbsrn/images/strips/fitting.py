@@ -35,7 +35,7 @@ class FittedRows:
 
     def __init__(self, rows: Rows, name: object, target: Target, scale: float, saving: Saving) -> None:
         self.rows, self.name, self.target, self.saving = rows, name, target, saving
-        self.width, self.height = rows.width, rows.height
+        self.width, self.height, self.piece_bytes = rows.width, rows.height, rows.piece_bytes
         self.form = format_for(target, saving)
         refuse_sides(target, self.form, self.width, self.height, scale)
         sample = rows.sample

@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from npbsrn.images.directory import read_first
 from npbsrn.images.formats import PGM, PNG, PPM, TIFF, Format
+from npbsrn.images.metadata import extents_of_tiff
 from npbsrn.images.opening import Source, refusals, refuse_huge, source_file
 from npbsrn.images.picture import Picture
 from npbsrn.images.png import SIGNATURE
@@ -14,7 +14,7 @@ from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import Page, Rows, Writer
 from npbsrn.images.strips.png import PngWriter, png_rows
 from npbsrn.images.strips.ppm import HEADER, LONGEST, PpmWriter, ppm_rows
-from npbsrn.images.strips.tiff import HEIGHT, WIDTH, TiffWriter, tiff_rows
+from npbsrn.images.strips.tiff import TiffWriter, tiff_rows
 
 WRITERS: dict[str, Any] = {PNG.name: PngWriter, TIFF.name: TiffWriter, PPM.name: PpmWriter}
 
@@ -29,16 +29,7 @@ def extents_of(source: Source, name: object) -> tuple[int, int] | None:
             return int(match[2]), int(match[3])
         if head[:4] not in TIFF_HEADERS:
             return None
-        exif = read_first(lambda at, length: _read(file, at, length))
-        if exif is None:
-            return None
-        width, height = (exif.numbers(exif.entries.get(tag)) for tag in (WIDTH, HEIGHT))
-        return (width[0], height[0]) if width and height else None
-
-
-def _read(file: BinaryIO, at: int, length: int) -> bytes:
-    file.seek(at)
-    return file.read(length)
+        return extents_of_tiff(file)
 
 
 def rows_of(source: Source, name: object, max_pixels: int | None) -> Rows | None:

@@ -53,6 +53,11 @@ class PpmRows:
         """Bytes of a row."""
         return self.width * (3 if self.magic == b"P6" else 1) * (2 if self.peak > 255 else 1)
 
+    @property
+    def piece_bytes(self) -> int:
+        """As many as wanted."""
+        return 0
+
     def pieces(self) -> Iterator[Picture]:
         """All rows."""
         count = max(1, PIECE // self.line)

@@ -31,26 +31,26 @@ from npbsrn.images.embedding import INCH, as_rational, tiff_entries
 from npbsrn.images.metadata import (
     ACROSS,
     DOWN,
+    HEIGHT,
     KIND,
-    ORIENTATION,
-    TURN,
     UNIT,
-    XMP,
+    WIDTH,
     exif_of_tiff,
     of_tiff,
+    orientation_of,
     pages_of_tiff,
 )
 from npbsrn.images.opening import Damage, Source, source_file
 from npbsrn.images.picture import Picture
-from npbsrn.images.reading import BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, SAMPLES, TIFF_HEADERS, read_picture
+from npbsrn.images.reading import BITS, EXTRA, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, SAMPLES, TIFF_HEADERS, read_picture
 from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import PIECE, PLANE, Page, Stacked
 from npbsrn.runtime.threads import map_parallel, thread_count
 
 Array = np.ndarray[Any, Any]
 
-WIDTH, HEIGHT, COMPRESSION, OFFSETS, STRIP_ROWS, COUNTS, PREDICTOR = 256, 257, 259, 273, 278, 279, 317
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA, PROFILE = 322, 323, 324, 325, 338, 34675
+COMPRESSION, OFFSETS, STRIP_ROWS, COUNTS, PREDICTOR = 259, 273, 278, 279, 317
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, PROFILE = 322, 323, 324, 325, 34675
 # What says how samples are coded, and what they mean, beside extents and places.
 CODING = (
     KIND, BITS, COMPRESSION, PHOTOMETRIC, 266, SAMPLES, PLANAR, 292, 293, PREDICTOR, 320, TILE_WIDTH, TILE_HEIGHT, 332,
@@ -99,11 +99,16 @@ class TiffRows:
             piece = self._piece(file, 0, 1)
         return replace(piece, tags=of_tiff(self.exif, piece.grey))
 
+    @property
+    def piece_bytes(self) -> int:
+        """Of a row of strips or tiles, which a file may make as large as itself."""
+        bits = max(8, *self.exif.numbers(self.exif.entries.get(BITS)), 8) * self._number(SAMPLES)
+        return self.rows * self.width * bits // 8
+
     def pieces(self) -> Iterator[Picture]:
         """All rows."""
         down = -(-self.height // self.rows)
-        bits = max(8, *self.exif.numbers(self.exif.entries.get(BITS)), 8) * self._number(SAMPLES)
-        at_once = max(1, PIECE // max(1, self.rows * self.width * bits // 8))
+        at_once = max(1, PIECE // max(1, self.piece_bytes))
         with source_file(self.source) as file:
             for first in range(0, down, at_once):
                 yield self._piece(file, first, min(at_once, down - first))
@@ -166,7 +171,7 @@ def tiff_rows(source: Source, file: BinaryIO, name: object) -> TiffRows | None:
     samples, planes = numbers(SAMPLES, (1,))[0], numbers(PLANAR, (1,))[0] == 2
     if not (width and height and rows and side) or side * rows > width * height + ROOM or samples > MOST_SAMPLES:
         return None
-    if numbers(ORIENTATION, (1,))[0] != 1 or TURN.search(_content(exif, XMP)):
+    if orientation_of(exif) != 1:
         return None
     places, lengths = (numbers(tag) for tag in ((TILE_OFFSETS, TILE_COUNTS) if tiled else (OFFSETS, COUNTS)))
     across, count = -(-width // side), samples if planes else 1
@@ -176,11 +181,6 @@ def tiff_rows(source: Source, file: BinaryIO, name: object) -> TiffRows | None:
     if not tiled and not planes and numbers(COMPRESSION, (1,))[0] == PLAIN and rows > 1:
         parts, rows = _divided(parts, rows, height, -(-width * sum((numbers(BITS, (1,)) * samples)[:samples]) // 8))
     return TiffRows(source, name, width, height, exif, parts, rows, across, count)
-
-
-def _content(exif: Exif, tag: int) -> bytes:
-    entry = exif.entries.get(tag)
-    return entry.data if isinstance(entry, Entry) else b""
 
 
 def _divided(parts: list[tuple[int, int]], rows: int, height: int, line: int) -> tuple[list[tuple[int, int]], int]:
