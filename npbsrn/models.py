@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.resources import as_file
 from numbers import Integral
 from os import PathLike
@@ -13,7 +14,7 @@ import numpy as np
 from npbsrn import __version__
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks.base import SCALES, Network, make_network
-from npbsrn.shipped import is_bare, latent_weights, listed, named
+from npbsrn.shipped import MODELS, is_bare, latent_weights, listed, named
 from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
 
 
@@ -92,7 +93,9 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     if model == "bicubic" and not path.exists():
         raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
-        raise WeightsError(f"there is no model {model}, nor a file or run of that name; there are {listed()}, bicubic")
+        close = get_close_matches(str(model).lower(), [*MODELS, "bicubic"], 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {listed()}, bicubic"
+        raise WeightsError(f"there is no model {model}, nor a file or run of that name; {hint}")
     return _load_file(model)
 
 

@@ -53,8 +53,10 @@ def test_a_scale_that_a_model_has_not(name, scale):
 
 def test_unknown_names_are_told_the_known_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match=r"there is no model cleen, nor a file or run .*; there are clean \(x2, x3"):
+    with pytest.raises(WeightsError, match=r"no model cleen, nor a file or run of that name; did you mean clean\?"):
         choose_runner("cleen", 4)
+    with pytest.raises(WeightsError, match=r"there is no model esrgan, nor a file or run .*; there are clean \(x2, x3"):
+        choose_runner("esrgan", 4)
     with pytest.raises(WeightsError, match=r"there is no weight file cleen\.npz"):
         choose_runner("cleen.npz", 4)
 

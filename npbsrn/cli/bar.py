@@ -14,7 +14,7 @@ from npbsrn.images.opening import opened
 from npbsrn.runtime.interrupts import above_bars
 from npbsrn.runtime.progress import Progress
 
-LAYOUT = "{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
+LAYOUT = "{desc}{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
 LEAST = 0.1  # seconds between two drawings
 COMPUTED = (
     0.9  # share of a picture's time behind which it is computed, and is to be encoded: 0.98 of a JPEG, 0.8 of a PNG
@@ -40,6 +40,7 @@ class Bar:
     def __init__(self, pictures: Sequence[Path], hidden: bool) -> None:
         self._lock = threading.Lock()
         self._done: dict[Path, float] = {}
+        self._ended = 0
         shown = not hidden and sys.stderr is not None and sys.stderr.isatty()
         self._sizes = {path: _megapixels(path) for path in pictures} if shown else {}
         self._bar: Any = None
@@ -68,6 +69,9 @@ class Bar:
 
     def end(self, path: Path) -> None:
         """A picture is done, or has failed."""
+        self._ended += 1
+        if self._bar is not None and len(self._sizes) > 1:
+            self._bar.set_description_str(f"{self._ended} of {len(self._sizes)} pictures ", refresh=False)
         self._move(path, 1.0)
 
     def _move(self, path: Path, share: float) -> None:

@@ -2,22 +2,15 @@
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
+from npbsrn.cli.finding import heif_cure, pictures_below, real_path
 from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
-from npbsrn.images.formats import OPENED, WRITTEN, is_read, target_suffix
+from npbsrn.images.formats import WRITTEN, is_read, is_written, target_suffix
 from npbsrn.images.reading import is_ours
 
-# Pictures of kinds that Pillow does not read, or not without a plug-in.
-OTHERS = {
-    ".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".pfm", ".svg",
-    ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
-}  # fmt: skip
 RESULT = re.compile(r"(.+)-x\d+(?:\.\d+)?")  # a stem that a result beside its original has
 LONGEST = 255  # bytes of a file's name, on every usual file system
 
@@ -36,6 +29,8 @@ class Batch:
         What may be missed in the result: pictures of other kinds, links to folders, broken links.
     results : list of path
         Pictures that are left out, as they are results of others beside them.
+    clashes : list of str
+        What is said of pictures that are left out, as another one's result has the same name.
     single : bool
         Whether one picture is named, and no folder.
     folder : path, optional
@@ -46,6 +41,7 @@ class Batch:
     existing: list[Path]
     others: list[Path]
     results: list[Path] = field(default_factory=list)
+    clashes: list[str] = field(default_factory=list)
     single: bool = False
     folder: Path | None = None
 
@@ -119,13 +115,15 @@ def plan(wish: Wish) -> Batch:
 
     Of folders, hidden files and folders are left out, and so are links to folders. A picture is also left out if it
     is a result of another one: if it lies beside it, with the same name but for the suffix of this run,
-    or ``-x4`` with any number. So a folder may be given again. A picture that is named alone is always taken.
+    or ``-x4`` with any number. So a folder may be given again. Where the output lies in a folder that is named, so do
+    those of other runs, perhaps: of folders within that one, whatever says that npbsrn made it is left out. A picture
+    that is named alone is always taken. Of pictures whose results would be one file, the first is enlarged.
 
     Raises
     ------
     UsageError
-        If the output is of the wrong kind, or a target would be one of the pictures, lie among those of a folder, be
-        written twice, or replace a picture that is named as a result but does not say that npbsrn made it.
+        If the output is of the wrong kind, or a target would be one of the pictures, lie among those of a folder, or
+        replace a picture that is named as a result but does not say that npbsrn made it.
     ExistsError
         If the target of a single picture exists.
     DataError, PictureError
@@ -135,81 +133,74 @@ def plan(wish: Wish) -> Batch:
     if wish.single and not wish.inputs[0].exists():
         raise PictureError(f"there is no file {wish.inputs[0]}; name a picture or a folder of pictures")
     _refuse_output(wish, folders)
-    found: dict[Path, Path] = {}  # a picture, and its place below the folder that was named
-    others: list[Path] = []
-    for given in wish.inputs:
-        pictures, left = pictures_below(given, wish.flat) if given.is_dir() else ([given], [])
-        found |= {path: path.relative_to(given) if given.is_dir() else Path(path.name) for path in pictures}
-        others += left
-    if not found:
-        raise DataError(f"there is no picture in {', '.join(map(str, wish.inputs))}; name pictures, or other folders")
+    found, others, results = _found(wish)
+    if not found and not results:
+        raise DataError(
+            f"there is no picture in {', '.join(map(str, wish.inputs))}; name pictures, or other folders"
+            f"{heif_cure(others)}"
+        )
     jobs = _unique([(source, wish.target(source, below)) for source, below in found.items()])
-    results = [] if wish.single else _results(jobs)
+    results |= set() if wish.single else _results(jobs)
     jobs = [job for job in jobs if job[0] not in results]
     if wish.overwrite:
         _refuse_foreign(jobs, results)
-    _refuse_collisions(jobs, folders if wish.folder else [])
+    _refuse_losses(jobs, folders, wish.folder)
+    jobs, clashes = _without_clashes(jobs)
     existing = [] if wish.overwrite else [result for _, result in jobs if os.path.lexists(result)]
     if existing and wish.single and not wish.skip_existing:
         raise ExistsError(existing[0])
     kept = set(existing)
     return Batch(
-        [job for job in jobs if job[1] not in kept], existing, others, sorted(results), wish.single, wish.folder
-    )
+        [job for job in jobs if job[1] not in kept],
+        existing, others, sorted(results), clashes, wish.single, wish.folder,
+    )  # fmt: skip
 
 
-def pictures_below(folder: Path, flat: bool = False) -> tuple[list[Path], list[Path]]:
-    """The pictures of a folder and of those below it, and what of them may be missed; both sorted.
-
-    Raises
-    ------
-    DataError
-        If the folder cannot be read.
-    """
-
-    def say(error: OSError) -> None:
-        if Path(error.filename) == folder:
-            raise DataError(f"the folder {folder} cannot be read ({error.strerror}); check its permissions")
-        warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
-
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
-    taken: list[Path] = []
+def _found(wish: Wish) -> tuple[dict[Path, Path], list[Path], set[Path]]:
+    """Pictures with their places below the folders that were named; what may be missed; results of earlier runs."""
+    found: dict[Path, Path] = {}
     others: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=say):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        others += [path for name in folders if (path := Path(place, name)).is_symlink()]
-        if flat:
-            folders.clear()
-        for name in names:
-            path = Path(place, name)
-            if name.startswith(".") or (path.suffix.lower() not in known and not is_read(path.suffix)):
-                continue
-            (taken if os.path.isfile(path) and is_read(path.suffix) else others).append(path)
-    return sorted(taken), sorted(others)
+    results: set[Path] = set()
+    for given in wish.inputs:
+        if not given.is_dir():
+            found[given] = Path(given.name)
+            continue
+        inside = wish.folder is not None and real_path(wish.folder).is_relative_to(real_path(given))
+        pictures, left = pictures_below(given, wish.flat, wish.folder if inside else None)
+        ours = {path for path in pictures if path.parent != given and is_ours(path)} if inside else set()
+        found |= {path: path.relative_to(given) for path in pictures if path not in ours}
+        others += left
+        results |= ours
+    return found, others, results
 
 
 def _refuse_output(wish: Wish, folders: Sequence[Path]) -> None:
+    if wish.file and not wish.form and not is_written(wish.file.suffix):
+        known = ", ".join(suffix for suffix in WRITTEN if is_written(suffix))
+        raise UsageError(
+            f"cannot write {wish.file}: choose a suffix among {known}; or end it with / for a folder, {wish.file}/"
+        )
     if wish.folder is None:
         return
     what = f"{folders[0]} is a folder" if folders else "there are several pictures"
     if not wish.single and (wish.folder.suffix.lower() in WRITTEN or wish.folder.is_file()):
         raise UsageError(f"{what}, so -o must name a folder too, not {wish.folder}")
     for source in folders:
-        if _real(wish.folder).is_relative_to(_real(source)):
-            raise UsageError(f"-o must not be {source} or lie in it; leave it out, or write to another folder")
+        if real_path(wish.folder) == real_path(source):
+            raise UsageError(f"-o must not be {source} itself; leave it out, or write to another folder")
 
 
 def _unique(jobs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     """The jobs, without those of a picture that is named twice."""
-    first = {
-        (_real(source), _real(target.parent) / target.name): (source, target) for source, target in reversed([*jobs])
-    }
-    return list(reversed(first.values()))
+    first: dict[tuple[Path, Path], tuple[Path, Path]] = {}
+    for source, target in jobs:
+        first.setdefault((real_path(source), real_path(target.parent) / target.name), (source, target))
+    return list(first.values())
 
 
 def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
     """Those pictures that are results of others beside them, by this run's names or those of any scale."""
-    targets = {_real(target.parent) / target.name for source, target in jobs if target.parent == source.parent}
+    targets = {real_path(target.parent) / target.name for source, target in jobs if target.parent == source.parent}
     stems: dict[Path, set[str]] = {}  # of the pictures of a folder
 
     def is_result(source: Path) -> bool:
@@ -218,43 +209,51 @@ def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
             files = source.parent.iterdir() if source.parent.is_dir() else ()
             stems[source.parent] = {path.stem for path in files if is_read(path.suffix)}
         by_name = named is not None and named[1] in stems[source.parent]
-        return by_name or _real(source.parent) / source.name in targets
+        return by_name or real_path(source.parent) / source.name in targets
 
     return {source for source, _ in jobs if is_result(source)}
 
 
 def _refuse_foreign(jobs: Iterable[tuple[Path, Path]], results: Iterable[Path]) -> None:
     """Of the pictures of a call, only those are replaced that are results: a name such as a-x4.jpg may be chance."""
-    taken = {_real(result) for result in results}
+    taken = {real_path(result) for result in results}
     for picture, target in jobs:
-        if _real(target) in taken and not is_ours(target):
+        if real_path(target) in taken and not is_ours(target):
             raise UsageError(
                 f"{target}, the result of {picture}, would replace a picture that does not say that npbsrn made it; "
                 "move or rename that one, or give another -o or --suffix"
             )
 
 
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # which, unlike Path.resolve, goes on where links run in a circle
+def _without_clashes(jobs: Iterable[tuple[Path, Path]]) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """The jobs without those whose results would be another one's file, and what is said of these."""
+    kept: dict[Path, tuple[Path, Path]] = {}
+    clashes = []
+    for picture, target in jobs:
+        first, _ = kept.setdefault(real_path(target), (picture, target))
+        if first != picture:
+            clashes.append(
+                f"{picture} would be written to {target}, as {first} is; give it alone, with another -o or --suffix"
+            )
+    return list(kept.values()), clashes
 
 
-def _refuse_collisions(jobs: Iterable[tuple[Path, Path]], folders: Sequence[Path]) -> None:
-    """Look at files themselves: links lead to them by other names."""
-    originals = {_real(picture): picture for picture, _ in jobs}
+def _refuse_losses(jobs: Iterable[tuple[Path, Path]], folders: Sequence[Path], out: Path | None) -> None:
+    """Refuse targets that are originals, or lie among those of `folders` and not in `out`, the folder for results.
+
+    Files themselves are looked at: links lead to them by other names.
+    """
+    originals = {real_path(picture): picture for picture, _ in jobs}
     there = (picture for picture in originals if picture.exists())
     by_inode = {(at.st_dev, at.st_ino): picture for picture in there for at in [picture.stat()] if at.st_ino}
-    written: dict[Path, Path] = {}
     for picture, target in jobs:
-        real = _real(target)
+        real = real_path(target)
         at = real.stat() if real.exists() else None
         lost = originals.get(real) or (by_inode.get((at.st_dev, at.st_ino)) if at else None)
-        if lost and _real(picture) == _real(lost):
+        if lost and real_path(picture) == real_path(lost):
             raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
         if lost:
             raise UsageError(f"{target}, the result of {picture}, would replace the original {lost}; name another -o")
-        for folder in folders:
-            if real.is_relative_to(_real(folder)):
+        for folder in folders if out and not real.is_relative_to(real_path(out)) else ():
+            if real.is_relative_to(real_path(folder)):
                 raise UsageError(f"{target} would lie among the originals, in {folder}; name another -o")
-        if real in written:
-            raise UsageError(f"{picture} and {written[real]} would both be written to {real}; enlarge one by itself")
-        written[real] = picture

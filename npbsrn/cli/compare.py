@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from npbsrn.cli.options import add_scale
 from npbsrn.cli.say import tell
 from npbsrn.errors import ExistsError, UsageError
+from npbsrn.images.fitting import check_output
 from npbsrn.storage.files import atomic_write, check_folder_of, refuse_existing
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     """``npbsrn compare``."""
     from npbsrn.comparison.results import Crop, checked_crop, enlarge_by_all, telling_crop
 
+    if arguments.output is not None:
+        check_output(arguments.output)
     for path in (arguments.output, arguments.html):
         if path is not None:
             check_folder_of(path, UsageError)
@@ -57,6 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
         _write_panel(arguments, results, crop)
     if arguments.html is not None:
         _write_page(arguments, results)
+    for path in filter(None, (arguments.output, arguments.html)):
+        tell(f"{path} is written")
 
 
 def _write_panel(arguments: argparse.Namespace, results: "list[Result]", crop: "Crop") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from npbsrn.cli.bar import Bar, at_work, named_warnings
 from npbsrn.cli.batch import Batch
+from npbsrn.cli.finding import heif_cure
 from npbsrn.cli.say import say, tell
 from npbsrn.errors import ExistsError, NpbsrnError, PictureError, TooLargeError
 from npbsrn.images.saving import Saving
@@ -20,7 +21,7 @@ from npbsrn.runtime.lanes import Gate, in_lanes
 from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import thread_count
-from npbsrn.storage.files import check_folder_of
+from npbsrn.storage.files import check_folder
 
 
 @dataclass(frozen=True)
@@ -97,27 +98,29 @@ class Done:
 def enlarge_batch(batch: Batch, manner: Manner) -> int:
     """Enlarge what is to be done; returns the exit code."""
     if batch.folder:
-        check_folder_of(batch.folder / "*", PictureError, made=True)
+        check_folder(batch.folder, f"into {batch.folder}", PictureError, made=True)
         manner = replace(manner, saving=replace(manner.saving, make_folder=True))
     if batch.single:
         return _enlarge_one(batch, manner)
     there, failures = _enlarge_several(batch, manner)
+    failures += batch.clashes
     if batch.others:
-        say(f"left out, as what is not taken from folders: {_names(batch.others)}")
+        say(f"left out, as what is not taken from folders: {_names(batch.others)}{heif_cure(batch.others)}")
     if batch.results and not manner.quiet:
         say(f"left out, as results of earlier runs: {_names(batch.results)}")
     for words in failures:  # last, where they are seen
         say(words)
     failed = len(failures)
-    count = len(batch.jobs) - there - failed
+    tried = len(batch.jobs) + len(batch.clashes)
+    count = tried - there - failed
     there += len(batch.existing)
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
     where = f"{batch.folder}: " if batch.folder else ""
-    if failed and failed == len(batch.jobs):
+    if failed and failed == tried:
         none = f"none of {failed} pictures could" if failed > 1 else "the one picture could not"
         say(f"{none} be enlarged{left}")
     elif failed:
-        say(f"{where}{failed} of {len(batch.jobs)} pictures could not be enlarged{left}")
+        say(f"{where}{failed} of {tried} pictures could not be enlarged{left}")
     elif not manner.quiet:
         tell(f"{where}{count} picture{'' if count == 1 else 's'} enlarged{left}")
     return 1 if failed else 0

@@ -17,8 +17,9 @@ import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from npbsrn import __version__
 from npbsrn.cli.say import say, spoken
@@ -47,6 +48,12 @@ HELP = """npbsrn photo.jpg writes photo-x4.jpg beside it. npbsrn help COMMAND li
 -V, --version prints the version; --debug, in front of a command, shows where an unexpected error comes from."""
 
 
+FOREIGN = {
+    "-g": "as npbsrn runs on the CPU: leave it out", "--gpu": "as npbsrn runs on the CPU: leave it out",
+    "-c": "-q is the quality", "-w": "-s is the factor, such as 2.5", "--tta": "-x is the mean of eight turns",
+}  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can mend."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -54,26 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = words[1:] if debug else words
     if not words or words[0] in ("help", "-h", "--help"):
         return show_help(words[1:])
-    if words[0] in ("-V", "--version"):
+    if words[0] in ("-V", "--version", "version"):
         return show_version()
     name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("upscale", words)
     if name != words[0]:
         _refuse_unknown(words[0])
-    command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
-    parser = make_parser(name)
-    if dashes := [word for word in rest if word.startswith("--") and word.endswith("=--")]:
-        parser.error(f"{dashes[0]}: -- is no value")  # of which argparse makes an empty list before Python 3.13
-    return _run(command, parser.parse_args(rest), debug)
+    return _run(name, rest, debug)
 
 
-def _run(command: Any, arguments: argparse.Namespace, debug: bool) -> int:
-    """Run a command's module; what it raises becomes one sentence, and an exit code."""
+def _run(name: str, words: Sequence[str], debug: bool) -> int:
+    """Run a command; what it raises becomes one sentence, and an exit code."""
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
         with warnings.catch_warnings(), spoken():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
-            return int(command.run(arguments) or 0)
+            command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
+            return int(command.run(make_parser(name).parse_args(words)) or 0)
     except TrainingDivergedError as error:
         say(error)
         return 1
@@ -102,11 +106,30 @@ def _run(command: Any, arguments: argparse.Namespace, debug: bool) -> int:
 class Parser(argparse.ArgumentParser):
     """A command's parser, whose errors are its own usage and one sentence."""
 
+    def parse_args(self, words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Parse a command's words, of which some are refused that argparse or paths would take for something else."""
+        for before, word in pairwise(["", *words]):
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word}: -- is no value")  # of which argparse makes an empty list before Python 3.13
+            cut = word.startswith("--") and word.endswith("=") and word != "--suffix="
+            if cut or (not word and before != "--suffix"):
+                self.error("an argument is empty, which names nothing; leave it out, or name a file")
+        return super().parse_args(words)
+
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and exit with 2."""
         self.print_usage(sys.stderr)
-        say(f"{message}; {self.prog.replace('npbsrn', 'npbsrn help', 1)} lists the options")
+        unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
+        hint = self._hint(unknown) if message.startswith("unrecognized arguments: ") else ""
+        say(f"{message}{hint}; {self.prog.replace('npbsrn', 'npbsrn help', 1)} lists the options")
         sys.exit(2)
+
+    def _hint(self, word: str) -> str:
+        """What somebody may have meant by an option that there is not."""
+        if word in FOREIGN:
+            return f", {FOREIGN[word]}"
+        close = get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
+        return f", did you mean {close[0]}?" if close and word.startswith("--") else ""
 
 
 def make_parser(name: str) -> Parser:

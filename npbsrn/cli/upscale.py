@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--input", action="append", default=[], metavar="IN", help="the same, by an option")
     parser.add_argument("-o", "--output", metavar="OUT", help="file or folder to write; default: beside each picture")
     parser.add_argument(
-        "-s", "--scale", type=float, help="above 1, up to 16, such as 2 or 1.5; default 4, or that of a weight file"
+        "-s", "--scale", type=_scale, help="above 1, up to 16, such as 2 or 1.5; default 4, or that of a weight file"
     )
     parser.add_argument("-m", "-n", "--model", help=MODEL)
     _add_saving(parser)
@@ -82,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not inputs:
         raise UsageError("name a picture, or a folder of pictures; npbsrn help upscale lists the options")
     _refuse_contradiction(arguments)
+    if len(inputs) == 2 and is_written(Path(inputs[1]).suffix) and not os.path.lexists(inputs[1]):
+        raise UsageError(f"there is no file {inputs[1]}; to write it, give it behind -o")
     streams = STANDARD in (*inputs, arguments.output)
     if streams and (len(inputs) > 1 or Path(inputs[0]).is_dir()):
         raise UsageError('"-" stands for one picture; name no others with it')
@@ -153,13 +155,24 @@ def _enlarge_stream(source: str, arguments: argparse.Namespace, manner: Manner) 
     with named_warnings(), at_work(name):
         if output == STANDARD:
             content = manner.encoded(manner.task(given, None, name))
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
+            _put_out(content)
             return 0
         width, height = manner.write(manner.task(given, Path(output), name))
     if not manner.quiet:
         tell(f"{output}: {width}x{height} pixels")
     return 0
+
+
+def _put_out(content: bytes) -> None:
+    """Write to standard output, whose failure is this sentence and not another one when Python ends."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError(f"standard output: {error.strerror}; the picture is not complete") from None
 
 
 def _suffix_of(content: bytes) -> str:
@@ -179,6 +192,14 @@ def _format(text: str) -> str:
     if not is_written(suffix):
         raise argparse.ArgumentTypeError(f"{text} is no format that is written; choose among png, jpg, webp, tif, ...")
     return suffix
+
+
+def _scale(text: str) -> float:
+    """A number, with or without an x: 4, 2.5, x4, 4x."""
+    try:
+        return float(text.lower().removeprefix("x").removesuffix("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, such as 2 or 1.5, not {text!r}") from None
 
 
 def _quality(text: str) -> int:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from npbsrn.cli.say import tell
+from npbsrn.images.picture import Picture
+from npbsrn.images.strips.opening import rows_of
+from npbsrn.images.writing import encode_picture
 from npbsrn.inference.choose import runner_of_model
 from npbsrn.kernels.race import settle
 from npbsrn.models import Model
@@ -40,6 +43,11 @@ def warmup() -> Iterator[str]:
                 runner.run(np.zeros((4, 4, 3), dtype), tile=tile)
         words = f"enlarging, activation {activation}, statistic {statistic}"
         yield f"{words}: {time.perf_counter() - start:.1f} s"
+    encode_picture(Picture(np.zeros((4, 4, 3), np.uint16)), "png")
+    rows = rows_of(encode_picture(Picture(np.zeros((4, 4, 3), np.uint8)), "png"), "a PNG", None)
+    for _ in rows.pieces() if rows else ():
+        pass
+    yield f"large PNGs, and those of 16 bits: {time.perf_counter() - start:.1f} s"
     x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
     config = make_config(4, "default", {"batch": 1})
     for name, scheme in (*((name, "bam") for name in NETWORKS), ("bbcu", "bbcu"), ("vdsr", "bnn")):  # BNN has more BNs

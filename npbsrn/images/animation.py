@@ -42,7 +42,10 @@ def check_frames(moving: bool, target: Target, saving: Saving = PLAIN) -> None:
     form = check_output(target, saving)
     if form.name not in (MUXERS if moving else ("TIFF",)):
         what, where = ("animation", ".png, .webp or .gif") if moving else ("pages", ".tif")
-        raise PictureError(f"{target}: {form.name} holds no {what}; write a {where}, or take the first picture alone")
+        path = "the result" if target is None else target
+        raise PictureError(
+            f"{path}: {form.name} holds no {what}; write a {where}, or take the first picture alone (--first-frame)"
+        )
 
 
 def write_frames(

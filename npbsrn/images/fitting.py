@@ -26,6 +26,7 @@ Target = str | os.PathLike[str] | None  # None: standard output, or memory
 
 PLAIN = Saving()
 DEFLATED_MOST = 1032  # bytes that one of deflate stands for at most
+SAID = ("exif", "xmp", "iptc")
 NAMES = {"exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "comment": "a comment"}
 
 
@@ -93,6 +94,8 @@ def fitted(
     refuse_sides(target, form, picture.width, picture.height, scale)
     if saving.strip:
         picture = replace(picture, tags=bare(picture.tags))
+    if not form.coloured and not picture.grey:
+        raise PictureError(f"{path}: a .pgm holds no colours; write a .ppm or .png")
     if picture.alpha is not None and not form.alpha:
         if picture.opaque():
             picture = replace(picture, alpha=None)
@@ -103,7 +106,8 @@ def fitted(
         else:
             picture = over(picture, saving.background)
     if form is GIF:
-        warnings.warn(f"{path}: GIF holds 256 colours; write a .png or .webp to keep all", stacklevel=2)
+        what = "256 colours and no half transparency" if picture.partly_transparent() else "256 colours"
+        warnings.warn(f"{path}: GIF holds {what}; write a .png or .webp to keep all", stacklevel=2)
     most = 1 << 62 if by_rows else form.most
     return _of_size(_of_colour(_of_depth(picture, path, form), path, form), path, form, scale, saving, most)
 
@@ -152,6 +156,9 @@ def _of_size(picture: Picture, path: object, form: Format, scale: float, saving:
     size = picture.colour.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
     if size * scale**2 > most:
         raise PictureError(f"{path}: {form.name} holds {form.most // 10**9} GB, and this would be more; write a .png")
+    if lost := [name for name in SAID if getattr(picture.tags, name) and name not in form.says]:
+        what = ", ".join(NAMES[name] for name in lost)
+        warnings.warn(f"{path}: {form.name} holds no {what}; left out", stacklevel=4)
     tags, names = too_long(picture.tags, form.longest, saving)
     if names:
         what = " and ".join(NAMES[name] for name in names)

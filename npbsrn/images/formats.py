@@ -20,6 +20,8 @@ class Format:
         Pillow's.
     alpha : bool
         Whether it holds transparency.
+    coloured : bool
+        Whether it holds colours.
     deep : bool
         Whether it holds 16 bits a channel.
     floats : bool
@@ -32,27 +34,31 @@ class Format:
         Bytes of all samples.
     longest : int
         Bytes of EXIF, and of XMP.
+    says : tuple of str
+        What else it holds: of `npbsrn.images.picture.Tags`, "exif", "xmp" and "iptc".
     """
 
     name: str
     alpha: bool = False
+    coloured: bool = True
     deep: bool = False
     floats: bool = False
     icc: bool = True
     largest: int = 2**31 - 1
     most: int = 1 << 62
     longest: int = 1 << 31
+    says: tuple[str, ...] = ("exif", "xmp", "iptc")
 
 
 PNG = Format("PNG", alpha=True, deep=True)
 JPEG = Format("JPEG", largest=65500, longest=65000)
-WEBP = Format("WEBP", alpha=True, largest=16383)
+WEBP = Format("WEBP", alpha=True, largest=16383, says=("exif", "xmp"))
 TIFF = Format("TIFF", alpha=True, deep=True, floats=True, most=4 * 10**9)
-AVIF = Format("AVIF", alpha=True, largest=65536)
-GIF = Format("GIF", alpha=True, icc=False, largest=65535)
-BMP = Format("BMP", icc=False, most=4 * 10**9)
-PPM = Format("PPM", icc=False)
-PGM = Format("PPM", icc=False, deep=True)
+AVIF = Format("AVIF", alpha=True, largest=65536, says=("exif", "xmp"))
+GIF = Format("GIF", alpha=True, icc=False, largest=65535, says=())
+BMP = Format("BMP", icc=False, most=4 * 10**9, says=())
+PPM = Format("PPM", icc=False, says=())
+PGM = Format("PPM", icc=False, coloured=False, deep=True, says=())
 
 # Kinds of files that are read, by Pillow's names. Some of the others run programs (EPS) or hold no pixels, and of some
 # Pillow makes a negative (XBM).

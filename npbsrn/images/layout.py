@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from npbsrn.images.deep import ASSOCIATED, UNASSOCIATED
 from npbsrn.images.metadata import HEIGHT, WIDTH, exif_of_tiff
 from npbsrn.images.opening import Source, opened, source_file
 from npbsrn.images.picture import Picture
-from npbsrn.images.reading import BITS, EXTRA, PHOTOMETRIC, TIFF_HEADERS, is_grey
+from npbsrn.images.reading import BITS, PHOTOMETRIC, SAMPLE_FORMAT, SAMPLES, TIFF_HEADERS, is_grey
 
 DEPTH_AT = 24  # where the header of a PNG has bits of a sample
+FLOATS = 3  # of TIFF: a format of samples
 WIDE = {"I": 2, "F": 4}  # bytes of a sample, by the first letter of Pillow's mode
 
 
@@ -84,7 +84,10 @@ def _of_tiff(file: BinaryIO) -> Layout | None:
     def numbers(tag: int, otherwise: int) -> tuple[int, ...]:
         return exif.numbers(exif.entries.get(tag)) or (otherwise,)
 
-    bits, alpha = max(numbers(BITS, 1)), numbers(EXTRA, 0)[0] in (ASSOCIATED, UNASSOCIATED)
-    grey = numbers(PHOTOMETRIC, 1)[0] < 2
-    extents = numbers(WIDTH, 0)[0], numbers(HEIGHT, 0)[0]
-    return Layout(*extents, 1 if bits <= 8 else 2 if bits <= 16 else 4, grey, alpha, alpha)
+    bits, floats = max(numbers(BITS, 1)), numbers(SAMPLE_FORMAT, 1)[0] == FLOATS
+    itemsize = 4 if floats else 1 if bits <= 8 else 2
+    samples = numbers(SAMPLES, 1)[0]
+    grey = numbers(PHOTOMETRIC, 2)[0] < 2 and samples < 3
+    alpha = samples > (1 if grey else 3)  # or something else, which takes as much while it is read
+    width, height = numbers(WIDTH, 0)[0], numbers(HEIGHT, 0)[0]
+    return Layout(width, height, itemsize, grey, alpha, alpha) if width and height else None

@@ -88,6 +88,10 @@ class Picture:
         """Whether all that alpha says is that every pixel is opaque."""
         return self.alpha is not None and bool(np.all(self.alpha == peak_of(self.alpha.dtype)))
 
+    def partly_transparent(self) -> bool:
+        """Whether there are pixels that are neither opaque nor wholly transparent."""
+        return self.alpha is not None and bool(np.any((self.alpha > 0) & (self.alpha < peak_of(self.alpha.dtype))))
+
 
 def split(samples: Array, transparent: tuple[int, ...] = ()) -> Picture:
     """A picture of (H, W) or (H, W, channels): grey, grey and alpha, RGB, or RGB and alpha.

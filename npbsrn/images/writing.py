@@ -172,7 +172,9 @@ def options_of(form: Format, tags: Tags, width: int, height: int, saving: Saving
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """A Pillow image with the picture's profile; a PNG's gamma becomes that of sRGB.
+    """A Pillow image whose `info` holds profile, EXIF, XMP and resolution, as that of an opened file does.
+
+    A PNG's gamma becomes that of sRGB.
 
     Warns
     -----
@@ -192,6 +194,7 @@ def to_pillow(picture: Picture) -> Image.Image:
                 "a Pillow image loses what this PNG says of its colours; npbsrn.upscale_file does not", stacklevel=4
             )
     image = pillow_image(picture)
-    if picture.tags.icc:
-        image.info["icc_profile"] = picture.tags.icc
+    tags = picture.tags
+    said = webp_options(tags, picture.width, picture.height, PLAIN) | {"dpi": tags.dpi, "comment": tags.comment}
+    image.info.update({name: value for name, value in said.items() if value})
     return image

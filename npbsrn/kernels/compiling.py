@@ -10,8 +10,8 @@ from numba.core import event
 LOG = logging.getLogger("npbsrn")
 PATIENCE = 1.0  # seconds of compiling before anything is said: less is nothing to wonder about
 WORDS = (
-    "compiling kernels for this CPU, which is done once: it takes a quarter of a minute for enlarging, about a minute "
-    "for training, and `npbsrn warmup` does all of it ahead of time"
+    "compiling kernels for this CPU, each of them once: up to a quarter of a minute for enlarging, about a minute for "
+    "training; `npbsrn warmup` does all of it ahead of time"
 )
 
 

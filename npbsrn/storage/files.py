@@ -16,14 +16,18 @@ from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 def check_folder_of(path: Path, error: type[NpbsrnError], made: bool = False) -> None:
     """Refuse, before any work is done, a file whose folder is missing, or cannot be `made`, or may not be written."""
-    folder = path.parent
+    check_folder(path.parent, str(path), error, made)
+
+
+def check_folder(folder: Path, what: str, error: type[NpbsrnError], made: bool = False) -> None:
+    """Refuse a folder that is missing, or cannot be `made`, or in which nothing may be written; `what` would be."""
     while made and not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
         cure = f"{folder} is no folder; choose another place" if made else f"there is no folder {folder}; make it first"
-        raise error(f"cannot write {path}: {cure}")
+        raise error(f"cannot write {what}: {cure}")
     if not os.access(folder, os.W_OK):
-        raise error(f"cannot write {path}: the folder {folder} may not be written; choose another one")
+        raise error(f"cannot write {what}: the folder {folder} may not be written; choose another one")
 
 
 def refuse_full(path: Path, need: int, error: type[NpbsrnError]) -> None:

@@ -1,6 +1,7 @@
 """The training loop: batch, step, and again, with validation and checkpoints in between."""
 
 import dataclasses
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from npbsrn.training.validation import ValidationSet
 
 Array = np.ndarray[Any, Any]
 
+SELDOM = 30  # seconds between two drawings of the bar where it is no terminal but a log
 SHOWN = 3  # pictures of a validation set that are kept
 
 # What is said of interrupts.
@@ -201,7 +203,7 @@ class Run:
     def _bar(self, state: State) -> "tqdm[Any]":
         return tqdm(
             total=self.config.steps, initial=state.step, disable=not self.progress, desc="train", unit="step",
-            dynamic_ncols=True, smoothing=0.05,
+            dynamic_ncols=True, smoothing=0.05, mininterval=0.1 if sys.stderr.isatty() else SELDOM,
         )  # fmt: skip
 
     def _words(self, state: State, losses: "deque[float]", bar: "tqdm[Any]") -> str:

@@ -5,6 +5,8 @@ Nothing that was there is lost, and nothing half-written is left.
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +170,10 @@ SHELL = {
     "train photographs -o photographs": r"\d.png lies in .*photographs, where the run's own pictures go; choose",
     "train photographs --patch 6 --validation damaged": "no picture of damaged can be used to judge on: cut.png is dam",
     "train photographs -o good.png/run": "cannot write to good.png/run; choose another output folder",
-    "upscale -i photographs -o photographs/out": "or lie in it; leave it out, or write to another folder",
+    "upscale -i photographs -o photographs": "-o must not be photographs itself; leave it out, or write to another fol",
+    "upscale good.png -o results.v2": "or end it with / for a folder, results.v2/",
+    "good.png out.jpg": "there is no file out.jpg; to write it, give it behind -o",
+    "upscale good.png -o c.pgm": "c.pgm: a .pgm holds no colours; write a .ppm or .png",
     "upscale -i photographs -o out -s 17": "the scale must be a number above 1 and at most 16, not 17.0",
     "upscale -i float.tif -o out.png": "float.tif holds floats from 2 to 2; divide them by their range, to 0",
     f"upscale -i {'a' * 300}.png -o out.png": "aaa.png: File name too long; choose another file",
@@ -219,6 +224,10 @@ def test_the_command_line_refuses(workspace, capsys, command):
 
 
 USAGE = {
+    "upscale a.png -s 2,5": ("npbsrn [upscale]", "argument -s/--scale: must be a number, such as 2 or 1.5, not '2,5'"),
+    "a.png -g 0": ("npbsrn [upscale]", "unrecognized arguments: -g 0, as npbsrn runs on the CPU: leave it out"),
+    "a.png --sclae 2": ("npbsrn [upscale]", "unrecognized arguments: --sclae 2, did you mean --scale?; npbsrn"),
+    "a.png --output=": ("npbsrn [upscale]", "an argument is empty, which names nothing; leave it out, or name a file"),
     "enlarge": ("npbsrn [upscale]", "there is no command or file enlarge; the commands are upscale, check, "),
     "upscal a.png": ("npbsrn [upscale]", "there is no command or file upscal; did you mean upscale?"),
     "help trian": ("npbsrn [upscale]", "there is no command trian; did you mean train?"),
@@ -250,3 +259,20 @@ def test_no_permission(workspace, capsys):
     Path("locked").mkdir(mode=0o500)
     assert main(["upscale", "-i", "good.png", "-o", "locked/out.png", "-m", "bicubic"]) == 2
     assert "the folder locked may not be written; choose another one" in capsys.readouterr().err
+
+
+def test_a_kernel_that_there_is_not():
+    """It is chosen while modules are imported."""
+    words = [sys.executable, "-m", "npbsrn", "good.png"]
+    done = subprocess.run(words, capture_output=True, check=False, env=os.environ | {"NPBSRN_KERNEL": "foo"})
+    assert done.returncode == 2
+    assert done.stderr == b"npbsrn: NPBSRN_KERNEL must be one of avx512, avx2, portable, numpy, not 'foo'\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such device")
+def test_standard_output_that_is_full(workspace):
+    words = [sys.executable, "-m", "npbsrn", "good.png", "-o", "-", "-m", "bicubic"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"npbsrn: standard output: No space left on device; the picture is not complete\n"

@@ -48,11 +48,10 @@ COLLISIONS = {
     "a link into the originals": (
         {"in/x.png": 1, "in/s/y.png": 2, "out/x.png": "in/new.png"}, "in", "out", "would lie among the originals",
     ),
-    "the results within the originals": ({"in/x.png": 1}, "in", "in/out", "or lie in it"),
-    "the same folder by a link": ({"in/x.png": 1, "out": "in"}, "in", "out", "or lie in it"),
-    "two for one": (
-        {"in/a/x.png": 1, "in/b/x.png": 2, "t/x.png": 3, "out/a": "t", "out/b": "t"}, "in", "out",
-        "would both be written to",
+    "the folder itself": ({"in/x.png": 1}, "in", "in/../in", "must not be .*in itself"),
+    "the same folder by a link": ({"in/x.png": 1, "out": "in"}, "in", "out", "must not be .*in itself"),
+    "a link from the results within": (
+        {"in/x.png": 1, "in/s/x.png": 2, "in/out/s": "in/s"}, "in", "in/out", "is the input itself",
     ),
     "the only picture": ({"x.png": 1, "y.png": "x.png"}, "x.png", "y.png", "is the input itself"),
     "the only picture's hard link": ({"x.png": 1, "y.png": ("x.png",)}, "x.png", "y.png", "is the input itself"),

@@ -31,9 +31,11 @@ def test_a_panel_and_a_page(words, tmp_path, capsys):
     [
         (["--html", "page.png"], "a page ends in .html"),
         (["-o", "none/panel.png"], "there is no folder none"),
+        (["-o", "panel.xyz"], "cannot write panel.xyz: choose a suffix among"),
         (["--crop", "0,0,9999,1"], "does not lie in the picture"),
         (["--models", "bicubic,bicubic"], "a label of its own"),
         (["--models", "nosuch"], "there is no model nosuch"),
+        (["--models", "Clean"], "there is no model Clean, nor a file or run of that name; did you mean clean?"),
     ],
 )
 def test_what_does_not_make_sense_is_refused(words, more, said, capsys, tmp_path, monkeypatch):

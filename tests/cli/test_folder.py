@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.interrupts import Moment, interrupt
-from npbsrn.cli.batch import pictures_below
+from npbsrn.cli.finding import pictures_below
 from npbsrn.cli.parser import main
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cli.batch import pictures_below
+from npbsrn.cli.finding import pictures_below
 from npbsrn.cli.parser import main
 from npbsrn.images.embedding import as_rational
 from npbsrn.inference.jobs import WholeJob, begin

@@ -9,7 +9,6 @@ from PIL import Image
 
 from npbsrn.cli.batch import Wish, plan
 from npbsrn.cli.parser import main
-from npbsrn.errors import UsageError
 from tests.cli.test_bad_input import contents
 from tests.cli.test_batch import POSIX, draw, level
 
@@ -95,7 +94,7 @@ def test_a_folder_is_made_when_there_is_something_to_write(workplace, capsys):
     assert [path.as_posix() for path in Path("new").rglob("*")] == ["new/er", "new/er/sub", "new/er/sub/good.png"]
     capsys.readouterr()
     assert main(["mixed", "-o", "a.jpg/new", "-m", "bicubic"]) == 2
-    assert capsys.readouterr().err == "npbsrn: cannot write a.jpg/new/*: a.jpg is no folder; choose another place\n"
+    assert capsys.readouterr().err == "npbsrn: cannot write into a.jpg/new: a.jpg is no folder; choose another place\n"
 
 
 def test_an_animation_whose_first_frame_is_bad_makes_no_folder(workplace):
@@ -136,10 +135,34 @@ def test_a_name_that_is_no_text(workplace):
     assert (Path(f"f.d/{name}.png"), Path(f"f.d/{name}-x4.png")) in plan(Wish([Path("f.d")])).jobs
 
 
-def test_two_for_one_are_refused(workplace):
+def test_of_two_for_one_the_first_is_done(workplace, capsys):
     draw(Path("a.png"))
-    with pytest.raises(UsageError, match=r"a\.png and a\.jpg would both be written to .*a-x4\.webp"):
-        plan(Wish([Path("a.jpg"), Path("a.png")], form=".webp"))
+    batch = plan(Wish([Path("a.jpg"), Path("a.png"), Path("a.jpg")], form=".webp"))
+    assert batch.jobs == [(Path("a.jpg"), Path("a-x4.webp"))]
+    assert batch.clashes == [
+        "a.png would be written to a-x4.webp, as a.jpg is; give it alone, with another -o or --suffix"
+    ]
+    assert main(["a.jpg", "a.png", "-f", "webp", "-m", "bicubic"]) == 1
+    assert Path("a-x4.webp").exists()
+    said = capsys.readouterr().err
+    assert "a.png would be written to a-x4.webp" in said
+    assert "1 of 2 pictures could not be enlarged" in said
+
+
+def test_results_within_a_folder_are_not_taken_again(workplace, capsys):
+    for name in ("p/a.png", "p/s/b.png"):
+        draw(Path(name))
+    for _ in range(2):
+        assert main(["p", "-o", "p/out", "-m", "bicubic"]) == 0
+        assert results(Path("p/out")) == ["a.png", "s/b.png"]
+    capsys.readouterr()
+    assert main(["p", "-o", "p/more", "-m", "bicubic"]) == 0  # of which p/out is another run's
+    assert results(Path("p/more")) == ["a.png", "s/b.png"]
+    assert "left out, as results of earlier runs: p/out/a.png, p/out/s/b.png" in capsys.readouterr().err
+
+
+def results(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_single_picture_whose_result_exists(workplace, capsys):

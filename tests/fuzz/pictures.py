@@ -19,6 +19,7 @@ from npbsrn.errors import NpbsrnError
 from npbsrn.images.animation import write_frames
 from npbsrn.images.fitting import fitted
 from npbsrn.images.frames import Frame, read_frames
+from npbsrn.images.layout import layout_at, layout_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
 from npbsrn.images.saving import Saving, provenance
@@ -48,12 +49,14 @@ def run(data: bytes, folder: Path) -> str:
     """Read a file, and write what was read; its frames, too."""
     source = folder / "in"
     source.write_bytes(data)
-    choice = zlib.crc32(data)
+    choice, expected = zlib.crc32(data), layout_at(source)
     try:
         picture = read_picture(source)
     except NpbsrnError:
         return "refused"
     _check(picture)
+    if expected is not None:  # None: Pillow does not open it
+        assert layout_of(picture).size <= expected.size, f"{layout_of(picture)} of a header that says {expected}"
     if picture.width * picture.height > FEW:
         return "read"
     said = _write(picture, folder, choice)
@@ -83,11 +86,13 @@ def _write(picture: Picture, folder: Path, choice: int) -> str:
 def _frames(source: Path) -> list[Frame]:
     """The first frames of an animation, or pages; none where they cannot be read."""
     try:
-        frames = list(islice(read_frames(source), MANY))
+        several = read_frames(source)
+        layout, frames = several.layout(), list(islice(several, MANY))
     except NpbsrnError:
         return []
     for frame in frames:
         _check(frame.picture)
+        assert len(frames) < 2 or layout_of(frame.picture).size <= layout.size, f"{layout} is said of a larger frame"
         assert frame.duration >= 0, frame.duration
     return frames
 

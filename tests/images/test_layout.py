@@ -30,10 +30,10 @@ def test_of_8_bits(suffix, channels):
 
 
 @pytest.mark.skipif(not deep.available(), reason="needs the extra deep")
-@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float16, np.float32])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
 def test_of_more_bits(dtype, shape):
-    samples = ramp(shape, dtype)
+    samples = ramp(shape, np.float32).astype(dtype) if dtype == np.float16 else ramp(shape, dtype)
     files = [tiff(samples, photometric="rgb" if len(shape) == 3 else "minisblack")]
     files += [encode_picture(Picture(samples), "png")] if dtype == np.uint16 else []
     for data in files:

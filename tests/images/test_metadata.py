@@ -9,14 +9,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.images.directory import ASCII, BYTE, DETAILS, INTEROP, NOTE, PLACE, RATIONAL, SHORT, UNDEFINED, Entry, Exif
+from npbsrn.images.directory import (
+    ASCII,
+    BYTE,
+    DETAILS,
+    INTEROP,
+    NOTE,
+    PLACE,
+    RATIONAL,
+    SHORT,
+    UNDEFINED,
+    Entry,
+    Exif,
+    read_exif,
+)  # fmt: skip
 from npbsrn.images.fitting import fitted
 from npbsrn.images.metadata import ORIENTATION, iptc_in
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.png import text
 from npbsrn.images.reading import read_picture
 from npbsrn.images.saving import Saving, provenance
-from npbsrn.images.writing import encode_picture
+from npbsrn.images.writing import encode_picture, to_pillow
 from tests.images.files import profile, ramp
 
 DOCS = Path(__file__).parents[2] / "docs/pictures.md"
@@ -83,13 +96,16 @@ def documented():
     return {row[0]: dict(zip(lines[0][1:], row[1:], strict=True)) for row in lines[2:]}
 
 
-def picture_of(tags, dtype=np.uint8):
-    return Picture(ramp((7, 9, 3), dtype), None, tags)
+def picture_of(tags, dtype=np.uint8, suffix=".png"):
+    samples = ramp((7, 9, 3), dtype)
+    if suffix == ".pgm":  # which holds no colours, and so no picture that has a profile for them
+        return Picture(samples[:, :, 0], None, replace(tags, icc=None))
+    return Picture(samples, None, tags)
 
 
 def saved(tags, suffix, dtype=np.uint8, saving=Saving()):  # noqa: B008
     """The tags of a file, as it is read again."""
-    picture = fitted(picture_of(tags, dtype), None, 1, replace(saving, format=suffix))
+    picture = fitted(picture_of(tags, dtype, suffix), None, 1, replace(saving, format=suffix))
     return read_picture(encode_picture(picture, suffix, saving)).tags
 
 
@@ -112,7 +128,7 @@ CASES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*GIF holds 256 colours")
+@pytest.mark.filterwarnings("ignore:.*GIF holds 256 colours", "ignore:.* holds no (EXIF|XMP|IPTC)")
 @pytest.mark.parametrize(("row", "column", "suffix", "dtype"), CASES)
 def test_the_format_keeps_what_the_table_says(row, column, suffix, dtype):
     check, field = ROWS[row]
@@ -126,7 +142,7 @@ def test_the_format_keeps_what_the_table_says(row, column, suffix, dtype):
         )
 
 
-@pytest.mark.filterwarnings("ignore:.*GIF holds 256 colours")
+@pytest.mark.filterwarnings("ignore:.*GIF holds 256 colours", "ignore:.* holds no (EXIF|XMP|IPTC)")
 @pytest.mark.parametrize(
     ("column", "suffix", "dtype"), sorted({(column, suffix, dtype) for _, column, suffix, dtype in CASES})
 )
@@ -134,7 +150,7 @@ def test_how_a_picture_was_made_is_said_where_the_table_says_so_and_not_if_strip
     kept = documented()["how it was made"][column].startswith("yes")
     for tags in (FULL, Tags()):
         data = encode_picture(
-            fitted(picture_of(tags, dtype), None, 1, Saving(format=suffix)), suffix, Saving(provenance=MADE)
+            fitted(picture_of(tags, dtype, suffix), None, 1, Saving(format=suffix)), suffix, Saving(provenance=MADE)
         )
         assert all((word.encode() in data) == kept for word in ("npbsrn 1.2", "clean", "0123abcd"))
         again = read_picture(data).tags
@@ -221,3 +237,13 @@ def test_a_jpegs_resolution_is_exifs_if_it_says_one(exif_dpi, expected):
     file = io.BytesIO()
     Image.fromarray(ramp((7, 9, 3), np.uint8)).save(file, "JPEG", exif=exif, dpi=(72, 72))
     assert read_picture(file.getvalue()).tags.dpi == (expected, expected)
+
+
+def test_a_pillow_image_has_what_an_opened_file_has():
+    info = to_pillow(picture_of(FULL)).info
+    assert info["icc_profile"] == FULL.icc
+    assert info["xmp"] == FULL.xmp.replace(b'"999"', b'"9"')
+    assert info["dpi"] == FULL.dpi
+    assert info["comment"] == FULL.comment
+    assert read_exif(info["exif"]).in_order(">").entries[DETAILS][0xA002].data == b"\0\0\0\x09"
+    assert not to_pillow(Picture(ramp((7, 9, 3), np.uint8))).info

@@ -28,10 +28,10 @@ def copied(source, target):
 
 @pytest.mark.parametrize("suffix", DATA_FORMATS)
 def test_every_format_is_written_and_read(tmp_path, suffix):
-    picture = Picture(ramp((40, 36, 3), np.uint8))
+    picture = Picture(ramp((40, 36, 3), np.uint8)[:, :, 1] if suffix == ".pgm" else ramp((40, 36, 3), np.uint8))
     path = tmp_path / f"picture{suffix}"
     write_picture(fitted(picture, path), path)
-    again = read_rgb(path)
+    again = read_picture(path).colour
     assert np.abs(again.astype(int) - picture.colour).max() <= (12 if DATA_FORMATS[suffix] in (JPEG, WEBP) else 0)
 
 

@@ -55,6 +55,7 @@ def assert_same(data, whole):
     assert unplaced(read.tags) == unplaced(expected.tags)
 
 
+@pytest.mark.filterwarnings("ignore:.* holds no EXIF, XMP, IPTC")
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("saving", [Saving(provenance=MADE), Saving(strip=True)])
 @pytest.mark.parametrize(("suffix", "dtype", "shape"), CASES)

@@ -1,0 +1,63 @@
+"""Which files of a folder are pictures to enlarge."""
+
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from npbsrn.errors import DataError
+from npbsrn.images.formats import HEIF, OPENED, WRITTEN, is_read
+from npbsrn.images.opening import HEIF_CURE
+
+# Pictures of kinds that Pillow does not read, or not without a plug-in.
+OTHERS = {
+    ".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".pfm", ".svg",
+    ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
+}  # fmt: skip
+
+
+def pictures_below(folder: Path, flat: bool = False, without: Path | None = None) -> tuple[list[Path], list[Path]]:
+    """The pictures of a folder and of those below it, and what of them may be missed; both sorted.
+
+    The folder `without`, and those below it, are left out.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be read.
+    """
+
+    def say(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"the folder {folder} cannot be read ({error.strerror}); check its permissions")
+        warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
+
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
+    taken: list[Path] = []
+    others: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=say):
+        kept = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in kept if without is None or real_path(Path(place, name)) != real_path(without)
+        )
+        others += [path for name in folders if (path := Path(place, name)).is_symlink()]
+        if flat:
+            folders.clear()
+        for name in names:
+            path = Path(place, name)
+            if name.startswith(".") or (path.suffix.lower() not in known and not is_read(path.suffix)):
+                continue
+            (taken if os.path.isfile(path) and is_read(path.suffix) else others).append(path)
+    return sorted(taken), sorted(others)
+
+
+def heif_cure(others: Iterable[Path]) -> str:
+    """What to say of HEIC pictures among those that are left out; nothing if there are none."""
+    return f"; of HEIC pictures, {HEIF_CURE}" if any(path.suffix.lower() in HEIF for path in others) else ""
+
+
+def real_path(path: Path) -> Path:
+    """A path without links."""
+    return Path(os.path.realpath(path))  # which, unlike Path.resolve, goes on where links run in a circle
