@@ -93,7 +93,7 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     if model == "bicubic" and not path.exists():
         raise UsageError("bicubic is no network, and has no weights; name a model, a weight file or a run")
     if is_bare(model) and not path.exists():
-        close = get_close_matches(str(model).lower(), [*MODELS, "bicubic"], 1)
+        close = get_close_matches(str(model).lower(), [*MODELS, "bicubic"], 1, ALIKE)
         hint = f"did you mean {close[0]}?" if close else f"there are {listed()}, bicubic"
         raise WeightsError(f"there is no model {model}, nor a file or run of that name; {hint}")
     return _load_file(model)
@@ -105,6 +105,7 @@ def check_scale(scale: Any) -> None:
         raise UsageError(f"the scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
 
 
+ALIKE = 0.7  # of names, from which on one may have been meant for the other
 KIND = "packed"  # of a weight file without latent weights, as its card has it
 
 

@@ -11,7 +11,7 @@ from npbsrn.images.picture import Picture
 from npbsrn.images.reading import BITS, PHOTOMETRIC, SAMPLE_FORMAT, SAMPLES, TIFF_HEADERS, is_grey
 
 DEPTH_AT = 24  # where the header of a PNG has bits of a sample
-FLOATS = 3  # of TIFF: a format of samples
+FLOATS, PALETTE = 3, 3  # of TIFF: a format of samples, and a kind of colours
 WIDE = {"I": 2, "F": 4}  # bytes of a sample, by the first letter of Pillow's mode
 
 
@@ -86,8 +86,8 @@ def _of_tiff(file: BinaryIO) -> Layout | None:
 
     bits, floats = max(numbers(BITS, 1)), numbers(SAMPLE_FORMAT, 1)[0] == FLOATS
     itemsize = 4 if floats else 1 if bits <= 8 else 2
-    samples = numbers(SAMPLES, 1)[0]
-    grey = numbers(PHOTOMETRIC, 2)[0] < 2 and samples < 3
-    alpha = samples > (1 if grey else 3)  # or something else, which takes as much while it is read
+    samples, kind = numbers(SAMPLES, 1)[0], numbers(PHOTOMETRIC, 2)[0]
+    grey = kind < 2 and samples < 3
+    alpha = samples > (1 if grey or kind == PALETTE else 3)  # or something else, which takes as much while it is read
     width, height = numbers(WIDTH, 0)[0], numbers(HEIGHT, 0)[0]
     return Layout(width, height, itemsize, grey, alpha, alpha) if width and height else None

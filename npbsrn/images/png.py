@@ -18,7 +18,9 @@ from typing import BinaryIO
 from npbsrn.images.opening import Damage
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR = (b"cICP", b"mDCV", b"cLLI", b"cHRM", b"gAMA", b"sRGB")  # iCCP is read by itself
+# Chunks on colour, and their lengths; iCCP is read by itself. They and tRNS stand before the pixels, or say nothing.
+COLOUR = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1}
+EARLY = {*COLOUR, b"tRNS"}
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
 XMP, RAW = b"XML:com.adobe.xmp", b"Raw profile type "  # keywords of texts that are read
 THUMBNAIL = b"Thumb::"  # keyword of what file managers note of the file that a thumbnail stands for
@@ -91,6 +93,9 @@ def scan(data: bytes) -> tuple[Facts, bytes]:
                 texts.append((name, content))
             if not _is_seen(content):
                 continue
+        between = b"IHDR" in found and b"IDAT" not in found
+        if name in EARLY and not (between and len(content) == COLOUR.get(name, len(content))):
+            continue
         found.setdefault(name, content)
         if name != b"iCCP":
             kept.append(chunk)

@@ -73,3 +73,19 @@ def test_sums_of_what_is_not_needed_do_not_matter():
     whole = bytearray(png(PLAIN, 8, 2, (b"tIME", bytes(7))))
     whole[whole.index(b"tIME") + 5] ^= 1
     assert scan(bytes(whole))[0].depth == 8
+
+
+@pytest.mark.parametrize(("name", "content"), [(b"cHRM", b"\xff\xff"), (b"gAMA", b"\0\0\xb1"), (b"sRGB", b"")])
+def test_a_chunk_on_colour_of_a_wrong_length_says_nothing(name, content):
+    facts, plain = scan(png(PLAIN, 8, 2, (name, content)))
+    assert facts.chunks == ()
+    assert plain == png(PLAIN, 8, 2)
+
+
+@pytest.mark.parametrize(("name", "content"), [(b"tRNS", bytes(6)), (b"gAMA", b"\0\0\xb1\x8f")])
+def test_what_stands_behind_the_pixels_says_nothing_of_them(name, content):
+    plain = png(PLAIN, 8, 2)
+    at = plain.index(b"IEND") - 4
+    facts, kept = scan(plain[:at] + chunk(name, content) + plain[at:])
+    assert (facts.chunks, facts.transparent) == ((), ())
+    assert kept == plain

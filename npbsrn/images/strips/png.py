@@ -21,7 +21,7 @@ from npbsrn.images.embedding import png_chunks
 from npbsrn.images.metadata import ORIENTATION
 from npbsrn.images.opening import Damage, Source, opened, source_file
 from npbsrn.images.picture import Picture
-from npbsrn.images.png import GREY, GREY_ALPHA, RGB, RGB_ALPHA, SIGNATURE, scan, whole
+from npbsrn.images.png import EARLY, GREY, GREY_ALPHA, RGB, RGB_ALPHA, SIGNATURE, scan, whole
 from npbsrn.images.reading import read_picture
 from npbsrn.images.saving import Saving
 from npbsrn.images.strips.base import PIECE, PLANE, Page, Stacked, write_all
@@ -172,7 +172,7 @@ def _look(file: BinaryIO) -> tuple[list[tuple[int, int]], list[tuple[bytes, byte
             break
         if name == b"IDAT":
             data.append((at + 8, length))
-        else:
+        elif not (data and name in EARLY):
             rest = file.read(length + 4)
             chunks.append((name, rest[:-4], head + rest))
         if name == b"IEND":
