@@ -84,7 +84,7 @@ def _of_tiff(file: BinaryIO) -> Layout | None:
     def numbers(tag: int, otherwise: int) -> tuple[int, ...]:
         return exif.numbers(exif.entries.get(tag)) or (otherwise,)
 
-    bits, floats = max(numbers(BITS, 1)), numbers(SAMPLE_FORMAT, 1)[0] == FLOATS
+    bits, floats = max(numbers(BITS, 16)), numbers(SAMPLE_FORMAT, 1)[0] == FLOATS
     itemsize = 4 if floats else 1 if bits <= 8 else 2
     samples, kind = numbers(SAMPLES, 1)[0], numbers(PHOTOMETRIC, 2)[0]
     grey = kind < 2 and samples < 3
