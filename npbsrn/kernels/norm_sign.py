@@ -3,13 +3,13 @@
 Its statistics are those of `npbsrn.kernels.moments`, whose order of sums applies here, too.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, scalar, store
+from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
 from npbsrn.kernels.norm import give, take
 from npbsrn.kernels.pack import set_border, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
@@ -17,6 +17,7 @@ from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 Array = np.ndarray[Any, Any]
 
 IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
+NUMBERS = 7  # of a channel, see `npbsrn.ops.norm_sign.Pending`
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
 
@@ -123,7 +124,7 @@ def _terms_back(
 def signs_back(
     dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
     terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int, high: int,
-    dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    sums_alone: bool, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
@@ -143,6 +144,8 @@ def signs_back(
         `IDENTITY`, `CLIP`, `BIREAL`, `WINDOW` or `STEEP`.
     shape : (N, C, pixels)
     low, high : int
+    sums_alone : bool
+        Without `dterms` and `dweights`.
     dterms : K flat arrays (N, C, pixels), float32
         Filled.
     dweights : (C, K) float32
@@ -177,6 +180,8 @@ def signs_back(
         dshift[c], dgain[c] = total(ones), total(products)
         for j in range(bases):
             doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
+        if sums_alone:
+            continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
             first = (s * channels + c) * pixels
@@ -196,3 +201,58 @@ def signs_back(
     hold(part)
     hold(sums)
     hold(totals)
+
+
+class Behind(NamedTuple):
+    """What stands behind a convolution: a BN and signs, through which a cotangent is still to come.
+
+    Without them all arrays are empty. See `npbsrn.ops.norm_sign.Pending`.
+    """
+
+    values: Any
+    norm: Any
+    offsets: Any
+    ste: int
+
+
+@part(forceinline=True)
+def value_back(dbits: Any, size: int, place: int, count: int, behind: Behind, bases: int, c: int, workspace: Any) -> Any:
+    """As `signs_back` makes it, the cotangent of 16 values of channel c, of which `count` are there; others are 0."""
+    norm, at = behind.norm, c * NUMBERS
+    normal = _normal(behind.values, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
+    z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)
+    for j in range(bases):
+        d = take(dbits, j * size + place, count, workspace)
+        dz = dz + passed(d, z + scalar(behind.offsets, j), behind.ste)
+    dx = (dz - scalar(norm, at + 4) - normal * scalar(norm, at + 5)) * scalar(norm, at + 6)
+    if count < LANES:
+        store(workspace, 0, dx)
+        for k in range(count, LANES):
+            put(workspace, k, ZERO)
+        return load(workspace, 0)
+    return dx
+
+
+@kernel()
+def values_back(
+    dbits: Array, values: Array, norm: Array, offsets: Array, ste: int, pixels: int, low: int, high: int, dx: Array
+) -> None:
+    """`value_back` of the planes `low` to `high` of all samples' channels, to dx (N, C, pixels).
+
+    Parameters
+    ----------
+    dbits, values, norm, offsets, ste
+        See `npbsrn.ops.norm_sign.Pending`.
+    pixels, low, high : int
+    dx : float32
+        Like `values`, filled.
+    """
+    workspace, channels = np.empty(LANES, np.float32), len(norm)
+    d, out, rest = memory(dbits), memory(dx), memory(workspace)
+    behind = Behind(memory(values), memory(norm), memory(offsets), ste)
+    for plane in range(low, high):
+        for v in range(0, pixels, LANES):
+            place, count = plane * pixels + v, pixels - v
+            dvalue = value_back(d, values.size, place, count, behind, len(offsets), plane % channels, rest)
+            give(out, place, count, dvalue, rest)
+    hold(workspace)

@@ -13,6 +13,7 @@ from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
 from npbsrn.kernels.norm import take
+from npbsrn.kernels.norm_sign import Behind, value_back
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.products import multiply
@@ -97,18 +98,24 @@ def _narrow(source: Any, place: int, width: int, out: Any, where: int) -> None:
 
 @part(forceinline=True)
 def _take_channel(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], first: int, count: int, ahead: int, kept: Any, where: int,
-    rest: Any, dslope: Any, sums: Any, at: int,
+    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, c: int, size: int, first: int,
+    count: int, ahead: int, kept: Any, where: int, rest: Any, dslope: Any, sums: Any,
 ) -> None:  # fmt: skip
-    """`count` numbers of one channel of the cotangent, from `first` on, through PReLU to `kept`; its sums go to `at`.
+    """`count` numbers of channel c of the cotangent, from `first` on, through PReLU to `kept`; sums are added to.
 
     The next channel begins `ahead` of this one: it is asked for, since it is not near in the caches.
     """
     activated, summed = flags
     due, along = splat(ZERO), splat(ZERO)
     for v in range(0, count, LANES):
-        ask(dy, first + ahead + v)
-        d = take(dy, first + v, count - v, rest)
+        if bases > 0:
+            for j in range(bases):
+                ask(dy, j * size + first + ahead + v)
+            ask(behind.values, first + ahead + v)
+            d = value_back(dy, size, first + v, count - v, behind, bases, c, rest)
+        else:
+            ask(dy, first + ahead + v)
+            d = take(dy, first + v, count - v, rest)
         if activated:
             ask(y, first + ahead + v)
             d, part = through_prelu(d, take(y, first + v, count - v, rest), slope)
@@ -116,15 +123,15 @@ def _take_channel(
         along = along + d
         store(kept, where + v, d)
     if activated:
-        add_to(dslope, at, due)
+        add_to(dslope, c * LANES, due)
     if summed:
-        add_to(sums, at, along)
+        add_to(sums, c * LANES, along)
 
 
 @kernel()
 def _take_rows(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], s: int, top: int, tiles: tuple[int, int], sizes: Sizes,
-    g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
+    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, s: int, top: int,
+    tiles: tuple[int, int], sizes: Sizes, g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
 ) -> None:  # fmt: skip
     """A block of the cotangent from row `top` on, channels last, zeros behind its end; through PReLU if `activated`.
 
@@ -138,8 +145,9 @@ def _take_rows(
             first = (s * outputs + o + c) * plane + top * width
             own = scalar(slope, o + c) if flags[0] else ZERO
             _take_channel(
-                dy, y, own, flags, first, rows * width, plane, kept, c * gap, turned, dslope, sums, (o + c) * LANES
-            )
+                dy, y, own, flags, bases, behind, o + c, sizes.samples * outputs * plane, first, rows * width, plane,
+                kept, c * gap, turned, dslope, sums,
+            )  # fmt: skip
         for v in range(rows):
             for x in range(0, width, LANES):
                 left = max(0, min(x, width - LANES))  # the last pixels overlap those before them
@@ -225,14 +233,14 @@ def size_of_points(outputs: int, inputs: int) -> int:
 @kernel()
 def backward_samples(
     dy: Array, bits: Array, filters: Array, coefs: Array, sizes: Sizes, dx: Array, dw: Array, sums: Array, y: Array,
-    slope: Array, dslope: Array, workspace: Array, low: int, high: int,
+    slope: Array, dslope: Array, behind: Behind, workspace: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
     Parameters
     ----------
     dy : float32
-        Flat (N, O, H, W).
+        Flat (N, O, H, W); where BN and signs are still `behind`, the cotangents of these, (J, N, O, H, W).
     bits : uint16
         See `npbsrn.kernels.binary_forward.forward_samples`.
     filters : float32
@@ -251,6 +259,8 @@ def backward_samples(
         Of PReLU, above 0, or empty.
     dslope : (O * 16,) float32
         Added to, by channel and lane: what the slope gets, times the slope.
+    behind : Behind
+        Its arrays are empty where dy is that of the result.
     workspace : float32
         See `workspace_size`.
     low, high : int
@@ -262,14 +272,16 @@ def backward_samples(
     g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
+    bases = len(behind.offsets)
+    later = Behind(memory(behind.values), memory(behind.norm), memory(behind.offsets), behind.ste)
     flags, picture, size = (len(slope) > 0, len(sums) > 0), sizes.width + 2, _size_of_dx(most)
     for s in range(low, high):
         workspace[at.dx : at.dw] = ZERO
         for top in range(0, sizes.height, STEP * most[0]):
             tiles = min(most[0], (sizes.height - top + STEP - 1) // STEP), most[1]
             _take_rows(
-                memory(dy), memory(y), memory(slope), flags, s, top, tiles, sizes, g, kept, turned, memory(dslope),
-                memory(sums),
+                memory(dy), memory(y), memory(slope), flags, bases, later, s, top, tiles, sizes, g, kept, turned,
+                memory(dslope), memory(sums),
             )  # fmt: skip
             points_of_result(g, tiles, sizes.outputs, row, points)
             done = STEP * tiles[0] + (2 if top + STEP * tiles[0] >= sizes.height else 0)

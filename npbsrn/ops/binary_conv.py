@@ -7,6 +7,7 @@ import numpy as np
 
 from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
+from npbsrn.ops.norm_sign import Pending
 from npbsrn.ops.normal_form import sum_products
 from npbsrn.ops.pointwise import prelu, prelu_ref
 from npbsrn.runtime.buffers import empty
@@ -144,7 +145,7 @@ def binary_conv(
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
     kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
-    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+    def pull(dy: Array | Pending) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
         dbits, products, whole, due = _products(
             dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes
         )
@@ -165,7 +166,7 @@ def _then_prelu(convolved: tuple[Array, BinaryConvPull], slope: Array) -> tuple[
     y, pull_prelu = prelu(convolved[0], slope)
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
-        dinner, dslope = pull_prelu(dy)
+        dinner, dslope = pull_prelu(np.asarray(dy))
         return *convolved[1](dinner)[:4], dslope
 
     return y, pull
@@ -195,7 +196,7 @@ def _stacked(bits: Sequence[Bits]) -> Array:
 
 
 def _products(
-    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
+    dy: Array | Pending, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
     shape: tuple[int, ...], y: Array, slope: Array,
 ) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
     """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and two sums over pixels (O,).
@@ -208,10 +209,11 @@ def _products(
     dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     due = np.zeros((SHARDS, outputs, 16), np.float32)
-    flat, shards = np.ascontiguousarray(dy, np.float32).reshape(-1), parts_of(shape[0], SHARDS)
+    flat, behind = _cotangent(dy, size == 3)
+    shards = parts_of(shape[0], SHARDS)
 
     def part(shard: int) -> None:
-        added = dw[shard], sums[shard], y, slope, due[shard].reshape(-1)
+        added = dw[shard], sums[shard], y, slope, due[shard].reshape(-1), *behind
         backward(flat, memory, dx.reshape(-1), added, shards[shard])
 
     map_parallel(part, range(SHARDS))
@@ -224,6 +226,16 @@ def _products(
         products = total.reshape(len(coefs), outputs // 16, inputs, 16).transpose(0, 1, 3, 2)
     products = products.reshape(len(coefs), outputs, -1)
     return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))
+
+
+def _cotangent(dy: Array | Pending, may_wait: bool) -> tuple[Array, tuple[Any, ...]]:
+    """A cotangent, flat, and what still stands behind it, if it may wait."""
+    from npbsrn.kernels.norm_sign import Behind
+
+    if isinstance(dy, Pending) and may_wait:
+        return dy.dbits, (Behind(dy.values, dy.norm, dy.offsets, dy.ste),)
+    none = np.empty(0, np.float32)
+    return np.ascontiguousarray(dy, np.float32).reshape(-1), (Behind(none, none[:, None], none, 0),) * may_wait
 
 
 def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:

@@ -1,6 +1,7 @@
 """Signs of a normalised sum: every binary activation in training."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,53 @@ from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 NormSignsPull = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Array, Array, Array]]
+
+
+class MayWait(list[Array]):
+    """Cotangents of signs, from one who takes a `Pending` back for what the signs are of."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The cotangent of a normalised input of signs, not computed yet: see `npbsrn.kernels.norm_sign.Behind`.
+
+    It follows pixel by pixel from arrays that are there. Who reads it once, a convolution's backward pass, computes it
+    meanwhile; written and read it would pass through memory two times more. `numpy.asarray` computes it for all others.
+
+    Parameters
+    ----------
+    shape : (N, C, H, W)
+    dbits : float32
+        Flat (J, N, C, H, W).
+    values : float32
+        Flat (N, C, H, W): what is normalised.
+    norm : (C, 7) float32
+        By channel mean, inverse, gain, shift, and the means of dz and of dz y; and gain * inverse.
+    offsets : (J,) float32
+    ste : int
+    """
+
+    shape: tuple[int, int, int, int]
+    dbits: Array
+    values: Array
+    norm: Array
+    offsets: Array
+    ste: int
+
+    @property
+    def dtype(self) -> Any:
+        """Of the array."""
+        return np.dtype(np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        from npbsrn.kernels.norm_sign import values_back
+
+        dx, parts = empty(self.shape, np.float32), parts_of(self.shape[0] * self.shape[1], SHARDS)
+        fixed, pixels = (self.dbits, self.values, self.norm, self.offsets, self.ste), self.shape[2] * self.shape[3]
+        map_parallel(lambda part: values_back(*fixed, pixels, *part, dx.reshape(-1)), parts)
+        return dx if dtype is None else dx.astype(dtype, copy=False)
+
+
 STES = ("identity", "clip", "bireal", "window", "steep")  # in the order of the kernel's numbers
 
 
@@ -64,6 +112,7 @@ def norm_signs(
     -------
     bits : J of (N, C, H, W), +-1
     pull : dbits -> (dterms, dweights, dgain, dshift, doffsets); dweights is None without weights
+        Without weights and of dbits that `MayWait`, the term's cotangent is `Pending` where it is compiled.
     """
     n, channels, height, width = terms[0].shape
     if any(term.dtype != np.float32 for term in terms) or channels % WORD or abs(pad) != 1:
@@ -84,11 +133,17 @@ def norm_signs(
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
         given = np.ascontiguousarray(dbits[0] if len(dbits) == 1 else np.stack(dbits)).reshape(-1)
-        dterms = tuple(empty(total.shape, np.float32) for _ in flat)
+        waits = isinstance(dbits, MayWait) and weights is None
+        dterms = tuple(empty((0,) if waits else total.shape, np.float32) for _ in flat)
         dgain, dshift = np.empty_like(gain), np.empty_like(shift)
         dweights, doffsets = (np.empty((channels, count), np.float32) for count in (len(factors), len(offsets)))
         numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
-        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, *out), by_channel)
+        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, waits, *out), by_channel)
+        if waits:
+            means = (sums / np.float32(total.size // channels) for sums in (dshift, dgain))
+            by_norm = np.stack([mean, inverse, gain, shift, *means, gain * inverse], axis=1)
+            pending: Any = Pending(terms[0].shape, given, total, by_norm, offsets, STES.index(ste))
+            return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)
         return [d.reshape(terms[0].shape) for d in dterms], along, dgain, dshift, np.sum(doffsets, axis=0)
 
