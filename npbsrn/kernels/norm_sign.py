@@ -17,6 +17,7 @@ from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 Array = np.ndarray[Any, Any]
 
 IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
+TERMS, SUMS, TOTAL = 0, 1, 2  # what `signs_back` fills
 NUMBERS = 7  # of a channel, see `npbsrn.ops.norm_sign.Pending`
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
@@ -102,7 +103,7 @@ def _from_signs(
 
 @part(forceinline=True)
 def _terms_back(
-    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, dterms: tuple[Array, ...],
+    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, task: int, dterms: tuple[Array, ...],
     sums: Any, workspace: Any,
 ) -> None:  # fmt: skip
     """Pull back ``sum_k weights[k] terms[k]`` at the pixels from `first` on; its cotangent is `own`.
@@ -115,7 +116,10 @@ def _terms_back(
         along = load(sums, k * LANES)
         for v in range(0, pixels, LANES):
             d = load(own, v)
-            give(dterm, first + v, pixels - v, d * weight, workspace)
+            if task == TERMS:
+                give(dterm, first + v, pixels - v, d * weight, workspace)
+            elif k == 0:
+                give(dterm, first + v, pixels - v, d, workspace)
             along = along + d * take(term, first + v, pixels - v, workspace)
         store(sums, k * LANES, along)
 
@@ -124,7 +128,7 @@ def _terms_back(
 def signs_back(
     dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
     terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int, high: int,
-    sums_alone: bool, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    task: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
@@ -144,10 +148,10 @@ def signs_back(
         `IDENTITY`, `CLIP`, `BIREAL`, `WINDOW` or `STEEP`.
     shape : (N, C, pixels)
     low, high : int
-    sums_alone : bool
-        Without `dterms` and `dweights`.
+    task : int
+        `TERMS`, `SUMS`: `dterms` and `dweights` are left alone, or `TOTAL`.
     dterms : K flat arrays (N, C, pixels), float32
-        Filled.
+        Filled; of `TOTAL`, the first one is, with dx.
     dweights : (C, K) float32
         Filled.
     dgain, dshift : (C,) float32
@@ -180,7 +184,7 @@ def signs_back(
         dshift[c], dgain[c] = total(ones), total(products)
         for j in range(bases):
             doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
-        if sums_alone:
+        if task == SUMS:
             continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
@@ -195,7 +199,7 @@ def signs_back(
                 else:
                     ask_to_write(memory(dterms[0]), first + v + ahead)
                     give(memory(dterms[0]), first + v, count, dx, workspace)
-            _terms_back(own, terms, weights, first, pixels, dterms, by_weight, workspace)
+            _terms_back(own, terms, weights, first, pixels, task, dterms, by_weight, workspace)
         for k in range(len(weights)):
             dweights[c, k] = total(load(by_weight, k * LANES))
     hold(part)
@@ -216,8 +220,10 @@ class Behind(NamedTuple):
 
 
 @part(forceinline=True)
-def value_back(dbits: Any, size: int, place: int, count: int, behind: Behind, bases: int, c: int, workspace: Any) -> Any:
-    """As `signs_back` makes it, the cotangent of 16 values of channel c, of which `count` are there; others are 0."""
+def value_back(
+    dbits: Any, size: int, place: int, count: int, behind: Behind, bases: int, c: int, workspace: Any
+) -> Any:
+    """The cotangent of 16 values of channel c, as `signs_back` makes it; `count` are there, the others are 0."""
     norm, at = behind.norm, c * NUMBERS
     normal = _normal(behind.values, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
     z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)

@@ -131,7 +131,8 @@ class BinaryConv:
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         own_slope = None if self.norm else slope
-        may_wait = alone and not self.norm and self.scheme.statistic == "none"
+        plain = self.scheme.statistic == "none"
+        may_wait = not plain and len(terms) > 1 if remembers else plain and alone and not self.norm
         y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad, own_slope)
         y, back_norm = normalize(params["norm"], y, slope) if self.norm else (y, lambda dy: (dy, {}, None))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits
 from npbsrn.ops.norm import batch_norm_ref, move_running, parts_by_channel
-from npbsrn.ops.pointwise import weighted_sum
+from npbsrn.ops.pointwise import Scaled, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -18,7 +18,7 @@ NormSignsPull = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Arr
 
 
 class MayWait(list[Array]):
-    """Cotangents of signs, from one who takes a `Pending` back for what the signs are of."""
+    """Cotangents of signs, from one who takes a `Pending` or `Scaled` back for what the signs are of."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def norm_signs(
     -------
     bits : J of (N, C, H, W), +-1
     pull : dbits -> (dterms, dweights, dgain, dshift, doffsets); dweights is None without weights
-        Without weights and of dbits that `MayWait`, the term's cotangent is `Pending` where it is compiled.
+        Where it is compiled and dbits `MayWait`, the cotangents of terms are `Scaled`, or `Pending` without weights.
     """
     n, channels, height, width = terms[0].shape
     if any(term.dtype != np.float32 for term in terms) or channels % WORD or abs(pad) != 1:
         return norm_signs_ref(terms, weights, gain, shift, running, offsets, ste, pad)
     from npbsrn.kernels.moments import channel_moments
-    from npbsrn.kernels.norm_sign import signs_back
+    from npbsrn.kernels.norm_sign import SUMS, TERMS, TOTAL, signs_back
 
     flat, shape = tuple(np.ascontiguousarray(term).reshape(-1) for term in terms), (n, channels, height * width)
     factors = np.empty(0, np.float32) if weights is None else weights
@@ -133,18 +133,22 @@ def norm_signs(
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
         given = np.ascontiguousarray(dbits[0] if len(dbits) == 1 else np.stack(dbits)).reshape(-1)
-        waits = isinstance(dbits, MayWait) and weights is None
-        dterms = tuple(empty((0,) if waits else total.shape, np.float32) for _ in flat)
+        task = (SUMS if weights is None else TOTAL) if isinstance(dbits, MayWait) else TERMS
+        filled = len(flat) if task == TERMS else task == TOTAL
+        dterms = tuple(empty(total.shape if k < filled else (0,), np.float32) for k in range(len(flat)))
         dgain, dshift = np.empty_like(gain), np.empty_like(shift)
         dweights, doffsets = (np.empty((channels, count), np.float32) for count in (len(factors), len(offsets)))
         numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
-        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, waits, *out), by_channel)
-        if waits:
+        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, task, *out), by_channel)
+        if task == SUMS:
             means = (sums / np.float32(total.size // channels) for sums in (dshift, dgain))
             by_norm = np.stack([mean, inverse, gain, shift, *means, gain * inverse], axis=1)
             pending: Any = Pending(terms[0].shape, given, total, by_norm, offsets, STES.index(ste))
             return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)
+        if task == TOTAL:
+            scaled: list[Any] = [Scaled(dterms[0].reshape(terms[0].shape), weight) for weight in factors]
+            return scaled, along, dgain, dshift, np.sum(doffsets, axis=0)
         return [d.reshape(terms[0].shape) for d in dterms], along, dgain, dshift, np.sum(doffsets, axis=0)
 
     return bits, pull
