@@ -218,11 +218,21 @@ def _inputs(tiles: tuple[int, int], p: int, c: int, sizes: Sizes, filters: Any, 
 
 
 @kernel()
-def filter_points(w: Array, points: Array) -> None:
-    """`points_of_filters` of (O, 3, 3, I) float32."""
-    row = aligned(24 * LANES)
-    points_of_filters(memory(w), w.shape[0], w.shape[3], memory(row), memory(points))
+def filter_points(signs: Array, scales: Array, points: Array) -> None:
+    """`points_of_filters` of ``sum_i scales[i] signs[i]``, of (M, O), and (M, O, I * 9) float32."""
+    (bases, outputs, size), taps = signs.shape, 9
+    inputs = size // taps
+    row, whole = aligned(24 * LANES), aligned(taps * inputs)
+    for o in range(outputs):
+        for t in range(taps):
+            for c in range(inputs):
+                value = scales[0, o] * signs[0, o, c * taps + t]
+                for i in range(1, bases):
+                    value += scales[i, o] * signs[i, o, c * taps + t]
+                whole[t * inputs + c] = value
+        points_of_filters(memory(whole), o, outputs, inputs, memory(row), memory(points))
     hold(row)
+    hold(whole)
 
 
 def size_of_points(outputs: int, inputs: int) -> int:

@@ -152,27 +152,26 @@ def add_from_points(points: Any, tiles: tuple[int, int], row: Any, dx: Any) -> N
 
 
 @kernel()
-def points_of_filters(w: Any, outputs: int, inputs: int, row: Any, points: Any) -> None:
-    """``G w G^T`` of all filters.
+def points_of_filters(w: Any, o: int, outputs: int, inputs: int, row: Any, points: Any) -> None:
+    """``G w G^T`` of the filters of output channel o.
 
     Parameters
     ----------
     w : float32
-        Flat (O, 3, 3, I), I a multiple of 16.
-    outputs, inputs : int
+        Flat (3, 3, I), I a multiple of 16.
+    o, outputs, inputs : int
     row : float32
         A workspace of ``24 * 16``.
     points : float32
-        Filled: for each 16 input channels 64 points, `apart`, of (O, 16).
+        Of channel o filled: for each 16 input channels 64 points, `apart`, of (O, 16).
     """
     gap = apart(outputs * LANES)
     for c in range(0, inputs, LANES):
-        for o in range(outputs):
-            for kx in range(3):
-                _from_filter(w, (o * 9 + kx) * inputs + c, 3 * inputs, row, kx * LANES, 3 * LANES)
-            for a in range(EDGE):
-                where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
-                _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
+        for kx in range(3):
+            _from_filter(w, kx * inputs + c, 3 * inputs, row, kx * LANES, 3 * LANES)
+        for a in range(EDGE):
+            where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
+            _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
 
 
 @part(forceinline=True)

@@ -146,16 +146,8 @@ def binary_conv(
     kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
     def pull(dy: Array | Pending) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
-        dbits, products, whole, due = _products(
-            dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes
-        )
-        total = np.tensordot(coefs, products, 1)
-        if base:
-            total += np.float32(base) * whole[:, None]
-        dfactors = np.stack([np.einsum("op,jop->jo", own.reshape(outputs, -1), products) for own in signs])
-        dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
-        dscales = np.stack([np.einsum("op,op->o", own.reshape(outputs, -1), total) for own in signs])
-        dsigns = [(total * scale[:, None]).reshape(signs[0].shape) for scale in scales]
+        dbits, dw, whole, due = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes)
+        dcoefs, dsigns, dscales = _filters_back(dw, signs, scales, coefs, np.float32(base) * whole)
         return dbits, dcoefs, dsigns, dscales, None if slope is None else due / slope
 
     return y, pull
@@ -199,14 +191,16 @@ def _products(
     dy: Array | Pending, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
     shape: tuple[int, ...], y: Array, slope: Array,
 ) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
-    """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and two sums over pixels (O,).
+    """Cotangents of the bits, ``P_j`` by shards, see `npbsrn.kernels.conv_filters`, and two sums over pixels (O,).
 
     These are of dy, 0 without an offset, and of what is due to the slopes, times them.
     """
     outputs, inputs, size, _ = signs[0].shape
     backward = (_by_points if size == 3 else _by_tables)(signs, scales, coefs, shape)
     dx = empty((len(coefs), *shape), np.float32)
-    dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
+    dw = empty((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
+    if size == 1:  # where it is added to
+        dw[:] = 0
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     due = np.zeros((SHARDS, outputs, 16), np.float32)
     flat, behind = _cotangent(dy, size == 3)
@@ -217,15 +211,34 @@ def _products(
         backward(flat, memory, dx.reshape(-1), added, shards[shard])
 
     map_parallel(part, range(SHARDS))
-    total, whole = dw[0], sums[0]
+    whole = sums[0]
     for shard in range(1, SHARDS):
-        total, whole = total + dw[shard], whole + sums[shard]
-    if size == 3:
-        products = total.reshape(len(coefs), outputs, 9, inputs).transpose(0, 1, 3, 2)
-    else:
-        products = total.reshape(len(coefs), outputs // 16, inputs, 16).transpose(0, 1, 3, 2)
-    products = products.reshape(len(coefs), outputs, -1)
-    return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))
+        whole = whole + sums[shard]
+    whole = np.sum(whole.reshape(-1, 16), axis=1) if offset else np.zeros(outputs, np.float32)
+    return list(dx), dw, whole, np.sum(due, axis=(0, 2))
+
+
+def _filters_back(
+    dw: Array, signs: Sequence[Array], scales: Array, coefs: Array, constant: Array
+) -> tuple[Array, list[Array], Array]:
+    """Cotangents of coefs, signs and scales."""
+    from npbsrn.kernels.conv_filters import filters_back
+
+    outputs, inputs, size, _ = signs[0].shape
+    own = _together(signs)
+    dsigns, dscales = np.empty_like(own), np.empty(scales.shape, np.float32)
+    dfactors = np.empty((len(signs), len(coefs), outputs), np.float32)
+    single = (np.ascontiguousarray(array, np.float32) for array in (scales, coefs, constant))
+    filters_back(dw, 1 if size == 3 else WORD, size**2, own, *single, dsigns, dfactors, dscales)
+    dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
+    return dcoefs, list(dsigns.reshape(len(signs), outputs, inputs, size, size)), dscales
+
+
+def _together(signs: Sequence[Array]) -> Array:
+    """Filters of all bases in one array: (M, O, C * k * k)."""
+    outputs, inputs, size, _ = signs[0].shape
+    whole = np.ascontiguousarray(signs[0])[None] if len(signs) == 1 else np.stack(signs)
+    return whole.reshape(len(signs), outputs, inputs * size * size)
 
 
 def _cotangent(dy: Array | Pending, may_wait: bool) -> tuple[Array, tuple[Any, ...]]:
@@ -244,11 +257,8 @@ def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple
     from npbsrn.kernels.tile_backward import backward_samples, filter_points, size_of_points, workspace_size
 
     outputs, inputs = signs[0].shape[:2]
-    whole = scales[0][:, None, None, None] * signs[0]
-    for own, scale in zip(signs[1:], scales[1:], strict=True):
-        whole += scale[:, None, None, None] * own
-    points = np.empty(size_of_points(outputs, inputs), np.float32)
-    filter_points(np.ascontiguousarray(whole.transpose(0, 2, 3, 1), np.float32), points)
+    points = empty((size_of_points(outputs, inputs),), np.float32)
+    filter_points(_together(signs), np.ascontiguousarray(scales), points)
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
     room, own_coefs = workspace_size(sizes), np.ascontiguousarray(coefs)
 
