@@ -96,7 +96,7 @@ class BlockChain(Layer):
 
 
 def _computed(dx: Array, grads: Params) -> tuple[Array, Params]:
-    """Of what comes back from binary convolutions, dx as an array: see `npbsrn.ops.norm_sign.Pending`."""
+    """Of what comes back from binary convolutions, dx as an array: see `npbsrn.ops.pending.Pending`."""
     return np.asarray(dx), grads
 
 

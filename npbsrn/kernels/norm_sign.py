@@ -16,9 +16,10 @@ from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
 Array = np.ndarray[Any, Any]
 
+PRELU = 5  # in place of a stand-in: no sign
 IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
 TERMS, SUMS, TOTAL = 0, 1, 2  # what `signs_back` fills
-NUMBERS = 7  # of a channel, see `npbsrn.ops.norm_sign.Pending`
+NUMBERS = 8  # of a channel, see `npbsrn.ops.pending.Pending`
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
 
@@ -208,9 +209,9 @@ def signs_back(
 
 
 class Behind(NamedTuple):
-    """What stands behind a convolution: a BN and signs, through which a cotangent is still to come.
+    """What stands behind a convolution: a BN, and signs or PReLU, through which a cotangent is still to come.
 
-    Without them all arrays are empty. See `npbsrn.ops.norm_sign.Pending`.
+    Without them all arrays are empty. See `npbsrn.ops.pending.Pending`.
     """
 
     values: Any
@@ -229,7 +230,10 @@ def value_back(
     z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)
     for j in range(bases):
         d = take(dbits, j * size + place, count, workspace)
-        dz = dz + passed(d, z + scalar(behind.offsets, j), behind.ste)
+        if behind.ste == PRELU:
+            dz = select(z > ZERO, d, d * scalar(norm, at + 7))
+        else:
+            dz = dz + passed(d, z + scalar(behind.offsets, j), behind.ste)
     dx = (dz - scalar(norm, at + 4) - normal * scalar(norm, at + 5)) * scalar(norm, at + 6)
     if count < LANES:
         store(workspace, 0, dx)
@@ -248,7 +252,7 @@ def values_back(
     Parameters
     ----------
     dbits, values, norm, offsets, ste
-        See `npbsrn.ops.norm_sign.Pending`.
+        See `npbsrn.ops.pending.Pending`.
     pixels, low, high : int
     dx : float32
         Like `values`, filled.

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Filters, Remembered, RememberedGrad, Thresholds, add_at
-from npbsrn.binarizers.normalized import folded_norm, init_norm, normalize
+from npbsrn.binarizers.normalized import PullNorm, folded_norm, init_norm, normalize
 from npbsrn.layers.base import Rng, Trace, uniform_filters, untaped
 from npbsrn.ops.binary_conv import binary_conv, filter_offset
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.norm_sign import MayWait
 from npbsrn.ops.normal_form import binarize_terms, sum_products
+from npbsrn.ops.pending import MayWait
 from npbsrn.ops.pointwise import weight_by_statistic
 from npbsrn.storage.params import Params
 
@@ -121,7 +121,7 @@ class BinaryConv:
 
         Outside of training it is `infer`, and nothing is recorded for ``back``. In training a PReLU
         behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too. If x goes
-        nowhere else, but comes `alone` from another binary convolution, dx may be an `npbsrn.ops.norm_sign.Pending`.
+        nowhere else, but comes `alone` from another binary convolution, dx may be an `npbsrn.ops.pending.Pending`.
         """
         if not train:
             return *self.infer(params, x, memory), untaped
@@ -134,7 +134,9 @@ class BinaryConv:
         plain = self.scheme.statistic == "none"
         may_wait = not plain and len(terms) > 1 if remembers else plain and alone and not self.norm
         y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad, own_slope)
-        y, back_norm = normalize(params["norm"], y, slope) if self.norm else (y, lambda dy: (dy, {}, None))
+        back_norm: PullNorm = lambda dy: (dy, {}, None)  # noqa: E731
+        if self.norm:
+            y, back_norm = normalize(params["norm"], y, slope, self.size == 3)
 
         def back(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
             dy, grads_norm, dslope = back_norm(dy)

@@ -7,8 +7,8 @@ import numpy as np
 
 from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
-from npbsrn.ops.norm_sign import Pending
 from npbsrn.ops.normal_form import sum_products
+from npbsrn.ops.pending import Pending
 from npbsrn.ops.pointwise import prelu, prelu_ref
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -131,7 +131,8 @@ def binary_conv(
         return _then_prelu(binary_conv(bits, coefs, signs, scales, base, pad), slope)
     if not compiled:
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
-        return binary_conv_ref(plain, coefs, signs, scales, base, pad)
+        y, pull_plain = binary_conv_ref(plain, coefs, signs, scales, base, pad)
+        return y, lambda dy: pull_plain(np.asarray(dy))
     from npbsrn.kernels.binary_forward import forward_samples
 
     n, _, height, width = bits[0].shape

@@ -1,13 +1,13 @@
 """Signs of a normalised sum: every binary activation in training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits
 from npbsrn.ops.norm import batch_norm_ref, move_running, parts_by_channel
+from npbsrn.ops.pending import MayWait, Pending, by_channel_of
 from npbsrn.ops.pointwise import Scaled, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
@@ -15,53 +15,6 @@ from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
 
 Array = np.ndarray[Any, Any]
 NormSignsPull = Callable[[Sequence[Array]], tuple[list[Array], Array | None, Array, Array, Array]]
-
-
-class MayWait(list[Array]):
-    """Cotangents of signs, from one who takes a `Pending` or `Scaled` back for what the signs are of."""
-
-
-@dataclass(frozen=True)
-class Pending:
-    """The cotangent of a normalised input of signs, not computed yet: see `npbsrn.kernels.norm_sign.Behind`.
-
-    It follows pixel by pixel from arrays that are there. Who reads it once, a convolution's backward pass, computes it
-    meanwhile; written and read it would pass through memory two times more. `numpy.asarray` computes it for all others.
-
-    Parameters
-    ----------
-    shape : (N, C, H, W)
-    dbits : float32
-        Flat (J, N, C, H, W).
-    values : float32
-        Flat (N, C, H, W): what is normalised.
-    norm : (C, 7) float32
-        By channel mean, inverse, gain, shift, and the means of dz and of dz y; and gain * inverse.
-    offsets : (J,) float32
-    ste : int
-    """
-
-    shape: tuple[int, int, int, int]
-    dbits: Array
-    values: Array
-    norm: Array
-    offsets: Array
-    ste: int
-
-    @property
-    def dtype(self) -> Any:
-        """Of the array."""
-        return np.dtype(np.float32)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        from npbsrn.kernels.norm_sign import values_back
-
-        dx, parts = empty(self.shape, np.float32), parts_of(self.shape[0] * self.shape[1], SHARDS)
-        fixed, pixels = (self.dbits, self.values, self.norm, self.offsets, self.ste), self.shape[2] * self.shape[3]
-        map_parallel(lambda part: values_back(*fixed, pixels, *part, dx.reshape(-1)), parts)
-        return dx if dtype is None else dx.astype(dtype, copy=False)
-
-
 STES = ("identity", "clip", "bireal", "window", "steep")  # in the order of the kernel's numbers
 
 
@@ -141,9 +94,8 @@ def norm_signs(
         numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
         map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, task, *out), by_channel)
         if task == SUMS:
-            means = (sums / np.float32(total.size // channels) for sums in (dshift, dgain))
-            by_norm = np.stack([mean, inverse, gain, shift, *means, gain * inverse], axis=1)
-            pending: Any = Pending(terms[0].shape, given, total, by_norm, offsets, STES.index(ste))
+            own = by_channel_of(mean, inverse, gain, shift, dgain, dshift, np.ones_like(gain), total.size)
+            pending: Any = Pending(terms[0].shape, given, total, own, offsets, STES.index(ste))
             return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)
         if task == TOTAL:
