@@ -14,7 +14,7 @@ from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, load, store
 from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums
-from npbsrn.kernels.simd import I32, I64, LANES, f32x16, splat
+from npbsrn.kernels.simd import I32, I64, LANES, splat
 
 Array = np.ndarray[Any, Any]
 
