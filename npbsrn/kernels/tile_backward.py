@@ -184,12 +184,14 @@ def _copy(source: Any, place: int, out: Any, where: int, count: int) -> None:
 
 
 @part(forceinline=True)
-def _filters(tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any) -> None:
-    """At point p: add what a block gives to the filters of 16 input channels, the `nth` of all bases."""
+def _filters(
+    tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any, begun: bool
+) -> None:
+    """At point p: what a block gives to the filters of 16 input channels, the `nth` of all bases; added if `begun`."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
     multiply(
         points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * apart(count * LANES), dw,
-        (nth * POINTS + p) * gap, sizes.outputs, True,
+        (nth * POINTS + p) * gap, sizes.outputs, begun,
     )  # fmt: skip
 
 
@@ -204,19 +206,19 @@ def _inputs(tiles: tuple[int, int], p: int, c: int, sizes: Sizes, filters: Any, 
 
 
 @kernel()
-def filter_points(signs: Array, scales: Array, points: Array) -> None:
-    """`points_of_filters` of ``sum_i scales[i] signs[i]``, of (M, O), and (M, O, I * 9) float32."""
-    (bases, outputs, size), taps = signs.shape, 9
-    inputs = size // taps
-    row, whole = aligned(24 * LANES), aligned(taps * inputs)
+def filter_points(signs: Array, scales: Array, c: int, points: Array) -> None:
+    """`points_of_filters` of ``sum_i scales[i] signs[i]``, of (M, O) and (M, O, I * 9) float32."""
+    (bases, outputs, _), taps = signs.shape, 9
+    row, whole = aligned(24 * LANES), aligned(taps * LANES)
     for o in range(outputs):
         for t in range(taps):
-            for c in range(inputs):
-                value = scales[0, o] * signs[0, o, c * taps + t]
+            for k in range(LANES):
+                at = (c + k) * taps + t
+                value = scales[0, o] * signs[0, o, at]
                 for i in range(1, bases):
-                    value += scales[i, o] * signs[i, o, c * taps + t]
-                whole[t * inputs + c] = value
-        points_of_filters(memory(whole), o, outputs, inputs, memory(row), memory(points))
+                    value += scales[i, o] * signs[i, o, at]
+                whole[t * LANES + k] = value
+        points_of_filters(memory(whole), o, outputs, c, memory(row), memory(points))
     hold(row)
     hold(whole)
 
@@ -263,7 +265,8 @@ def backward_samples(
     """
     most, planes, rows = _tiles_of(sizes), sizes.inputs // BITS, sizes.height + 2
     at = _workspace_for(sizes, most)
-    workspace[at.dw : at.end] = ZERO
+    if low == high:
+        workspace[at.dw : at.end] = ZERO
     g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
@@ -288,7 +291,7 @@ def backward_samples(
                     points_of_signs(memory(bits), first, (rows, picture), top, tiles, row, products)
                     for p in range(POINTS):
                         nth = j * planes + c
-                        _filters(tiles, p, nth, sizes, points, products, total)
+                        _filters(tiles, p, nth, sizes, points, products, total, s > low or top > 0)
                         if j + 1 == sizes.bases:  # the signs are done with; the block's points are near
                             _inputs(tiles, p, c * LANES, sizes, memory(filters), points, products)
                 for r in range(tiles[0]):

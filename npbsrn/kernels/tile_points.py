@@ -157,26 +157,25 @@ def rows_from_points(points: Any, r: int, tiles: tuple[int, int], width: int, ro
 
 
 @kernel()
-def points_of_filters(w: Any, o: int, outputs: int, inputs: int, row: Any, points: Any) -> None:
-    """``G w G^T`` of the filters of output channel o.
+def points_of_filters(w: Any, o: int, outputs: int, c: int, row: Any, points: Any) -> None:
+    """``G w G^T`` of the filters of output channel o, for 16 input channels from c on.
 
     Parameters
     ----------
     w : float32
-        Flat (3, 3, I), I a multiple of 16.
-    o, outputs, inputs : int
+        Flat (3, 3, 16).
+    o, outputs, c : int
     row : float32
         A workspace of ``24 * 16``.
     points : float32
-        Of channel o filled: for each 16 input channels 64 points, `apart`, of (O, 16).
+        Of these channels filled: for each 16 input channels 64 points, `apart`, of (O, 16).
     """
     gap = apart(outputs * LANES)
-    for c in range(0, inputs, LANES):
-        for kx in range(3):
-            _from_filter(w, kx * inputs + c, 3 * inputs, row, kx * LANES, 3 * LANES)
-        for a in range(EDGE):
-            where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
-            _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
+    for kx in range(3):
+        _from_filter(w, kx * LANES, 3 * LANES, row, kx * LANES, 3 * LANES)
+    for a in range(EDGE):
+        where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
+        _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
 
 
 @part(forceinline=True)

@@ -259,7 +259,8 @@ def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple
 
     outputs, inputs = signs[0].shape[:2]
     points = empty((size_of_points(outputs, inputs),), np.float32)
-    filter_points(_together(signs), np.ascontiguousarray(scales), points)
+    fixed = _together(signs), np.ascontiguousarray(scales)
+    map_parallel(lambda c: filter_points(*fixed, c, points), range(0, inputs, WORD))
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
     room, own_coefs = workspace_size(sizes), np.ascontiguousarray(coefs)
 
