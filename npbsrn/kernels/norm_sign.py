@@ -104,8 +104,8 @@ def _from_signs(
 
 @part(forceinline=True)
 def _terms_back(
-    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, task: int, dterms: tuple[Array, ...],
-    sums: Any, workspace: Any,
+    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, ahead: int, task: int,
+    dterms: tuple[Array, ...], sums: Any, workspace: Any,
 ) -> None:  # fmt: skip
     """Pull back ``sum_k weights[k] terms[k]`` at the pixels from `first` on; its cotangent is `own`.
 
@@ -117,9 +117,12 @@ def _terms_back(
         along = load(sums, k * LANES)
         for v in range(0, pixels, LANES):
             d = load(own, v)
+            ask(term, first + v + ahead)
             if task == TERMS:
+                ask_to_write(dterm, first + v + ahead)
                 give(dterm, first + v, pixels - v, d * weight, workspace)
             elif k == 0:
+                ask_to_write(dterm, first + v + ahead)
                 give(dterm, first + v, pixels - v, d, workspace)
             along = along + d * take(term, first + v, pixels - v, workspace)
         store(sums, k * LANES, along)
@@ -200,7 +203,7 @@ def signs_back(
                 else:
                     ask_to_write(memory(dterms[0]), first + v + ahead)
                     give(memory(dterms[0]), first + v, count, dx, workspace)
-            _terms_back(own, terms, weights, first, pixels, task, dterms, by_weight, workspace)
+            _terms_back(own, terms, weights, first, pixels, ahead, task, dterms, by_weight, workspace)
         for k in range(len(weights)):
             dweights[c, k] = total(load(by_weight, k * LANES))
     hold(part)
