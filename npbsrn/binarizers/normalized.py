@@ -24,7 +24,7 @@ def init_norm(channels: int, dtype: Any) -> Params:
     }
 
 
-def normalize(params: Params, x: Array, slope: Array | None = None) -> tuple[Array, PullNorm]:
+def normalize(params: Params, x: Array, slope: Array | None = None, may_wait: bool = False) -> tuple[Array, PullNorm]:
     """BN by the batch's statistics, then PReLU if there is a slope; updates the running averages.
 
     Parameters
@@ -33,6 +33,8 @@ def normalize(params: Params, x: Array, slope: Array | None = None) -> tuple[Arr
         As `init_norm` gives them.
     x : (N, C, H, W)
     slope : (C,), optional
+    may_wait : bool
+        Whether dx may be an `npbsrn.ops.pending.Pending`.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def normalize(params: Params, x: Array, slope: Array | None = None) -> tuple[Arr
     if slope is None:
         z, pull_norm = batch_norm(x, params["gain"], params["shift"], running, train=True)
     else:
-        z, pull_all = norm_prelu(x, params["gain"], params["shift"], slope, running)
+        z, pull_all = norm_prelu(x, params["gain"], params["shift"], slope, running, may_wait)
 
     def pull(dz: Array) -> tuple[Array, Params, Array | None]:
         dx, dgain, dshift, *dslope = pull_norm(dz) if slope is None else pull_all(dz)

@@ -9,7 +9,7 @@ import numpy as np
 from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.fused.lb_blocks import CHANNELS, SIZES, STES, LBWeights, lb_blocks
-from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace
+from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, taped
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
 from npbsrn.ops.norm import move_running
@@ -40,7 +40,8 @@ class BlockChain(Layer):
     def apply(self, params: Params, x: Array, train: bool) -> tuple[Array, Back]:
         """(N, C, H, W) to the same."""
         if not (train and self._fits_fast(x)):
-            return self._plain().apply(params, x, train)
+            y, back_plain = self._plain().apply(params, x, train)
+            return y, taped(lambda dy: _computed(*back_plain(dy)), train)
         weights, backs = [], []
         for g, group in enumerate(self.groups, 1):
             filters: Remembered = ()
@@ -92,6 +93,11 @@ class BlockChain(Layer):
     def latent(self) -> Iterator[tuple[str, Binarizer]]:
         """Those of all groups."""
         return self._plain().latent()
+
+
+def _computed(dx: Array, grads: Params) -> tuple[Array, Params]:
+    """Of what comes back from binary convolutions, dx as an array: see `npbsrn.ops.pending.Pending`."""
+    return np.asarray(dx), grads
 
 
 def _kind(block: BinaryBlock) -> Any:

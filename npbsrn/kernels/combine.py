@@ -61,8 +61,8 @@ def product(builder: Any, values: list[Any], matrix: Array) -> list[Any]:
     return results
 
 
-def make_combine(matrix: Array, add: bool = False) -> Callable[..., Any]:
-    """Make the intrinsic for a matrix; with `add` the results are added to what is there."""
+def make_combine(matrix: Array, add: int = 0) -> Callable[..., Any]:
+    """Make the intrinsic for a matrix; the first `add` results are added to what is there."""
 
     @intrinsic
     def combine(typing: Any, x: Any, place: Any, step: Any, y: Any, where: Any, stride: Any) -> Any:
@@ -78,7 +78,7 @@ def make_combine(matrix: Array, add: bool = False) -> Callable[..., Any]:
             values = [builder.load(source, align=4) for source in sources]
             for n, result in enumerate(product(builder, values, matrix)):
                 target = pointer(3, args[4], args[5], n)
-                total = builder.fadd(result, builder.load(target, align=4)) if add else result
+                total = builder.fadd(result, builder.load(target, align=4)) if n < add else result
                 builder.store(total, target, align=4)
             return context.get_dummy_value()
 

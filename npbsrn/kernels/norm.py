@@ -69,7 +69,8 @@ def give(values: Any, place: int, count: int, vector: Any, workspace: Any) -> No
 @kernel()
 def norm_backward(
     dy: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, slope: Array,
-    shape: tuple[int, int, int], low: int, high: int, dvalues: Array, dgain: Array, dshift: Array, dslope: Array,
+    shape: tuple[int, int, int], low: int, high: int, sums_alone: bool, dvalues: Array, dgain: Array, dshift: Array,
+    dslope: Array,
 ) -> None:  # fmt: skip
     """Pull back `norm_forward`, of the channels `low` to `high`.
 
@@ -84,6 +85,8 @@ def norm_backward(
         The slope may be empty.
     shape : (N, C, pixels)
     low, high : int
+    sums_alone : bool
+        Without `dvalues`.
     dvalues : float32
         Filled.
     dgain, dshift, dslope : (C,) float32
@@ -110,6 +113,8 @@ def norm_backward(
                 ones = ones + own
                 products = products + own * normal
         dshift[c], dgain[c], dslope[c] = total(ones), total(products), total(due)
+        if sums_alone:
+            continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
             first = (s * channels + c) * pixels

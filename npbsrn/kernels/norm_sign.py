@@ -3,20 +3,23 @@
 Its statistics are those of `npbsrn.kernels.moments`, whose order of sums applies here, too.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, scalar, store
+from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
 from npbsrn.kernels.norm import give, take
 from npbsrn.kernels.pack import set_border, store_word
 from npbsrn.kernels.simd import LANES, magnitude, select, splat, total
 
 Array = np.ndarray[Any, Any]
 
+PRELU = 5  # in place of a stand-in: no sign
 IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
+TERMS, SUMS, TOTAL = 0, 1, 2  # what `signs_back` fills
+NUMBERS = 8  # of a channel, see `npbsrn.ops.pending.Pending`
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
 
@@ -101,8 +104,8 @@ def _from_signs(
 
 @part(forceinline=True)
 def _terms_back(
-    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, dterms: tuple[Array, ...],
-    sums: Any, workspace: Any,
+    own: Any, terms: tuple[Array, ...], weights: Array, first: int, pixels: int, ahead: int, task: int,
+    dterms: tuple[Array, ...], sums: Any, workspace: Any,
 ) -> None:  # fmt: skip
     """Pull back ``sum_k weights[k] terms[k]`` at the pixels from `first` on; its cotangent is `own`.
 
@@ -114,7 +117,13 @@ def _terms_back(
         along = load(sums, k * LANES)
         for v in range(0, pixels, LANES):
             d = load(own, v)
-            give(dterm, first + v, pixels - v, d * weight, workspace)
+            ask(term, first + v + ahead)
+            if task == TERMS:
+                ask_to_write(dterm, first + v + ahead)
+                give(dterm, first + v, pixels - v, d * weight, workspace)
+            elif k == 0:
+                ask_to_write(dterm, first + v + ahead)
+                give(dterm, first + v, pixels - v, d, workspace)
             along = along + d * take(term, first + v, pixels - v, workspace)
         store(sums, k * LANES, along)
 
@@ -123,7 +132,7 @@ def _terms_back(
 def signs_back(
     dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
     terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int, high: int,
-    dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    task: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
@@ -143,8 +152,10 @@ def signs_back(
         `IDENTITY`, `CLIP`, `BIREAL`, `WINDOW` or `STEEP`.
     shape : (N, C, pixels)
     low, high : int
+    task : int
+        `TERMS`, `SUMS`: `dterms` and `dweights` are left alone, or `TOTAL`.
     dterms : K flat arrays (N, C, pixels), float32
-        Filled.
+        Filled; of `TOTAL`, the first one is, with dx.
     dweights : (C, K) float32
         Filled.
     dgain, dshift : (C,) float32
@@ -177,6 +188,8 @@ def signs_back(
         dshift[c], dgain[c] = total(ones), total(products)
         for j in range(bases):
             doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
+        if task == SUMS:
+            continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
             first = (s * channels + c) * pixels
@@ -190,9 +203,69 @@ def signs_back(
                 else:
                     ask_to_write(memory(dterms[0]), first + v + ahead)
                     give(memory(dterms[0]), first + v, count, dx, workspace)
-            _terms_back(own, terms, weights, first, pixels, dterms, by_weight, workspace)
+            _terms_back(own, terms, weights, first, pixels, ahead, task, dterms, by_weight, workspace)
         for k in range(len(weights)):
             dweights[c, k] = total(load(by_weight, k * LANES))
     hold(part)
     hold(sums)
     hold(totals)
+
+
+class Behind(NamedTuple):
+    """What stands behind a convolution: a BN, and signs or PReLU, through which a cotangent is still to come.
+
+    Without them all arrays are empty. See `npbsrn.ops.pending.Pending`.
+    """
+
+    values: Any
+    norm: Any
+    offsets: Any
+    ste: int
+
+
+@part(forceinline=True)
+def value_back(
+    dbits: Any, size: int, place: int, count: int, behind: Behind, bases: int, c: int, workspace: Any
+) -> Any:
+    """The cotangent of 16 values of channel c, as `signs_back` makes it; `count` are there, the others are 0."""
+    norm, at = behind.norm, c * NUMBERS
+    normal = _normal(behind.values, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
+    z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)
+    for j in range(bases):
+        d = take(dbits, j * size + place, count, workspace)
+        if behind.ste == PRELU:
+            dz = select(z > ZERO, d, d * scalar(norm, at + 7))
+        else:
+            dz = dz + passed(d, z + scalar(behind.offsets, j), behind.ste)
+    dx = (dz - scalar(norm, at + 4) - normal * scalar(norm, at + 5)) * scalar(norm, at + 6)
+    if count < LANES:
+        store(workspace, 0, dx)
+        for k in range(count, LANES):
+            put(workspace, k, ZERO)
+        return load(workspace, 0)
+    return dx
+
+
+@kernel()
+def values_back(
+    dbits: Array, values: Array, norm: Array, offsets: Array, ste: int, pixels: int, low: int, high: int, dx: Array
+) -> None:
+    """`value_back` of the planes `low` to `high` of all samples' channels, to dx (N, C, pixels).
+
+    Parameters
+    ----------
+    dbits, values, norm, offsets, ste
+        See `npbsrn.ops.pending.Pending`.
+    pixels, low, high : int
+    dx : float32
+        Like `values`, filled.
+    """
+    workspace, channels = np.empty(LANES, np.float32), len(norm)
+    d, out, rest = memory(dbits), memory(dx), memory(workspace)
+    behind = Behind(memory(values), memory(norm), memory(offsets), ste)
+    for plane in range(low, high):
+        for v in range(0, pixels, LANES):
+            place, count = plane * pixels + v, pixels - v
+            dvalue = value_back(d, values.size, place, count, behind, len(offsets), plane % channels, rest)
+            give(out, place, count, dvalue, rest)
+    hold(workspace)

@@ -121,10 +121,10 @@ def filter_words(signs: Array, words: Array) -> None:
     for first in range(0, planes, GROUP):
         for o in range(outputs):
             for plane in range(first, min(first + GROUP, planes)):
-                for tap in range(taps):
-                    word = 0
-                    for j in range(BITS):
-                        if flat[(o * channels + BITS * plane + j) * taps + tap] < 0:
-                            word |= 1 << j
-                    words[at] = word
-                    at += 1
+                own = words[at : at + taps]
+                own[:] = 0
+                for j in range(BITS):
+                    source = (o * channels + BITS * plane + j) * taps
+                    for tap in range(taps):
+                        own[tap] |= np.uint16(flat[source + tap] < 0) << np.uint16(j)
+                at += taps

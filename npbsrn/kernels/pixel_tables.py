@@ -10,10 +10,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from npbsrn.kernels.cpu import has_avx512
 from npbsrn.kernels.jit import kernel
 from npbsrn.kernels.memory import at, data, load, store
 from npbsrn.kernels.signed_sums import TABLE, add_to, make_look_up, signed_sums
-from npbsrn.kernels.simd import I32, I64, LANES, f32x16, splat
+from npbsrn.kernels.simd import I32, I64, LANES, splat
 
 Array = np.ndarray[Any, Any]
 
@@ -45,9 +46,36 @@ def store_quarters(typing: Any, array: Any, place: Any, gap: Any, vector: Any) -
     return types.void(array, types.intp, types.intp, vector), codegen
 
 
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """As many rows as they have lanes: at first within four lanes, as x86 has one instruction for each result there."""
+    edge = len(rows)
+
+    def exchange(span: int, low: list[int], high: list[int]) -> None:
+        masks = [ir.Constant(ir.VectorType(I32, edge), mask) for mask in (low, high)]
+        for n in range(edge):
+            if not n & span:
+                a, b = rows[n], rows[n + span]
+                rows[n], rows[n + span] = (builder.shuffle_vector(a, b, mask) for mask in masks)
+
+    rows, fours = list(rows), range(0, edge, 4)
+    # a0 b0 a1 b1 and a2 b2 a3 b3 of rows a, b, c and d; of these and those of c and d, a0 b0 c0 d0 and a1 b1 c1 d1
+    for span, own in ((1, (0, edge, 1, edge + 1)), (2, (0, 1, edge, edge + 1))):
+        exchange(span, *([k + lane + more for k in fours for lane in own] for more in (0, 2)))
+    rows = [rows[n & ~3 | (n & 1) << 1 | (n & 2) >> 1] for n in range(edge)]
+    span = 4
+    while span < edge:  # exchange the off-diagonal quarters of all blocks
+        low = [c if not c & span else edge + (c ^ span) for c in range(edge)]
+        exchange(span, low, [c | span if not c & span else edge + c for c in range(edge)])
+        span *= 2
+    return rows
+
+
 @intrinsic
 def transpose16(typing: Any, values: Any, place: Any, step: Any, out: Any, where: Any, stride: Any) -> Any:
-    """``out[where + c * stride + r] = values[place + r * step + c]`` for r, c < 16."""
+    """``out[where + c * stride + r] = values[place + r * step + c]`` for r, c < 16; the two do not overlap.
+
+    Where vectors have fewer than 16 lanes, by blocks of 8x8, which stay in registers.
+    """
     intp = types.intp
     signature = types.void(values, intp, intp, out, intp, intp)
 
@@ -55,20 +83,19 @@ def transpose16(typing: Any, values: Any, place: Any, step: Any, out: Any, where
         v, r = (data(context, builder, signature, args, k) for k in (0, 3))
         place, step, where, stride = args[1], args[2], args[4], args[5]
 
-        def line(base: Any, first: Any, stride: Any, n: int) -> Any:
-            return at(builder, base, builder.add(first, builder.mul(stride, ir.Constant(I64, n))), f32x16.vector)
+        edge = LANES if has_avx512() else LANES // 2
+        kind = ir.VectorType(ir.FloatType(), edge)
 
-        rows = [builder.load(line(v, place, step, n), align=4) for n in range(16)]
-        for span in (1, 2, 4, 8):  # exchange the off-diagonal quarters of all 2 span x 2 span blocks
-            low = [c if not c & span else 16 + (c ^ span) for c in range(16)]
-            high = [c | span if not c & span else 16 + c for c in range(16)]
-            masks = [ir.Constant(ir.VectorType(I32, 16), mask) for mask in (low, high)]
-            for n in range(16):
-                if not n & span:
-                    a, b = rows[n], rows[n | span]
-                    rows[n], rows[n | span] = (builder.shuffle_vector(a, b, mask) for mask in masks)
-        for n, row in enumerate(rows):
-            builder.store(row, line(r, where, stride, n), align=4)
+        def line(base: Any, first: Any, stride: Any, n: int, offset: int) -> Any:
+            index = builder.add(first, builder.mul(stride, ir.Constant(I64, n)))
+            index = builder.add(index, ir.Constant(I64, offset))
+            return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+
+        for top in range(0, LANES, edge):
+            for left in range(0, LANES, edge):
+                rows = [builder.load(line(v, place, step, top + n, left), align=4) for n in range(edge)]
+                for n, row in enumerate(_transposed(builder, rows)):
+                    builder.store(row, line(r, where, stride, left + n, top), align=4)
         return context.get_dummy_value()
 
     return signature, codegen

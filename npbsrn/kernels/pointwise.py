@@ -14,7 +14,7 @@ from npbsrn.kernels.simd import LANES, fused, select, splat, total
 
 Array = np.ndarray[Any, Any]
 
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
 BLOCK = 256  # pixels of all channels that are worked on together
 
 
@@ -126,13 +126,17 @@ def statistic_forward(
 
 @kernel()
 def statistic_backward(
-    a: Array, e: Array, magnitudes: bool, dys: tuple[Array, ...], shape: tuple[int, int, int], low: int, high: int,
-    da: Array,
+    a: Array, e: Array, magnitudes: bool, dys: tuple[Array, ...], factors: Array, shape: tuple[int, int, int],
+    low: int, high: int, da: Array,
 ) -> None:  # fmt: skip
-    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1, dy the sum of all `dys`."""
+    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1, dy the sum of all `dys`.
+
+    Each of these is multiplied by its factor first.
+    """
     _, channels, pixels = shape
     count, side = np.float32(1) / np.float32(channels), np.empty(BLOCK, np.float32)
-    sums = np.empty((channels if len(dys) > 1 else 0, BLOCK), np.float32)
+    alone = len(dys) == 1 and factors[0] == ONE
+    sums = np.empty((0 if alone else channels, BLOCK), np.float32)
     for s in range(low, high):
         for first in range(0, pixels, BLOCK):
             size = min(BLOCK, pixels - first)
@@ -141,14 +145,14 @@ def statistic_backward(
             for c in range(channels):
                 at = (s * channels + c) * pixels + first
                 own, d = a[at : at + size], dys[0][at : at + size]
-                for k in range(1, len(dys)):
-                    more, total = dys[k][at : at + size], sums[c, :size]
-                    if k == 1:
+                if not alone:
+                    factor, total = factors[0], sums[c, :size]
+                    for i in range(size):
+                        total[i] = d[i] * factor
+                    for k in range(1, len(dys)):
+                        more, factor = dys[k][at : at + size], factors[k]
                         for i in range(size):
-                            total[i] = d[i] + more[i]
-                    else:
-                        for i in range(size):
-                            total[i] += more[i]
+                            total[i] += more[i] * factor
                     d = total
                 for i in range(size):
                     side[i] += own[i] * d[i]
@@ -157,7 +161,7 @@ def statistic_backward(
             for c in range(channels):
                 at = (s * channels + c) * pixels + first
                 own, out = a[at : at + size], da[at : at + size]
-                d = sums[c, :size] if len(dys) > 1 else dys[0][at : at + size]
+                d = dys[0][at : at + size] if alone else sums[c, :size]
                 for i in range(size):
                     part = side[i]
                     if magnitudes:

@@ -13,21 +13,23 @@ from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
 from npbsrn.kernels.norm import take
+from npbsrn.kernels.norm_sign import Behind, value_back
 from npbsrn.kernels.pixel_tables import transpose16
 from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.products import multiply
 from npbsrn.kernels.signed_sums import add_to, aligned
 from npbsrn.kernels.simd import LANES, splat
 from npbsrn.kernels.tile_points import (
+    EDGE,
     POINTS,
     STEP,
-    add_from_points,
     apart,
     filters_from_points,
     points_of_filters,
     points_of_result,
     points_of_signs,
     row_size,
+    rows_from_points,
 )  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -39,13 +41,14 @@ ZERO = np.float32(0)
 class Workspace(NamedTuple):
     """Where the parts of one worker's workspace begin; see `workspace_size`."""
 
-    g: int  # (6 * down, 6 * across, O) and 16 more pixels: a block of the cotangent
-    kept: int  # (16, `_size_of_kept`): 16 channels of it, pixels last
+    g: int  # (6, W, 16) and 16 more pixels: a row of tiles of 16 channels of the cotangent
+    kept: int  # (16, `_size_of_kept`): the same, pixels last
     turned: int  # (16, 16)
-    points: int  # of g
+    points: int  # of a block of tiles
     products: int  # at the points: the signs of 16 channels, and then what they get
     row: int  # see `npbsrn.kernels.tile_points.row_size`
-    dx: int  # (I / 16, 6 * down + 2, 6 * across + 2, 16); of narrow pictures more is read
+    dx: int  # (8, W, 16) and 16 more pixels: a row of tiles of 16 channels, and a row of pixels above and below
+    below: int  # (I / 16, 2, W, 16): the last two of these, which are the first two of the next tiles
     dw: int  # (bases, I / 16) times 64 points, `apart`, of (O, 16)
     end: int
 
@@ -58,28 +61,24 @@ def _tiles_of(sizes: Sizes) -> tuple[int, int]:
 
 
 @part(forceinline=True)
-def _size_of_dx(tiles: tuple[int, int]) -> int:
-    return (STEP * tiles[0] + 2) * (STEP * tiles[1] + 2) * LANES
-
-
-@part(forceinline=True)
-def _size_of_kept(tiles: tuple[int, int], width: int) -> int:
+def _size_of_kept(width: int) -> int:
     """Numbers from one channel to the next; they do not meet in one set of a cache."""
-    return (STEP * tiles[0] * width // (2 * LANES) * 2 + 3) * LANES
+    return (STEP * width // (2 * LANES) * 2 + 3) * LANES
 
 
 @kernel()
 def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
-    count, planes = tiles[0] * tiles[1], sizes.inputs // LANES
-    kept = (STEP * STEP * count + LANES) * sizes.outputs
-    turned = kept + LANES * _size_of_kept(tiles, sizes.width)
+    count, planes, width = tiles[0] * tiles[1], sizes.inputs // LANES, sizes.width
+    kept = (STEP * width + LANES) * LANES
+    turned = kept + LANES * _size_of_kept(width)
     points = turned + LANES * LANES
     products = points + POINTS * apart(count * sizes.outputs)
     row = products + POINTS * apart(count * LANES)
     dx = row + row_size(tiles[1])
-    dw = dx + planes * _size_of_dx(tiles) + LANES * (LANES + 2)
+    below = dx + (EDGE * width + LANES) * LANES
+    dw = below + planes * (EDGE - STEP) * width * LANES
     end = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
-    return Workspace(0, kept, turned, points, products, row, dx, dw, end)
+    return Workspace(0, kept, turned, points, products, row, dx, below, dw, end)
 
 
 def workspace_size(sizes: Sizes) -> int:
@@ -97,18 +96,24 @@ def _narrow(source: Any, place: int, width: int, out: Any, where: int) -> None:
 
 @part(forceinline=True)
 def _take_channel(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], first: int, count: int, ahead: int, kept: Any, where: int,
-    rest: Any, dslope: Any, sums: Any, at: int,
+    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, c: int, size: int, first: int,
+    count: int, ahead: int, kept: Any, where: int, rest: Any, dslope: Any, sums: Any,
 ) -> None:  # fmt: skip
-    """`count` numbers of one channel of the cotangent, from `first` on, through PReLU to `kept`; its sums go to `at`.
+    """`count` numbers of channel c of the cotangent, from `first` on, through PReLU to `kept`; sums are added to.
 
-    The next channel begins `ahead` of this one: it is asked for, since it is not near in the caches.
+    A later channel, `ahead` of this one, is asked for, since it is not near in the caches.
     """
     activated, summed = flags
     due, along = splat(ZERO), splat(ZERO)
     for v in range(0, count, LANES):
-        ask(dy, first + ahead + v)
-        d = take(dy, first + v, count - v, rest)
+        if bases > 0:
+            for j in range(bases):
+                ask(dy, j * size + first + ahead + v)
+            ask(behind.values, first + ahead + v)
+            d = value_back(dy, size, first + v, count - v, behind, bases, c, rest)
+        else:
+            ask(dy, first + ahead + v)
+            d = take(dy, first + v, count - v, rest)
         if activated:
             ask(y, first + ahead + v)
             d, part = through_prelu(d, take(y, first + v, count - v, rest), slope)
@@ -116,86 +121,77 @@ def _take_channel(
         along = along + d
         store(kept, where + v, d)
     if activated:
-        add_to(dslope, at, due)
+        add_to(dslope, c * LANES, due)
     if summed:
-        add_to(sums, at, along)
+        add_to(sums, c * LANES, along)
 
 
 @kernel()
 def _take_rows(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], s: int, top: int, tiles: tuple[int, int], sizes: Sizes,
-    g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
+    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, s: int, top: int, o: int,
+    sizes: Sizes, g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
 ) -> None:  # fmt: skip
-    """A block of the cotangent from row `top` on, channels last, zeros behind its end; through PReLU if `activated`.
+    """A row of tiles of 16 channels of the cotangent, from row `top` on, channels last; through PReLU if `activated`.
 
-    Pixels and rows beyond the picture are zero in g. Columns are so from the start: what is written there are zeros.
+    Its pixels are one row, since those of a channel follow one another. Rows beyond the picture are zero.
     """
-    height, width, outputs = sizes.height, sizes.width, sizes.outputs
-    line, plane, rows = STEP * tiles[1], height * width, min(STEP * tiles[0], height - top)
-    gap = _size_of_kept(tiles, width)
-    for o in range(0, outputs, LANES):
-        for c in range(LANES):
-            first = (s * outputs + o + c) * plane + top * width
-            own = scalar(slope, o + c) if flags[0] else ZERO
-            _take_channel(
-                dy, y, own, flags, first, rows * width, plane, kept, c * gap, turned, dslope, sums, (o + c) * LANES
-            )
-        for v in range(rows):
-            for x in range(0, width, LANES):
-                left = max(0, min(x, width - LANES))  # the last pixels overlap those before them
-                where = (v * line + left) * outputs + o
-                if width < LANES:
-                    for c in range(LANES):
-                        _narrow(kept, c * gap + v * width, width, turned, c * LANES)
-                    transpose16(turned, 0, LANES, g, where, outputs)
-                else:
-                    transpose16(kept, v * width + left, gap, g, where, outputs)
-    for p in range(rows * line * outputs, STEP * tiles[0] * line * outputs, LANES):
-        store(g, p, splat(ZERO))
+    width, plane = sizes.width, sizes.height * sizes.width
+    count, gap = min(STEP, sizes.height - top) * width, _size_of_kept(width)
+    for c in range(LANES):
+        first, own = (s * sizes.outputs + o + c) * plane + top * width, scalar(slope, o + c) if flags[0] else ZERO
+        _take_channel(
+            dy, y, own, flags, bases, behind, o + c, sizes.samples * sizes.outputs * plane, first, count, 2 * plane,
+            kept, c * gap, turned, dslope, sums,
+        )  # fmt: skip
+    for left in range(0, count, LANES):
+        x = max(0, min(left, count - LANES))  # the last pixels overlap those before them
+        if count < LANES:
+            for c in range(LANES):
+                _narrow(kept, c * gap, count, turned, c * LANES)
+            transpose16(turned, 0, LANES, g, 0, LANES)
+        else:
+            transpose16(kept, x, gap, g, x * LANES, LANES)
+    for p in range(count, STEP * width):
+        store(g, p * LANES, splat(ZERO))
 
 
 @kernel()
-def _give_rows(
-    own: Any, first: int, rows: int, c: int, coefs: Any, s: int, line: int, sizes: Sizes, turned: Any, dx: Any
-) -> None:
-    """`rows` complete rows of 16 channels, of which the first is row `first` of the picture, to dX (bases, N, I, H, W).
-
-    `own` has the picture's border, too.
-    """
+def _give_rows(own: Any, first: int, rows: int, c: int, coefs: Any, s: int, sizes: Sizes, turned: Any, dx: Any) -> None:
+    """`rows` complete rows of 16 channels, from row `first` of the picture on, to dX (bases, N, I, H, W)."""
     height, width = sizes.height, sizes.width
-    for r in range(max(0, -first), min(rows, height - first)):
-        for left in range(0, width, LANES):
-            x = max(0, min(left, width - LANES))
-            transpose16(own, (r * line + x + 1) * LANES, LANES, turned, 0, LANES)
-            for j in range(sizes.bases):
-                coef = scalar(coefs, j)
-                for k in range(LANES):
-                    where = (((j * sizes.samples + s) * sizes.inputs + c + k) * height + first + r) * width + x
-                    if width < LANES:
-                        for n in range(width):
-                            put(dx, where + n, scalar(turned, k * LANES + n) * coef)
-                    else:
-                        ask_to_write(dx, where + 2 * width)
-                        store(dx, where, load(turned, k * LANES) * coef)
-
-
-@kernel()
-def _keep_rows(own: Any, tiles: tuple[int, int]) -> None:
-    """The last two rows of a block are the first of the next one; the others begin with zeros."""
-    line = (STEP * tiles[1] + 2) * LANES
-    for p in range(0, 2 * line, LANES):
-        store(own, p, load(own, STEP * tiles[0] * line + p))
-    for p in range(2 * line, (STEP * tiles[0] + 2) * line, LANES):
-        store(own, p, splat(ZERO))
+    begin = max(0, -first)
+    count = (min(rows, height - first) - begin) * width
+    for left in range(0, count, LANES):
+        x = max(0, min(left, count - LANES))
+        transpose16(own, (begin * width + x) * LANES, LANES, turned, 0, LANES)
+        for j in range(sizes.bases):
+            coef = scalar(coefs, j)
+            for k in range(LANES):
+                where = (((j * sizes.samples + s) * sizes.inputs + c + k) * height + first + begin) * width + x
+                if count < LANES:
+                    for n in range(count):
+                        put(dx, where + n, scalar(turned, k * LANES + n) * coef)
+                else:
+                    ask_to_write(dx, where + 2 * LANES)
+                    store(dx, where, load(turned, k * LANES) * coef)
 
 
 @part(forceinline=True)
-def _filters(tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any) -> None:
-    """At point p: add what a block gives to the filters of 16 input channels, the `nth` of all bases."""
+def _copy(source: Any, place: int, out: Any, where: int, count: int) -> None:
+    """``out[where :+count] = source[place :+count]``, a multiple of 16."""
+    for v in range(0, count, LANES):
+        store(out, where + v, load(source, place + v))
+
+
+@part(forceinline=True)
+def _filters(
+    tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any, begun: bool
+) -> None:
+    """At point p: what a block gives to the filters of 16 input channels, the `nth` of all bases; added if `begun`."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
     multiply(
         points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * apart(count * LANES), dw,
-        (nth * POINTS + p) * gap, sizes.outputs, True,
+        (nth * POINTS + p) * gap, sizes.outputs, begun,
     )  # fmt: skip
 
 
@@ -210,11 +206,21 @@ def _inputs(tiles: tuple[int, int], p: int, c: int, sizes: Sizes, filters: Any, 
 
 
 @kernel()
-def filter_points(w: Array, points: Array) -> None:
-    """`points_of_filters` of (O, 3, 3, I) float32."""
-    row = aligned(24 * LANES)
-    points_of_filters(memory(w), w.shape[0], w.shape[3], memory(row), memory(points))
+def filter_points(signs: Array, scales: Array, c: int, points: Array) -> None:
+    """`points_of_filters` of ``sum_i scales[i] signs[i]``, of (M, O) and (M, O, I * 9) float32."""
+    (bases, outputs, _), taps = signs.shape, 9
+    row, whole = aligned(24 * LANES), aligned(taps * LANES)
+    for o in range(outputs):
+        for t in range(taps):
+            for k in range(LANES):
+                at = (c + k) * taps + t
+                value = scales[0, o] * signs[0, o, at]
+                for i in range(1, bases):
+                    value += scales[i, o] * signs[i, o, at]
+                whole[t * LANES + k] = value
+        points_of_filters(memory(whole), o, outputs, c, memory(row), memory(points))
     hold(row)
+    hold(whole)
 
 
 def size_of_points(outputs: int, inputs: int) -> int:
@@ -225,14 +231,14 @@ def size_of_points(outputs: int, inputs: int) -> int:
 @kernel()
 def backward_samples(
     dy: Array, bits: Array, filters: Array, coefs: Array, sizes: Sizes, dx: Array, dw: Array, sums: Array, y: Array,
-    slope: Array, dslope: Array, workspace: Array, low: int, high: int,
+    slope: Array, dslope: Array, behind: Behind, workspace: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
     Parameters
     ----------
     dy : float32
-        Flat (N, O, H, W).
+        Flat (N, O, H, W); where BN and signs are still `behind`, the cotangents of these, (J, N, O, H, W).
     bits : uint16
         See `npbsrn.kernels.binary_forward.forward_samples`.
     filters : float32
@@ -251,43 +257,50 @@ def backward_samples(
         Of PReLU, above 0, or empty.
     dslope : (O * 16,) float32
         Added to, by channel and lane: what the slope gets, times the slope.
+    behind : Behind
+        Its arrays are empty where dy is that of the result.
     workspace : float32
         See `workspace_size`.
     low, high : int
     """
     most, planes, rows = _tiles_of(sizes), sizes.inputs // BITS, sizes.height + 2
     at = _workspace_for(sizes, most)
-    workspace[: at.kept] = ZERO
-    workspace[at.dw : at.end] = ZERO
+    if low == high:
+        workspace[at.dw : at.end] = ZERO
     g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
-    flags, picture, size = (len(slope) > 0, len(sums) > 0), sizes.width + 2, _size_of_dx(most)
+    own, below = memory(workspace[at.dx :]), memory(workspace[at.below :])
+    bases, overlap = len(behind.offsets), (EDGE - STEP) * sizes.width * LANES
+    later = Behind(memory(behind.values), memory(behind.norm), memory(behind.offsets), behind.ste)
+    flags, picture = (len(slope) > 0, len(sums) > 0), sizes.width + 2
     for s in range(low, high):
-        workspace[at.dx : at.dw] = ZERO
+        workspace[at.below : at.dw] = ZERO
         for top in range(0, sizes.height, STEP * most[0]):
             tiles = min(most[0], (sizes.height - top + STEP - 1) // STEP), most[1]
-            _take_rows(
-                memory(dy), memory(y), memory(slope), flags, s, top, tiles, sizes, g, kept, turned, memory(dslope),
-                memory(sums),
-            )  # fmt: skip
-            points_of_result(g, tiles, sizes.outputs, row, points)
-            done = STEP * tiles[0] + (2 if top + STEP * tiles[0] >= sizes.height else 0)
+            for r in range(tiles[0]):
+                for o in range(0, sizes.outputs, LANES):
+                    _take_rows(
+                        memory(dy), memory(y), memory(slope), flags, bases, later, s, top + STEP * r, o, sizes, g, kept,
+                        turned, memory(dslope), memory(sums),
+                    )  # fmt: skip
+                    points_of_result(g, sizes.width, r, tiles, sizes.outputs, o, row, points)
             for c in range(planes):
                 for j in range(sizes.bases):
                     first = ((j * sizes.samples + s) * planes + c) * rows * picture
                     points_of_signs(memory(bits), first, (rows, picture), top, tiles, row, products)
                     for p in range(POINTS):
                         nth = j * planes + c
-                        _filters(tiles, p, nth, sizes, points, products, total)
+                        _filters(tiles, p, nth, sizes, points, products, total, s > low or top > 0)
                         if j + 1 == sizes.bases:  # the signs are done with; the block's points are near
                             _inputs(tiles, p, c * LANES, sizes, memory(filters), points, products)
-                part = memory(workspace[at.dx + c * size :])
-                add_from_points(products, tiles, row, part)
-                _give_rows(
-                    part, top - 1, done, c * LANES, memory(coefs), s, STEP * most[1] + 2, sizes, turned, memory(dx)
-                )
-                _keep_rows(part, tiles)
+                for r in range(tiles[0]):
+                    above = top + STEP * r
+                    _copy(below, c * overlap, own, 0, overlap)
+                    rows_from_points(products, r, tiles, sizes.width, row, own)
+                    done = STEP if above + STEP < sizes.height else EDGE
+                    _give_rows(own, above - 1, done, c * LANES, memory(coefs), s, sizes, turned, memory(dx))
+                    _copy(own, STEP * sizes.width * LANES, below, c * overlap, overlap)
     for j in range(sizes.bases):
         part = memory(workspace[at.dw + j * planes * POINTS * apart(sizes.outputs * LANES) :])
         filters_from_points(part, sizes.outputs, sizes.inputs, row, memory(dw[j * sizes.outputs * 9 * sizes.inputs :]))

@@ -30,7 +30,7 @@ ZERO = np.float32(0)
 _output, _filters, _inputs = transforms(3, STEP)
 # Intrinsics are globals, see `npbsrn.kernels.counts`.
 _from_result, _from_input, _from_filter = make_combine(_output.T), make_combine(_inputs), make_combine(_filters)
-_add_to_input, _to_filter = make_combine(_inputs.T, add=True), make_combine(_filters.T)
+_add_to_input, _to_filter = make_combine(_inputs.T, add=EDGE - STEP), make_combine(_filters.T)
 
 
 @part(forceinline=True)
@@ -60,31 +60,35 @@ def _signs(typing: Any, word: Any) -> Any:
 
 
 @part(forceinline=True)
-def points_of_result(g: Any, tiles: tuple[int, int], channels: int, row: Any, points: Any) -> None:
-    """``A^T dy A`` of a block of tiles.
+def points_of_result(
+    g: Any, width: int, r: int, tiles: tuple[int, int], channels: int, c: int, row: Any, points: Any
+) -> None:
+    """``A^T dy A`` of row r of a block of tiles, for 16 channels from c on.
 
     Parameters
     ----------
     g : float32
-        Flat (6 * down, 6 * across, channels).
+        Flat (6, W, 16).
+    width, r : int
     tiles : (down, across)
-    channels : int
-        A multiple of 16.
+    channels, c : int
+        C, a multiple of 16, and the first of the 16.
     row : float32
         A workspace, see `row_size`.
     points : float32
-        Filled: 64 points, `apart`, of (down * across, channels).
+        Filled: of 64 points, `apart`, of (down * across, C).
     """
-    down, across = tiles
-    width, gap, line = STEP * across, apart(down * across * channels), apart(LANES * (STEP * across + 2))
-    for r in range(down):
-        for c in range(0, channels, LANES):
-            for x in range(width):
-                _from_result(g, (STEP * r * width + x) * channels + c, width * channels, row, x * LANES, line)
-            for t in range(across):
-                for a in range(EDGE):
-                    source, where = a * line + STEP * t * LANES, (r * across + t) * channels + c
-                    _from_result(row, source, LANES, points, a * EDGE * gap + where, gap)
+    (down, across), zero = tiles, splat(ZERO)
+    gap, line = apart(down * across * channels), apart(LANES * (STEP * across + 2))
+    for x in range(width):
+        _from_result(g, x * LANES, width * LANES, row, x * LANES, line)
+    for x in range(width, STEP * across):
+        for a in range(EDGE):
+            store(row, a * line + x * LANES, zero)
+    for t in range(across):
+        for a in range(EDGE):
+            source, where = a * line + STEP * t * LANES, (r * across + t) * channels + c
+            _from_result(row, source, LANES, points, a * EDGE * gap + where, gap)
 
 
 @part(forceinline=True)
@@ -124,55 +128,54 @@ def points_of_signs(
 
 
 @part(forceinline=True)
-def add_from_points(points: Any, tiles: tuple[int, int], row: Any, dx: Any) -> None:
-    """Add ``B^T points B`` of a block of tiles, where they overlap to one sum, for 16 channels.
+def rows_from_points(points: Any, r: int, tiles: tuple[int, int], width: int, row: Any, dx: Any) -> None:
+    """``B^T points B`` of row r of a block of tiles, added where tiles overlap, for 16 channels.
 
     Parameters
     ----------
     points : float32
         64 points, `apart`, of (down * across, 16).
+    r : int
     tiles : (down, across)
+    width : int
     row : float32
         A workspace, see `row_size`.
     dx : float32
-        Flat (6 * down + 2, 6 * across + 2, 16), added to.
+        Flat (8, W, 16): the rows from that above the tiles' first pixels on, without what is beside the picture. The
+        first two are added to, since they are the last two of the tiles above; the others are filled.
     """
     down, across = tiles
-    width = STEP * across + 2
-    gap, line = apart(down * across * LANES), apart(LANES * width)
-    for r in range(down):
-        for p in range(0, EDGE * line, LANES):
-            store(row, p, splat(ZERO))
+    gap, line = apart(down * across * LANES), apart(LANES * (STEP * across + 2))
+    for a in range(EDGE):
+        for x in range(EDGE - STEP):
+            store(row, a * line + x * LANES, splat(ZERO))
         for t in range(across):
-            for a in range(EDGE):
-                source, where = a * EDGE * gap + (r * across + t) * LANES, a * line + STEP * t * LANES
-                _add_to_input(points, source, gap, row, where, LANES)
-        for x in range(width):
-            _add_to_input(row, x * LANES, line, dx, (STEP * r * width + x) * LANES, width * LANES)
+            source, where = a * EDGE * gap + (r * across + t) * LANES, a * line + STEP * t * LANES
+            _add_to_input(points, source, gap, row, where, LANES)
+    for x in range(width):
+        _add_to_input(row, (x + 1) * LANES, line, dx, x * LANES, width * LANES)
 
 
 @kernel()
-def points_of_filters(w: Any, outputs: int, inputs: int, row: Any, points: Any) -> None:
-    """``G w G^T`` of all filters.
+def points_of_filters(w: Any, o: int, outputs: int, c: int, row: Any, points: Any) -> None:
+    """``G w G^T`` of the filters of output channel o, for 16 input channels from c on.
 
     Parameters
     ----------
     w : float32
-        Flat (O, 3, 3, I), I a multiple of 16.
-    outputs, inputs : int
+        Flat (3, 3, 16).
+    o, outputs, c : int
     row : float32
         A workspace of ``24 * 16``.
     points : float32
-        Filled: for each 16 input channels 64 points, `apart`, of (O, 16).
+        Of these channels filled: for each 16 input channels 64 points, `apart`, of (O, 16).
     """
     gap = apart(outputs * LANES)
-    for c in range(0, inputs, LANES):
-        for o in range(outputs):
-            for kx in range(3):
-                _from_filter(w, (o * 9 + kx) * inputs + c, 3 * inputs, row, kx * LANES, 3 * LANES)
-            for a in range(EDGE):
-                where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
-                _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
+    for kx in range(3):
+        _from_filter(w, kx * LANES, 3 * LANES, row, kx * LANES, 3 * LANES)
+    for a in range(EDGE):
+        where = (c // LANES * POINTS + a * EDGE) * gap + o * LANES
+        _from_filter(row, a * 3 * LANES, LANES, points, where, gap)
 
 
 @part(forceinline=True)

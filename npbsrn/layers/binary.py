@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer, Filters, Remembered, RememberedGrad, Thresholds, add_at
-from npbsrn.binarizers.normalized import folded_norm, init_norm, normalize
+from npbsrn.binarizers.normalized import PullNorm, folded_norm, init_norm, normalize
 from npbsrn.layers.base import Rng, Trace, uniform_filters, untaped
 from npbsrn.ops.binary_conv import binary_conv, filter_offset
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import binarize_terms, sum_products
+from npbsrn.ops.pending import MayWait
 from npbsrn.ops.pointwise import weight_by_statistic
 from npbsrn.storage.params import Params
 
@@ -114,12 +115,13 @@ class BinaryConv:
         return params | ({"norm": init_norm(self.channels, dtype)} if self.norm else {})
 
     def apply(
-        self, params: Params, x: Array, memory: Memory, train: bool, slope: Array | None = None
+        self, params: Params, x: Array, memory: Memory, train: bool, slope: Array | None = None, alone: bool = False
     ) -> tuple[Array, Memory, BinaryBack]:
         """(N, C, H, W) to the same; ``back`` maps (dy, dmemory) to (dx, dmemory, grads).
 
         Outside of training it is `infer`, and nothing is recorded for ``back``. In training a PReLU
-        behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too.
+        behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too. If x goes
+        nowhere else, but comes `alone` from another binary convolution, dx may be an `npbsrn.ops.pending.Pending`.
         """
         if not train:
             return *self.infer(params, x, memory), untaped
@@ -129,13 +131,17 @@ class BinaryConv:
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         own_slope = None if self.norm else slope
+        plain = self.scheme.statistic == "none"
+        may_wait = not plain and len(terms) > 1 if remembers else plain and alone and not self.norm
         y, pull_conv = binary_conv(*activations[:2], *filters, activations.base, self.scheme.pad, own_slope)
-        y, back_norm = normalize(params["norm"], y, slope) if self.norm else (y, lambda dy: (dy, {}, None))
+        back_norm: PullNorm = lambda dy: (dy, {}, None)  # noqa: E731
+        if self.norm:
+            y, back_norm = normalize(params["norm"], y, slope, self.size == 3)
 
         def back(dy: Array, dmemory: MemoryGrad) -> tuple[Array, MemoryGrad, Params]:
             dy, grads_norm, dslope = back_norm(dy)
             dbits, dcoefs, dsigns, dscales, dslope_conv = pull_conv(dy)
-            dterms, grads_x = pull_x(dbits, dcoefs)
+            dterms, grads_x = pull_x(MayWait(dbits) if may_wait else dbits, dcoefs)
             dearlier, dterm = dmemory.terms, tuple(dterms[-1:])
             if remembers:
                 *before, dterm = ((*there, d) for there, d in zip(dmemory.terms, dterms, strict=True))

@@ -82,7 +82,7 @@ class BinaryBlock:
         for n, conv in enumerate(self.convs, 1):
             activated = n <= self.activated
             slope = params[f"act{n}"]["slope"] if activated and isinstance(self.activation, PReLU) else None
-            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, True, slope)
+            inner, memory, back_conv = conv.apply(params[f"conv{n}"], y, memory, True, slope, self._alone(n))
             back_act = None
             if activated and slope is None:
                 inner, back_act = self.activation.apply(params.get(f"act{n}", {}), inner, True)
@@ -98,7 +98,7 @@ class BinaryBlock:
             for n, back_conv, back_act in reversed(backs):
                 dinner = scale(dx, self.residual) if self.skip == "unit" and self.residual != 1 else dx
                 if back_act is not None:
-                    dinner, grads[f"act{n}"] = back_act(dinner)
+                    dinner, grads[f"act{n}"] = back_act(np.asarray(dinner))
                 dinput, dmemory, own = back_conv(dinner, dmemory)
                 if "slope" in own:  # PReLU was part of the convolution
                     grads[f"act{n}"] = {"slope": own.pop("slope")}
@@ -107,6 +107,12 @@ class BinaryBlock:
             return add(dx, dy) if self.skip == "block" else dx, dmemory.filters, grads
 
         return y, memory.filters, back
+
+    def _alone(self, n: int) -> bool:
+        """Whether what the `n`-th convolution takes in comes from another one, or a PReLU, and goes nowhere else."""
+        before = self.convs[n - 2]  # in front of the first one, the last one of the block before
+        straight = self.skip == "none" or (self.skip == "block" and n > 1)
+        return straight and before.size == 3 and isinstance(self.activation, PReLU | Identity)
 
     def _with_skip(self, x: Array, y: Array) -> Array:
         """A convolution's input and result to the next one's input."""

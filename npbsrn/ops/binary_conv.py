@@ -8,6 +8,7 @@ import numpy as np
 from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import sum_products
+from npbsrn.ops.pending import Pending
 from npbsrn.ops.pointwise import prelu, prelu_ref
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -130,7 +131,8 @@ def binary_conv(
         return _then_prelu(binary_conv(bits, coefs, signs, scales, base, pad), slope)
     if not compiled:
         plain = [own.unpack() if isinstance(own, Bits) else own for own in bits]
-        return binary_conv_ref(plain, coefs, signs, scales, base, pad)
+        y, pull_plain = binary_conv_ref(plain, coefs, signs, scales, base, pad)
+        return y, lambda dy: pull_plain(np.asarray(dy))
     from npbsrn.kernels.binary_forward import forward_samples
 
     n, _, height, width = bits[0].shape
@@ -144,17 +146,9 @@ def binary_conv(
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
     kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
-    def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
-        dbits, products, whole, due = _products(
-            dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes
-        )
-        total = np.tensordot(coefs, products, 1)
-        if base:
-            total += np.float32(base) * whole[:, None]
-        dfactors = np.stack([np.einsum("op,jop->jo", own.reshape(outputs, -1), products) for own in signs])
-        dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
-        dscales = np.stack([np.einsum("op,op->o", own.reshape(outputs, -1), total) for own in signs])
-        dsigns = [(total * scale[:, None]).reshape(signs[0].shape) for scale in scales]
+    def pull(dy: Array | Pending) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+        dbits, dw, whole, due = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes)
+        dcoefs, dsigns, dscales = _filters_back(dw, signs, scales, coefs, np.float32(base) * whole)
         return dbits, dcoefs, dsigns, dscales, None if slope is None else due / slope
 
     return y, pull
@@ -165,7 +159,7 @@ def _then_prelu(convolved: tuple[Array, BinaryConvPull], slope: Array) -> tuple[
     y, pull_prelu = prelu(convolved[0], slope)
 
     def pull(dy: Array) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
-        dinner, dslope = pull_prelu(dy)
+        dinner, dslope = pull_prelu(np.asarray(dy))
         return *convolved[1](dinner)[:4], dslope
 
     return y, pull
@@ -195,35 +189,67 @@ def _stacked(bits: Sequence[Bits]) -> Array:
 
 
 def _products(
-    dy: Array, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
+    dy: Array | Pending, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
     shape: tuple[int, ...], y: Array, slope: Array,
 ) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
-    """Cotangents of the bits, ``P_j`` (N, O, C * k * k), and two sums over pixels (O,).
+    """Cotangents of the bits, ``P_j`` by shards, see `npbsrn.kernels.conv_filters`, and two sums over pixels (O,).
 
     These are of dy, 0 without an offset, and of what is due to the slopes, times them.
     """
     outputs, inputs, size, _ = signs[0].shape
     backward = (_by_points if size == 3 else _by_tables)(signs, scales, coefs, shape)
     dx = empty((len(coefs), *shape), np.float32)
-    dw = np.zeros((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
+    dw = empty((SHARDS, len(coefs) * inputs * size**2 * outputs), np.float32)
+    if size == 1:  # where it is added to
+        dw[:] = 0
     sums = np.zeros((SHARDS, outputs * 16 if offset else 0), np.float32)
     due = np.zeros((SHARDS, outputs, 16), np.float32)
-    flat, shards = np.ascontiguousarray(dy, np.float32).reshape(-1), parts_of(shape[0], SHARDS)
+    flat, behind = _cotangent(dy, size == 3)
+    shards = parts_of(shape[0], SHARDS)
 
     def part(shard: int) -> None:
-        added = dw[shard], sums[shard], y, slope, due[shard].reshape(-1)
+        added = dw[shard], sums[shard], y, slope, due[shard].reshape(-1), *behind
         backward(flat, memory, dx.reshape(-1), added, shards[shard])
 
     map_parallel(part, range(SHARDS))
-    total, whole = dw[0], sums[0]
+    whole = sums[0]
     for shard in range(1, SHARDS):
-        total, whole = total + dw[shard], whole + sums[shard]
-    if size == 3:
-        products = total.reshape(len(coefs), outputs, 9, inputs).transpose(0, 1, 3, 2)
-    else:
-        products = total.reshape(len(coefs), outputs // 16, inputs, 16).transpose(0, 1, 3, 2)
-    products = products.reshape(len(coefs), outputs, -1)
-    return list(dx), products, np.sum(whole.reshape(-1, 16), axis=1), np.sum(due, axis=(0, 2))
+        whole = whole + sums[shard]
+    whole = np.sum(whole.reshape(-1, 16), axis=1) if offset else np.zeros(outputs, np.float32)
+    return list(dx), dw, whole, np.sum(due, axis=(0, 2))
+
+
+def _filters_back(
+    dw: Array, signs: Sequence[Array], scales: Array, coefs: Array, constant: Array
+) -> tuple[Array, list[Array], Array]:
+    """Cotangents of coefs, signs and scales."""
+    from npbsrn.kernels.conv_filters import filters_back
+
+    outputs, inputs, size, _ = signs[0].shape
+    own = _together(signs)
+    dsigns, dscales = np.empty_like(own), np.empty(scales.shape, np.float32)
+    dfactors = np.empty((len(signs), len(coefs), outputs), np.float32)
+    single = (np.ascontiguousarray(array, np.float32) for array in (scales, coefs, constant))
+    filters_back(dw, 1 if size == 3 else WORD, size**2, own, *single, dsigns, dfactors, dscales)
+    dcoefs = np.sum(dfactors * scales[:, None], axis=(0, 2))
+    return dcoefs, list(dsigns.reshape(len(signs), outputs, inputs, size, size)), dscales
+
+
+def _together(signs: Sequence[Array]) -> Array:
+    """Filters of all bases in one array: (M, O, C * k * k)."""
+    outputs, inputs, size, _ = signs[0].shape
+    whole = np.ascontiguousarray(signs[0])[None] if len(signs) == 1 else np.stack(signs)
+    return whole.reshape(len(signs), outputs, inputs * size * size)
+
+
+def _cotangent(dy: Array | Pending, may_wait: bool) -> tuple[Array, tuple[Any, ...]]:
+    """A cotangent, flat, and what still stands behind it, if it may wait."""
+    from npbsrn.kernels.norm_sign import Behind
+
+    if isinstance(dy, Pending) and may_wait:
+        return dy.dbits, (Behind(dy.values, dy.norm, dy.offsets, dy.ste),)
+    none = np.empty(0, np.float32)
+    return np.ascontiguousarray(dy, np.float32).reshape(-1), (Behind(none, none[:, None], none, 0),) * may_wait
 
 
 def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:
@@ -232,11 +258,9 @@ def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple
     from npbsrn.kernels.tile_backward import backward_samples, filter_points, size_of_points, workspace_size
 
     outputs, inputs = signs[0].shape[:2]
-    whole = scales[0][:, None, None, None] * signs[0]
-    for own, scale in zip(signs[1:], scales[1:], strict=True):
-        whole += scale[:, None, None, None] * own
-    points = np.empty(size_of_points(outputs, inputs), np.float32)
-    filter_points(np.ascontiguousarray(whole.transpose(0, 2, 3, 1), np.float32), points)
+    points = empty((size_of_points(outputs, inputs),), np.float32)
+    fixed = _together(signs), np.ascontiguousarray(scales)
+    map_parallel(lambda c: filter_points(*fixed, c, points), range(0, inputs, WORD))
     sizes = Sizes(len(coefs), shape[0], inputs, outputs, shape[2], shape[3])
     room, own_coefs = workspace_size(sizes), np.ascontiguousarray(coefs)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.pending import Pending, by_channel_of
 from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.sums import mean_over
 from npbsrn.runtime.buffers import empty
@@ -158,7 +159,7 @@ NormPReLUPull = Callable[[Array], tuple[Array, Array, Array, Array]]
 
 
 def norm_prelu(
-    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array], may_wait: bool = False
 ) -> tuple[Array, NormPReLUPull]:
     """`batch_norm` in training, then `npbsrn.ops.pointwise.prelu`; in float32 one pass over each channel.
 
@@ -167,6 +168,8 @@ def norm_prelu(
     x, gain, shift, running
         See `batch_norm_ref`.
     slope : (C,)
+    may_wait : bool
+        Whether dx may be an `npbsrn.ops.pending.Pending`.
 
     Returns
     -------
@@ -174,7 +177,7 @@ def norm_prelu(
     pull : dy -> (dx, dgain, dshift, dslope)
     """
     if x.dtype == np.float32 == gain.dtype == slope.dtype:
-        return _compiled(x, gain, shift, slope, running)
+        return _compiled(x, gain, shift, slope, running, may_wait)
     z, pull_norm = batch_norm(x, gain, shift, running, train=True)
     y, pull_prelu = prelu(z, slope)
 
@@ -186,10 +189,11 @@ def norm_prelu(
 
 
 def _compiled(
-    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array]
+    x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array], may_wait: bool = False
 ) -> tuple[Array, NormPReLUPull]:
     """Both, an empty slope standing for no PReLU."""
     from npbsrn.kernels.norm import norm_backward, norm_forward
+    from npbsrn.kernels.norm_sign import PRELU
 
     n, channels, height, width = x.shape
     flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, height * width)
@@ -199,10 +203,14 @@ def _compiled(
     move_running(running, mean, variance, x.size // channels)
 
     def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
-        d, dx = np.ascontiguousarray(dy).reshape(-1), empty(x.shape, np.float32)
+        d, dx = np.ascontiguousarray(dy).reshape(-1), empty((0,) if may_wait else x.shape, np.float32)
         dgain, dshift, dslope = (np.empty_like(gain) for _ in range(3))
         fixed, out = (d, flat, mean, inverse, gain, shift, slope, shape), (dx.reshape(-1), dgain, dshift, dslope)
-        map_parallel(lambda part: norm_backward(*fixed, *part, *out), parts)
+        map_parallel(lambda part: norm_backward(*fixed, *part, may_wait, *out), parts)
+        if may_wait:
+            own = by_channel_of(mean, inverse, gain, shift, dgain, dshift, slope, x.size)
+            pending: Any = Pending(x.shape, d, flat, own, np.zeros(1, np.float32), PRELU)
+            return pending, dgain, dshift, dslope
         return dx, dgain, dshift, dslope
 
     return y, pull

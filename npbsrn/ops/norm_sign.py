@@ -7,7 +7,8 @@ import numpy as np
 
 from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits
 from npbsrn.ops.norm import batch_norm_ref, move_running, parts_by_channel
-from npbsrn.ops.pointwise import weighted_sum
+from npbsrn.ops.pending import MayWait, Pending, by_channel_of
+from npbsrn.ops.pointwise import Scaled, weighted_sum
 from npbsrn.ops.sign import binarize
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -64,12 +65,13 @@ def norm_signs(
     -------
     bits : J of (N, C, H, W), +-1
     pull : dbits -> (dterms, dweights, dgain, dshift, doffsets); dweights is None without weights
+        Where it is compiled and dbits `MayWait`, the cotangents of terms are `Scaled`, or `Pending` without weights.
     """
     n, channels, height, width = terms[0].shape
     if any(term.dtype != np.float32 for term in terms) or channels % WORD or abs(pad) != 1:
         return norm_signs_ref(terms, weights, gain, shift, running, offsets, ste, pad)
     from npbsrn.kernels.moments import channel_moments
-    from npbsrn.kernels.norm_sign import signs_back
+    from npbsrn.kernels.norm_sign import SUMS, TERMS, TOTAL, signs_back
 
     flat, shape = tuple(np.ascontiguousarray(term).reshape(-1) for term in terms), (n, channels, height * width)
     factors = np.empty(0, np.float32) if weights is None else weights
@@ -84,12 +86,21 @@ def norm_signs(
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
         given = np.ascontiguousarray(dbits[0] if len(dbits) == 1 else np.stack(dbits)).reshape(-1)
-        dterms = tuple(empty(total.shape, np.float32) for _ in flat)
+        task = (SUMS if weights is None else TOTAL) if isinstance(dbits, MayWait) else TERMS
+        filled = len(flat) if task == TERMS else task == TOTAL
+        dterms = tuple(empty(total.shape if k < filled else (0,), np.float32) for k in range(len(flat)))
         dgain, dshift = np.empty_like(gain), np.empty_like(shift)
         dweights, doffsets = (np.empty((channels, count), np.float32) for count in (len(factors), len(offsets)))
         numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
-        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, *out), by_channel)
+        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, task, *out), by_channel)
+        if task == SUMS:
+            own = by_channel_of(mean, inverse, gain, shift, dgain, dshift, np.ones_like(gain), total.size)
+            pending: Any = Pending(terms[0].shape, given, total, own, offsets, STES.index(ste))
+            return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)
+        if task == TOTAL:
+            scaled: list[Any] = [Scaled(dterms[0].reshape(terms[0].shape), weight) for weight in factors]
+            return scaled, along, dgain, dshift, np.sum(doffsets, axis=0)
         return [d.reshape(terms[0].shape) for d in dterms], along, dgain, dshift, np.sum(doffsets, axis=0)
 
     return bits, pull

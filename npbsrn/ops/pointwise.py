@@ -1,6 +1,7 @@
 """Element-wise operations: PReLU, alone and behind a shift, per-channel scales, magnitude maps, weighted sums."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -90,6 +91,31 @@ def shifted_prelu(x: Array, slope: Array, shift: Array) -> tuple[Array, Callable
     return y, pull
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """An array times a number that is not multiplied yet: who reads it does so, and no product passes through memory.
+
+    `numpy.asarray` multiplies for all others.
+    """
+
+    array: Array
+    factor: Any
+
+    @property
+    def dtype(self) -> Any:
+        """Of the product."""
+        return self.array.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the product."""
+        return self.array.shape
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        product = scale(self.array, self.factor)
+        return product if dtype is None else product.astype(dtype, copy=False)
+
+
 PARTS = 8  # of channels or elements: fixed, so that no sum depends on the number of threads
 
 
@@ -100,7 +126,7 @@ def add(x: Array, y: Array) -> Array:
     from npbsrn.kernels.pointwise import add as add_parts
 
     out, flat = empty(x.shape, np.float32), (np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(y).reshape(-1))
-    map_parallel(lambda part: add_parts(*flat, *part, out.reshape(-1)), parts_of(x.size, PARTS))
+    map_parallel(lambda part: add_parts(*flat, *part, out.reshape(-1)), parts_of(out.size, PARTS))
     return out
 
 
@@ -205,7 +231,7 @@ def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[.
     -------
     y : (N, C, H, W)
     pull : dys -> da
-        Of one or more cotangents, whose sum is that of y: in the order given.
+        Of one or more cotangents, whose sum is that of y: in the order given. They may be `Scaled`.
     """
     if statistic == "none":
         return a, lambda *dys: reduce(add, dys)
@@ -232,9 +258,11 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[..., 
     shards = parts_of(n, SHARDS)
     map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shards)
 
-    def pull(*dys: Array) -> Array:
-        ds, da = tuple(np.ascontiguousarray(dy).reshape(-1) for dy in dys), empty(a.shape, np.float32)
-        map_parallel(lambda part: statistic_backward(flat, e, magnitudes, ds, shape, *part, da.reshape(-1)), shards)
+    def pull(*dys: Array | Scaled) -> Array:
+        pairs = [(dy.array, dy.factor) if isinstance(dy, Scaled) else (dy, 1) for dy in dys]
+        ds, da = tuple(np.ascontiguousarray(dy).reshape(-1) for dy, _ in pairs), empty(a.shape, np.float32)
+        fixed = flat, e, magnitudes, ds, np.array([factor for _, factor in pairs], np.float32), shape
+        map_parallel(lambda part: statistic_backward(*fixed, *part, da.reshape(-1)), shards)
         return da
 
     return y, pull

@@ -27,27 +27,51 @@ class _Memory:
 
 
 class _Pool:
-    """Memory by size. Where a size is wanted that is not there, the work has changed: what is left over is freed."""
+    """Memory by size, for whoever wants a piece of that size next.
+
+    A step wants many sizes, some of them in turn: what is free of one size is kept where another one is wanted. Only as
+    much is freed, the longest unused first, as keeps the whole, in use and free, within the most that was ever in use
+    at once and an eighth more. So all of a step's memory is there in the next step, and little else.
+    """
 
     def __init__(self) -> None:
-        self._free: dict[int, list[Array]] = {}
+        self._free: dict[int, list[tuple[int, Array]]] = {}  # when it came back, in the order of time
         self._lock = threading.RLock()  # the collector may call `put` in the midst of `get`
+        self._clock = self._used = self._most = 0
 
     def get(self, size: int) -> _Memory:
         with self._lock:
             there = self._free.get(size)
-            if not there:
-                self._free.clear()
-            store = there.pop() if there else np.empty(size + ALIGNMENT, np.uint8)
+            self._used += size
+            self._most = max(self._most, self._used)
+            if there:
+                store = there.pop()[1]  # the newest: part of it may still be in the caches
+            else:
+                self._make_room()
+                store = np.empty(size + ALIGNMENT, np.uint8)
         return _Memory(self, store)
+
+    def _make_room(self) -> None:
+        spare = self._most + self._most // 8 - self._used - self.held()
+        while spare < 0:
+            waiting = {size: pieces[0][0] for size, pieces in self._free.items() if pieces}
+            if not waiting:
+                return
+            oldest = min(waiting, key=lambda size: waiting[size])
+            self._free[oldest].pop(0)
+            spare += oldest
 
     def put(self, store: Array) -> None:
         with self._lock:
-            self._free.setdefault(store.size - ALIGNMENT, []).append(store)
+            size = store.size - ALIGNMENT
+            self._clock += 1
+            self._used -= size
+            self._free.setdefault(size, []).append((self._clock, store))
 
     def clear(self) -> None:
         with self._lock:
             self._free.clear()
+            self._most = self._used
 
     def held(self) -> int:
         with self._lock:

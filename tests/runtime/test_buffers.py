@@ -44,14 +44,44 @@ def test_two_arrays_never_share_memory():
     assert [array[0] for array in held] == list(range(20))
 
 
-def test_other_work_frees_what_is_left_over():
-    held = [empty((8,), np.float32) for _ in range(3)]
+def test_sizes_that_are_wanted_in_turn_stay():
+    held = [empty((4096,), np.uint8) for _ in range(16)]  # the most that is in use
+    del held[:2]
+    gc.collect()
+    small = empty((256,), np.uint8)
+    assert len(buffers._pool._free[4096]) == 2
+    del small
+    gc.collect()
+    held.append(empty((4096,), np.uint8))
+    assert len(buffers._pool._free[256]) == 1
+
+
+def test_other_work_frees_what_has_waited_longest():
+    held = [empty((800,), np.uint8) for _ in range(3)]
     del held
     gc.collect()
-    assert len(buffers._pool._free[32]) == 3
-    other = empty((9,), np.float32)
-    assert not buffers._pool._free
+    assert len(buffers._pool._free[800]) == 3
+    other = empty((900,), np.uint8)  # with two of 800 that is more than the most in use, 2400, but less than 1/8 more
+    assert len(buffers._pool._free[800]) == 2
     del other
+    gc.collect()
+    whole = empty((2700,), np.uint8)
+    assert buffers.held() <= 2700 // 8
+    del whole
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=40))
+def test_never_more_than_an_eighth_above_the_most_in_use(steps):
+    buffers.clear()
+    in_use, most = [], 0
+    for size, take in steps:
+        if take:
+            in_use.append(empty((size * 100,), np.uint8))
+        elif in_use:
+            in_use.pop(0)
+        used = sum(array.size for array in in_use)
+        most = max(most, used)
+        assert used + buffers.held() <= most + most // 8
 
 
 def test_clearing_keeps_what_is_in_use():
