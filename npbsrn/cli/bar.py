@@ -69,9 +69,10 @@ class Bar:
 
     def end(self, path: Path) -> None:
         """A picture is done, or has failed."""
-        self._ended += 1
-        if self._bar is not None and len(self._sizes) > 1:
-            self._bar.set_description_str(f"{self._ended} of {len(self._sizes)} pictures ", refresh=False)
+        with self._lock:
+            self._ended += 1
+            if self._bar is not None and len(self._sizes) > 1:
+                self._bar.set_description_str(f"{self._ended} of {len(self._sizes)} pictures ", refresh=False)
         self._move(path, 1.0)
 
     def _move(self, path: Path, share: float) -> None:
@@ -118,7 +119,7 @@ def named_warnings() -> Iterator[None]:
 
 
 def _is_tiff(picture: object) -> bool:
-    return isinstance(picture, Path) and WRITTEN.get(picture.suffix.lower()) is TIFF
+    return WRITTEN.get(Path(str(picture)).suffix.lower()) is TIFF
 
 
 class Stopped(BaseException):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from npbsrn.cli.finding import heif_cure, pictures_below, real_path
+from npbsrn.cli.finding import found_in, heif_cure, lies_in, real_path
 from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
 from npbsrn.images.formats import WRITTEN, is_read, is_written, target_suffix
 from npbsrn.images.reading import is_ours
@@ -115,9 +115,8 @@ def plan(wish: Wish) -> Batch:
 
     Of folders, hidden files and folders are left out, and so are links to folders. A picture is also left out if it
     is a result of another one: if it lies beside it, with the same name but for the suffix of this run,
-    or ``-x4`` with any number. So a folder may be given again. Where the output lies in a folder that is named, so do
-    those of other runs, perhaps: of folders within that one, whatever says that npbsrn made it is left out. A picture
-    that is named alone is always taken. Of pictures whose results would be one file, the first is enlarged.
+    or ``-x4`` with any number. So a folder may be given again; of one that the output lies in, see `found_in`. A
+    picture that is named alone is always taken. Of pictures whose results would be one file, the first is enlarged.
 
     Raises
     ------
@@ -130,10 +129,8 @@ def plan(wish: Wish) -> Batch:
         If there is no picture.
     """
     folders = [path for path in wish.inputs if path.is_dir()]
-    if wish.single and not wish.inputs[0].exists():
-        raise PictureError(f"there is no file {wish.inputs[0]}; name a picture or a folder of pictures")
     _refuse_output(wish, folders)
-    found, others, results = _found(wish)
+    found, others, results = found_in(wish.inputs, wish.flat, wish.folder)
     if not found and not results:
         raise DataError(
             f"there is no picture in {', '.join(map(str, wish.inputs))}; name pictures, or other folders"
@@ -142,39 +139,23 @@ def plan(wish: Wish) -> Batch:
     jobs = _unique([(source, wish.target(source, below)) for source, below in found.items()])
     results |= set() if wish.single else _results(jobs)
     jobs = [job for job in jobs if job[0] not in results]
-    if wish.overwrite:
-        _refuse_foreign(jobs, results)
     _refuse_losses(jobs, folders, wish.folder)
+    if wish.overwrite:
+        _refuse_foreign(jobs, results, [folder for folder in folders if lies_in(wish.folder, folder)])
     jobs, clashes = _without_clashes(jobs)
     existing = [] if wish.overwrite else [result for _, result in jobs if os.path.lexists(result)]
     if existing and wish.single and not wish.skip_existing:
         raise ExistsError(existing[0])
-    kept = set(existing)
+    kept, targets = set(existing), {target for _, target in jobs}
     return Batch(
         [job for job in jobs if job[1] not in kept],
-        existing, others, sorted(results), clashes, wish.single, wish.folder,
+        existing, [path for path in others if path not in targets], sorted(results), clashes, wish.single, wish.folder,
     )  # fmt: skip
 
 
-def _found(wish: Wish) -> tuple[dict[Path, Path], list[Path], set[Path]]:
-    """Pictures with their places below the folders that were named; what may be missed; results of earlier runs."""
-    found: dict[Path, Path] = {}
-    others: list[Path] = []
-    results: set[Path] = set()
-    for given in wish.inputs:
-        if not given.is_dir():
-            found[given] = Path(given.name)
-            continue
-        inside = wish.folder is not None and real_path(wish.folder).is_relative_to(real_path(given))
-        pictures, left = pictures_below(given, wish.flat, wish.folder if inside else None)
-        ours = {path for path in pictures if path.parent != given and is_ours(path)} if inside else set()
-        found |= {path: path.relative_to(given) for path in pictures if path not in ours}
-        others += left
-        results |= ours
-    return found, others, results
-
-
 def _refuse_output(wish: Wish, folders: Sequence[Path]) -> None:
+    if wish.single and not wish.inputs[0].exists():
+        raise PictureError(f"there is no file {wish.inputs[0]}; name a picture or a folder of pictures")
     if wish.file and not wish.form and not is_written(wish.file.suffix):
         known = ", ".join(suffix for suffix in WRITTEN if is_written(suffix))
         raise UsageError(
@@ -214,11 +195,17 @@ def _results(jobs: Iterable[tuple[Path, Path]]) -> set[Path]:
     return {source for source, _ in jobs if is_result(source)}
 
 
-def _refuse_foreign(jobs: Iterable[tuple[Path, Path]], results: Iterable[Path]) -> None:
-    """Of the pictures of a call, only those are replaced that are results: a name such as a-x4.jpg may be chance."""
+def _refuse_foreign(jobs: Iterable[tuple[Path, Path]], results: Iterable[Path], around: Sequence[Path]) -> None:
+    """Refuse to replace what may be an original.
+
+    Of the pictures of a call, only those are replaced that are results: a name such as a-x4.jpg may be chance. So it is
+    with what lies in the output's folder, where that is one within the folders `around`.
+    """
     taken = {real_path(result) for result in results}
     for picture, target in jobs:
-        if real_path(target) in taken and not is_ours(target):
+        if (around and os.path.lexists(target)) or real_path(target) in taken:
+            if is_ours(target):
+                continue
             raise UsageError(
                 f"{target}, the result of {picture}, would replace a picture that does not say that npbsrn made it; "
                 "move or rename that one, or give another -o or --suffix"
@@ -239,9 +226,10 @@ def _without_clashes(jobs: Iterable[tuple[Path, Path]]) -> tuple[list[tuple[Path
 
 
 def _refuse_losses(jobs: Iterable[tuple[Path, Path]], folders: Sequence[Path], out: Path | None) -> None:
-    """Refuse targets that are originals, or lie among those of `folders` and not in `out`, the folder for results.
+    """Refuse targets that are originals, or lie among those of `folders`.
 
-    Files themselves are looked at: links lead to them by other names.
+    Where `out`, the folder for results, lies within one of them, results lie in `out`. Files themselves are looked at:
+    links lead to them by other names.
     """
     originals = {real_path(picture): picture for picture, _ in jobs}
     there = (picture for picture in originals if picture.exists())
@@ -254,6 +242,6 @@ def _refuse_losses(jobs: Iterable[tuple[Path, Path]], folders: Sequence[Path], o
             raise UsageError(f"{target} is the input itself; write to another file, so that the original stays")
         if lost:
             raise UsageError(f"{target}, the result of {picture}, would replace the original {lost}; name another -o")
-        for folder in folders if out and not real.is_relative_to(real_path(out)) else ():
-            if real.is_relative_to(real_path(folder)):
+        for folder in folders:
+            if out and lies_in(target, folder) and not (lies_in(out, folder) and lies_in(target, out)):
                 raise UsageError(f"{target} would lie among the originals, in {folder}; name another -o")

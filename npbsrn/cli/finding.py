@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -10,12 +10,48 @@ from PIL import Image
 from npbsrn.errors import DataError
 from npbsrn.images.formats import HEIF, OPENED, WRITTEN, is_read
 from npbsrn.images.opening import HEIF_CURE
+from npbsrn.images.reading import is_ours
 
 # Pictures of kinds that Pillow does not read, or not without a plug-in.
 OTHERS = {
     ".heic", ".heif", ".hif", ".avif", ".jxl", ".exr", ".hdr", ".pfm", ".svg",
     ".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf",
 }  # fmt: skip
+
+
+def found_in(inputs: Sequence[Path], flat: bool, out: Path | None) -> tuple[dict[Path, Path], list[Path], set[Path]]:
+    """The pictures of what is named.
+
+    Where `out`, the folder for results, lies in a folder that is named, so may those of other runs: `out` is left out,
+    and within that folder's own folders whatever says that npbsrn made it.
+
+    Returns
+    -------
+    found : dict of path to path
+        Pictures, and their places below the folder that was named; or names, where they were.
+    others : list of path
+        What may be missed in the result: what is not taken from folders, and what lies in `out` and is no result.
+    results : set of path
+        What is left out, as other runs made it.
+    """
+    found: dict[Path, Path] = {}
+    others: list[Path] = []
+    results: set[Path] = set()
+    for given in inputs:
+        if not given.is_dir():
+            found.setdefault(given, Path(given.name))
+            continue
+        inside = lies_in(out, given)
+        pictures, left = pictures_below(given, flat, out if inside else None)
+        ours = {path for path in pictures if path.parent != given and is_ours(path)} if inside else set()
+        for path in pictures:
+            if path not in ours:
+                found.setdefault(path, path.relative_to(given))
+        others += left
+        results |= ours
+        if inside and out is not None and out.is_dir() and not flat:
+            others += [path for path in pictures_below(out)[0] if not is_ours(path)]
+    return found, others, results - found.keys()
 
 
 def pictures_below(folder: Path, flat: bool = False, without: Path | None = None) -> tuple[list[Path], list[Path]]:
@@ -56,6 +92,11 @@ def pictures_below(folder: Path, flat: bool = False, without: Path | None = None
 def heif_cure(others: Iterable[Path]) -> str:
     """What to say of HEIC pictures among those that are left out; nothing if there are none."""
     return f"; of HEIC pictures, {HEIF_CURE}" if any(path.suffix.lower() in HEIF for path in others) else ""
+
+
+def lies_in(path: Path | None, folder: Path) -> bool:
+    """Whether a path lies in a folder, or is it, whatever links lead there."""
+    return path is not None and real_path(path).is_relative_to(real_path(folder))
 
 
 def real_path(path: Path) -> Path:

@@ -188,8 +188,13 @@ def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress, ga
     """Read, enlarge and write one picture."""
     start = time.perf_counter()
     task = manner.task(picture, result)
-    with at_work(picture), gate.holding(task.needed_bytes()):
-        width, height = manner.write(task, progress)
+    with at_work(picture):
+        try:
+            with gate.holding(task.needed_bytes()):
+                width, height = manner.write(task, progress)
+        except TooLargeError:  # perhaps only beside others, whose memory is known but about
+            with gate.alone():
+                width, height = manner.write(task, progress)
     return Done(picture, result, width, height, time.perf_counter() - start)
 
 

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = words[1:] if debug else words
     if not words or words[0] in ("help", "-h", "--help"):
         return show_help(words[1:])
-    if words[0] in ("-V", "--version", "version"):
+    if words[0] in ("-V", "--version"):
         return show_version()
     name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("upscale", words)
     if name != words[0]:
@@ -108,11 +108,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """Parse a command's words, of which some are refused that argparse or paths would take for something else."""
+        options = True  # before a "--"
         for before, word in pairwise(["", *words]):
-            if word.startswith("--") and word.endswith("=--"):
+            options = options and word != "--"
+            name, equals, value = word.partition("=") if options and word.startswith("--") else (before, "=", word)
+            if value == "--" and name != before:
                 self.error(f"{word}: -- is no value")  # of which argparse makes an empty list before Python 3.13
-            cut = word.startswith("--") and word.endswith("=") and word != "--suffix="
-            if cut or (not word and before != "--suffix"):
+            if equals and not value and name != "--suffix":
                 self.error("an argument is empty, which names nothing; leave it out, or name a file")
         return super().parse_args(words)
 
@@ -126,7 +128,7 @@ class Parser(argparse.ArgumentParser):
 
     def _hint(self, word: str) -> str:
         """What somebody may have meant by an option that there is not."""
-        if word in FOREIGN:
+        if word in FOREIGN and self.prog == "npbsrn upscale":
             return f", {FOREIGN[word]}"
         close = get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
         return f", did you mean {close[0]}?" if close and word.startswith("--") else ""

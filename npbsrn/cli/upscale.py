@@ -82,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not inputs:
         raise UsageError("name a picture, or a folder of pictures; npbsrn help upscale lists the options")
     _refuse_contradiction(arguments)
-    if len(inputs) == 2 and is_written(Path(inputs[1]).suffix) and not os.path.lexists(inputs[1]):
-        raise UsageError(f"there is no file {inputs[1]}; to write it, give it behind -o")
+    if len(inputs) == 2 and arguments.output is None:
+        _refuse_target_among(inputs)
     streams = STANDARD in (*inputs, arguments.output)
     if streams and (len(inputs) > 1 or Path(inputs[0]).is_dir()):
         raise UsageError('"-" stands for one picture; name no others with it')
@@ -136,11 +136,19 @@ def _refuse_contradiction(arguments: argparse.Namespace) -> None:
         raise UsageError(f"-o {arguments.output} and -f {arguments.format[1:]} name two formats; leave one out")
 
 
+def _refuse_target_among(inputs: Sequence[str]) -> None:
+    """Refuse a picture and the name of its result, as some programs take them."""
+    if is_written(Path(inputs[1]).suffix) and not os.path.lexists(inputs[1]):
+        raise UsageError(f"there is no file {inputs[1]}; to write it, give it behind -o")
+
+
 def _enlarge_stream(source: str, arguments: argparse.Namespace, manner: Manner) -> int:
     """Enlarge one picture from standard input, to standard output, or both."""
     from dataclasses import replace
 
     output = STANDARD if arguments.output is None else arguments.output
+    if output == STANDARD and sys.stdout is None:
+        raise UsageError("standard output is closed; name a file by -o")
     if output == STANDARD and sys.stdout.isatty():
         raise UsageError("the picture would go to the terminal; name a file by -o, or send the output to one")
     if output != STANDARD and arguments.skip_existing and os.path.lexists(output):

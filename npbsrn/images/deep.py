@@ -135,17 +135,20 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
     import tifffile
 
     tags = picture.tags
-    tifffile.imwrite(
-        tifffile.FileHandle(file, name="picture.tif"),  # which a file without a path needs
-        np.ascontiguousarray(picture.samples()),
-        photometric="minisblack" if picture.grey else "rgb",
-        planarconfig=None if picture.grey and picture.alpha is None else "contig",
-        extrasamples=None if picture.alpha is None else ["unassalpha"],
-        compression="zlib",
-        predictor=picture.colour.dtype.kind == "u",
-        iccprofile=tags.icc,
-        resolution=tags.dpi,
-        resolutionunit="INCH" if tags.dpi else None,
-        metadata=None,
-        software="",
-    )
+    try:
+        tifffile.imwrite(
+            tifffile.FileHandle(file, name="picture.tif"),  # which a file without a path needs
+            np.ascontiguousarray(picture.samples()),
+            photometric="minisblack" if picture.grey else "rgb",
+            planarconfig=None if picture.grey and picture.alpha is None else "contig",
+            extrasamples=None if picture.alpha is None else ["unassalpha"],
+            compression="zlib",
+            predictor=picture.colour.dtype.kind == "u",
+            iccprofile=tags.icc,
+            resolution=tags.dpi,
+            resolutionunit="INCH" if tags.dpi else None,
+            metadata=None,
+            software="",
+        )
+    except RuntimeError as error:  # of imagecodecs
+        raise ValueError(str(error)) from None

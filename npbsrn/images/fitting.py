@@ -94,8 +94,6 @@ def fitted(
     refuse_sides(target, form, picture.width, picture.height, scale)
     if saving.strip:
         picture = replace(picture, tags=bare(picture.tags))
-    if not form.coloured and not picture.grey:
-        raise PictureError(f"{path}: a .pgm holds no colours; write a .ppm or .png")
     if picture.alpha is not None and not form.alpha:
         if picture.opaque():
             picture = replace(picture, alpha=None)
@@ -105,6 +103,8 @@ def fitted(
             )
         else:
             picture = over(picture, saving.background)
+    if not form.coloured and not picture.grey:
+        raise PictureError(f"{path}: a .pgm holds no colours; write a .ppm or .png")
     if form is GIF:
         what = "256 colours and no half transparency" if picture.partly_transparent() else "256 colours"
         warnings.warn(f"{path}: GIF holds {what}; write a .png or .webp to keep all", stacklevel=2)

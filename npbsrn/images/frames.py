@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, BinaryIO, cast
 
 from npbsrn.errors import PictureError
@@ -48,7 +49,7 @@ class Frames:
         Of one picture.
     name : object
     width, height : int
-        Of the largest; 0 for an ordinary file.
+        Of the one with the most pixels; 0 for an ordinary file.
     scanned : (Facts, bytes), optional
         Of a PNG, by `npbsrn.images.png.scan`.
     """
@@ -67,7 +68,7 @@ class Frames:
         return self.count
 
     def layout(self) -> Layout:
-        """Of the largest picture; alpha is taken for granted in animations, whose frames become RGBA."""
+        """Of the largest picture, if all samples are like the first one's; an animation's frames become RGBA."""
         first = None if self.moving else layout_at(self.source)
         first = first or Layout(0, 0, 1 if self.moving else 4, False, True, True)
         return replace(first, width=self.width, height=self.height)
@@ -129,7 +130,7 @@ def read_frames(source: Source, max_pixels: int | None = MAX_PIXELS, name: objec
         if start[:4] in TIFF_HEADERS:
             pages = pages_of_tiff(file)
             extents = [extents_of_tiff(file, at) or (0, 0) for at in pages]
-            width, height = (max((size[n] for size in extents), default=0) for n in (0, 1))
+            width, height = max(extents, key=prod, default=(0, 0))
             return Frames(source, max(len(pages), 1), False, 0, max_pixels, name, width, height)
         if not start.startswith((b"GIF8", b"RIFF", png.SIGNATURE)) and start[4:8] != b"ftyp":
             return Frames(source, 1, False, 0, max_pixels, name)

@@ -67,7 +67,7 @@ def layout_at(source: Source) -> Layout | None:
             head = file.read(DEPTH_AT + 1)
             if head[:4] in TIFF_HEADERS:
                 return _of_tiff(file)
-            with opened(file) as image:
+            with opened(file, None, decoded=False) as image:
                 alpha = image.has_transparency_data
                 deep_png = image.format == "PNG" and head[DEPTH_AT] == 16  # of which Pillow drops bits
                 itemsize = 2 if deep_png else WIDE.get(image.mode[0], 1)

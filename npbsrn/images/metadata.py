@@ -107,11 +107,17 @@ def exif_of_tiff(file: BinaryIO) -> Exif | None:
 
 def orientation_of(exif: Exif) -> int:
     """How a TIFF's page is to be turned, 1 to 8: by its own tag, else by its XMP; 1 where neither says it."""
-    own = exif.numbers(exif.entries.get(ORIENTATION))
-    xmp = exif.entries.get(XMP)
-    said = None if own or not isinstance(xmp, Entry) else TURN.search(xmp.data)
-    number = re.search(rb'["\'>]([1-8])["\'<]', said[0]) if said else None
-    return own[0] if own else int(number[1]) if number else 1
+    own, xmp = exif.numbers(exif.entries.get(ORIENTATION)), exif.entries.get(XMP)
+    if own:
+        return own[0] if own[0] in range(1, 9) else 1
+    return orientation_in(xmp.data) if isinstance(xmp, Entry) else 1
+
+
+def orientation_in(xmp: bytes) -> int:
+    """How XMP says that a picture is to be turned, 1 to 8; 1 where it does not."""
+    said = TURN.search(xmp)
+    number = re.search(rb'["\'>]\s*([1-8])\s*["\'<]', said[0]) if said else None
+    return int(number[1]) if number else 1
 
 
 def extents_of_tiff(file: BinaryIO, at: int | None = None) -> tuple[int, int] | None:

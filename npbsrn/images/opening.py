@@ -47,11 +47,19 @@ def name_of(source: Source) -> object:
     return "the picture" if isinstance(source, bytes) else os.fspath(source)
 
 
-def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
+def opened(file: BinaryIO, max_pixels: int | None = None, decoded: bool = True) -> Any:
     """Open a picture of a known kind by Pillow.
 
     Of a file and not of a path, as what Pillow maps, it does not turn; and by its plug-ins and not by its `open`, whose
     limit of pixels is a global of the process and says no more than a number.
+
+    Parameters
+    ----------
+    file : binary file
+    max_pixels : int, optional
+        None allows any.
+    decoded : bool
+        Whether the picture is to be decoded, and must fit into memory.
 
     Raises
     ------
@@ -81,7 +89,8 @@ def opened(file: BinaryIO, max_pixels: int | None = None) -> Any:
             except (SyntaxError, IndexError, TypeError, struct.error):  # by which plug-ins say that it is not theirs
                 continue
             refuse_huge(image.width, image.height, max_pixels, file)
-            _refuse_unfit(image.width, image.height)
+            if decoded:
+                _refuse_unfit(image.width, image.height)
             return image
     raise Damage("its header cannot be read") if known else UnidentifiedImageError("of no known kind")
 

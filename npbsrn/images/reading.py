@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images import colour, deep, png
-from npbsrn.images.directory import Exif
+from npbsrn.images.directory import Entry, Exif
 from npbsrn.images.metadata import (
     KIND,
     ORIENTATION,
@@ -21,6 +21,7 @@ from npbsrn.images.metadata import (
     described,
     exif_of_tiff,
     of_tiff,
+    orientation_in,
     orientation_of,
     pages_of_tiff,
 )
@@ -215,8 +216,12 @@ def from_pillow(
     """
     if 0 in image.size:
         raise PictureError(f"{name} has no pixels: its size is {image.width}x{image.height}")
+    unsaid = ORIENTATION not in image.getexif()
     original, image = image, ImageOps.exif_transpose(image)
     picture = (_grey if is_grey(image) else _coloured)(image, facts, name)
+    if unsaid:  # or so that Pillow does not see it
+        xmp = facts.xmp if facts else original.info.get("xmp")
+        picture = turned(picture, orientation_in(xmp) if isinstance(xmp, bytes) else 1)
     return replace(picture, tags=described(original, picture.grey, facts, exif))
 
 
@@ -252,6 +257,10 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
     """Whether a picture file says that this package made it; see `npbsrn.images.saving.provenance`."""
     with suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:  # decoders raise anything
         warnings.simplefilter("ignore")
+        if file.read(4) in TIFF_HEADERS:
+            exif = exif_of_tiff(file) or Exif()
+            software = exif.entries.get(SOFTWARE)
+            return isinstance(software, Entry) and software.data.startswith(b"npbsrn ")
         with opened(file) as image:
             said = image.getexif().get(SOFTWARE), image.info.get("Software")
             return any(isinstance(words, str) and words.startswith("npbsrn ") for words in said)

@@ -27,7 +27,6 @@ from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
 
-ENCODERS_RAISE = (OSError, ValueError, RuntimeError)  # the last: those of imagecodecs
 FULL_COLOUR = 90  # quality from which colours are as fine as lightness, as ImageMagick has it
 
 
@@ -71,7 +70,7 @@ def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[Bina
         raise ExistsError(target) from None
     except NpbsrnError:
         raise
-    except ENCODERS_RAISE as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {target}: {reason}; nothing was left behind") from None
 
@@ -105,7 +104,7 @@ def encoding(form: str) -> Iterator[None]:
         yield
     except NpbsrnError:
         raise
-    except ENCODERS_RAISE as error:
+    except (OSError, ValueError) as error:
         raise PictureError(f"cannot encode this as {form} ({error})") from None
 
 
@@ -139,7 +138,7 @@ def _save_deep_png(picture: Picture, file: BinaryIO, saving: Saving) -> None:
 
     layout = layout_of(picture)
     page = Page(layout.width, layout.height, layout.channels, layout.alpha, picture.colour.dtype, picture.tags)
-    writer = PngWriter(file, page, saving, None)
+    writer = PngWriter(file, page, saving, 1)
     writer.write(picture.samples())
     writer.close()
 

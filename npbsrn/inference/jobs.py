@@ -1,15 +1,13 @@
 """Enlarge a picture file: as a whole, strip by strip, or frame by frame."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from npbsrn.errors import PictureError
-from npbsrn.images.animation import MUXED, check_frames, encode_frames, write_frames
+from npbsrn.images.animation import check_frames, encode_frames, write_frames
 from npbsrn.images.fitting import format_for
-from npbsrn.images.frames import Frame, Frames, read_frames
+from npbsrn.images.frames import Frame, Frames
 from npbsrn.images.layout import Layout, layout_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
@@ -50,7 +48,7 @@ def begin(task: Task) -> Job:
     rows = _rows(task)
     if rows is not None:
         return StripsJob(task, rows)
-    frames = _several(task)
+    frames = task.several()
     if frames is None:
         return _in_memory(task, read_picture(task.source, task.max_pixels, task.name))
     if task.first_frame:
@@ -69,14 +67,6 @@ def _rows(task: Task) -> Rows | None:
     sample = layout_of(rows.sample)
     layout = replace(sample, width=rows.width, height=rows.height, filled=sample.alpha)
     return None if task.how.fits(task.bytes_for(layout)) else rows
-
-
-def _several(task: Task) -> Frames | None:
-    """The pictures of a file of several."""
-    with suppress(PictureError):  # of what Pillow cannot open; `read_picture` may, or says why not
-        frames = read_frames(task.source, task.max_pixels, task.name)
-        return frames if len(frames) > 1 else None
-    return None
 
 
 def _in_memory(task: Task, read: Picture) -> Job:
@@ -146,8 +136,7 @@ class FramesJob:
         """Refuse what cannot be written, and pictures that are too large."""
         frames, task = self.frames, self.task
         check_frames(frames.moving, task.target, task.saving)
-        layout = frames.layout()
-        task.refuse_need(layout, "", int(layout.width * layout.height * task.how.runner.scale**2 * MUXED))
+        task.refuse_need(frames.layout(), "", frames.moving)
 
     def write(self, progress: Progress | None = None) -> tuple[int, int]:
         """See `Job`; of pages, width and height of the last."""

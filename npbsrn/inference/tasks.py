@@ -1,10 +1,13 @@
 """What is to be done with a picture file, and how much memory that takes."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from npbsrn.errors import PictureError, UsageError
+from npbsrn.images.animation import MUXED
 from npbsrn.images.fitting import check_output, fitted, format_for, refuse_full_disk
+from npbsrn.images.frames import Frames, read_frames
 from npbsrn.images.layout import Layout, layout_at
 from npbsrn.images.opening import MAX_PIXELS, name_of
 from npbsrn.images.picture import Picture
@@ -57,9 +60,10 @@ class How:
         """Enlarge a picture."""
         return enlarge(picture, self.runner, self.threads, self.tile, self.ensemble, progress)
 
-    def needed_bytes(self, layout: Layout) -> int:
-        """Memory for enlarging a picture and for writing the result, in addition to the picture itself."""
-        return needed_bytes(layout, self.runner, self.threads, self.tile, self.ensemble)
+    def needed_bytes(self, layout: Layout, moving: bool = False) -> int:
+        """Memory for enlarging a picture, or frame of an animation, and writing the result; beside itself."""
+        muxed = int(layout.width * layout.height * self.runner.scale**2 * MUXED) if moving else 0
+        return needed_bytes(layout, self.runner, self.threads, self.tile, self.ensemble) + muxed
 
     def fits(self, need: int) -> bool:
         """Whether there is as much memory, and strips are not asked for."""
@@ -110,10 +114,17 @@ class Task:
         form = format_for(self.target, self.saving)
         refuse_full_disk(self.target, form, width, height, sample, by_rows)
 
-    def refuse_need(self, layout: Layout, cure: str, more: int = 0) -> None:
-        """Refuse a picture that needs more memory than there is, in the smallest tiles, and `more` bytes beside."""
+    def several(self) -> Frames | None:
+        """The pictures of a file of several; None of any other."""
+        with suppress(PictureError):  # of what Pillow cannot open; `read_picture` may, or says why not
+            frames = read_frames(self.source, self.max_pixels, self.name)
+            return frames if len(frames) > 1 else None
+        return None
+
+    def refuse_need(self, layout: Layout, cure: str, moving: bool = False) -> None:
+        """Refuse a picture, or a frame of an animation, that needs more memory than there is, in the smallest tiles."""
         how = replace(self.how, tile=self.how.tile or SMALL_TILE)
-        refuse_need(layout, how.needed_bytes(layout) + more, how.runner.scale, cure)
+        refuse_need(layout, how.needed_bytes(layout, moving), how.runner.scale, cure)
 
     def fitted(self, picture: Picture, by_rows: bool = False) -> Picture:
         """A picture as the target can hold it."""
@@ -124,9 +135,10 @@ class Task:
 
         Of a picture as a whole: one that passes in strips takes less.
         """
-        layout = layout_at(self.source)
-        return 0 if layout is None else self.bytes_for(layout)
+        frames = None if self.first_frame else self.several()
+        layout = layout_at(self.source) if frames is None else frames.layout()
+        return 0 if layout is None else self.bytes_for(layout, frames is not None and frames.moving)
 
-    def bytes_for(self, layout: Layout) -> int:
-        """Memory for all of the work, reading included, on a picture of this layout."""
-        return layout.size + layout.width * layout.height * READ + self.how.needed_bytes(layout)
+    def bytes_for(self, layout: Layout, moving: bool = False) -> int:
+        """Memory for all of the work, reading included, on a picture or frame of this layout."""
+        return layout.size + layout.width * layout.height * READ + self.how.needed_bytes(layout, moving)

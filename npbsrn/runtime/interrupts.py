@@ -157,19 +157,20 @@ def _watch(reading: int) -> None:
 
 def _end(number: int, words: str) -> None:
     """Remove what is half-written, say so, and end the process, with the code that shells give to a signal."""
-    ENDING.acquire(timeout=PATIENCE)
-    for path in list(UNFINISHED):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-    late = threading.Timer(PATIENCE, os._exit, [128 + number])  # for a pipe that is full, or a terminal that is gone
-    late.daemon = True
-    late.start()
     try:
+        ENDING.acquire(timeout=PATIENCE)
+        for path in list(UNFINISHED):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        # For a pipe that is full, or a terminal that is gone.
+        late = threading.Timer(PATIENCE, os._exit, [128 + number])
+        late.daemon = True
+        late.start()
         with above_bars():  # which the main thread does not draw again
             print(f"npbsrn: interrupted{words}", file=sys.stderr, flush=True)
             sys.stdout.flush()
             os._exit(128 + number)
-    finally:
+    finally:  # whatever fails, as a thread does where there is no memory
         os._exit(128 + number)
 
 

@@ -78,14 +78,14 @@ class Gate:
     """
 
     def __init__(self, capacity: int | None) -> None:
-        self.capacity, self.used, self.inside = capacity, 0, 0
+        self.capacity, self.used, self.inside, self.shut = capacity, 0, 0, False
         self._changed = threading.Condition()
 
     @contextmanager
     def holding(self, need: int) -> Iterator[None]:
         """Wait until `need` bytes can be had, and have them while the block runs."""
         with self._changed:
-            self._changed.wait_for(lambda: not self.inside or self._fits(need))
+            self._changed.wait_for(lambda: not self.inside or (self._fits(need) and not self.shut))
             self.used += need
             self.inside += 1
         try:
@@ -94,6 +94,19 @@ class Gate:
             with self._changed:
                 self.used -= need
                 self.inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody else is inside, and be alone there while the block runs."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.inside)
+            self.inside, self.shut = 1, True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.inside, self.shut = 0, False
                 self._changed.notify_all()
 
     def _fits(self, need: int) -> bool:

@@ -203,7 +203,7 @@ class Run:
     def _bar(self, state: State) -> "tqdm[Any]":
         return tqdm(
             total=self.config.steps, initial=state.step, disable=not self.progress, desc="train", unit="step",
-            dynamic_ncols=True, smoothing=0.05, mininterval=0.1 if sys.stderr.isatty() else SELDOM,
+            dynamic_ncols=True, smoothing=0.05, mininterval=0.1 if sys.stderr and sys.stderr.isatty() else SELDOM,
         )  # fmt: skip
 
     def _words(self, state: State, losses: "deque[float]", bar: "tqdm[Any]") -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from npbsrn.cli.finding import pictures_below
 from npbsrn.cli.parser import main
+from npbsrn.errors import TooLargeError
 from npbsrn.images.embedding import as_rational
 from npbsrn.inference.jobs import WholeJob, begin
 from npbsrn.inference.runners import Bicubic
@@ -118,3 +119,18 @@ def test_pictures_are_not_decoded_before_there_is_memory_for_them(pictures, monk
     monkeypatch.setattr("npbsrn.cli.folder.available_bytes", lambda: 3 * whole)
     assert enlarge("in", "-o", "more", "-j", "4") == 0
     assert most[0] > 1
+
+
+def test_what_does_not_fit_beside_others_is_tried_alone(pictures, monkeypatch):
+    tried = []
+
+    def once(task):
+        if task.source.name == "b.png" and not tried:
+            tried.append(task)
+            raise TooLargeError("too large")
+        return begin(task)
+
+    monkeypatch.setattr("npbsrn.cli.folder.begin", once)
+    assert enlarge("in", "-o", "out", "-j", "2") == 0
+    assert tried
+    assert sorted(os.listdir("out")) == ["a.png", "b.png", "c.png"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.images import deep
+from npbsrn.images import deep, opening
 from npbsrn.images.layout import Layout, layout_at, layout_of
 from npbsrn.images.picture import Picture
 from npbsrn.images.reading import read_picture
@@ -53,3 +53,10 @@ def test_of_what_is_no_picture(tmp_path):
     assert layout_at(b"no picture") is None
     assert layout_at(tmp_path / "missing.png") is None
     assert layout_at(tmp_path) is None
+
+
+def test_of_what_does_not_fit_into_memory(monkeypatch):
+    data = encode_picture(Picture(ramp((5, 7, 3), np.uint8)), "png")
+    monkeypatch.setattr(opening, "SMALL", 1)
+    monkeypatch.setattr(opening, "available_bytes", lambda: 0)
+    assert layout_at(data) == Layout(7, 5, 1, False, False, False)

@@ -181,7 +181,14 @@ def test_the_preview_of_a_raw_file_is_not_taken_for_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("words", ['<D tiff:Orientation="{}" a="b"/>', "<tiff:Orientation>{}</tiff:Orientation>"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "<D tiff:Orientation = '{}' a='b'/>",
+        '<D tiff:Orientation="{}" a="b"/>',
+        "<tiff:Orientation>{}</tiff:Orientation>",
+    ],
+)
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8, 9])
 def test_xmp_turns_a_tiff_of_any_depth_that_says_nothing_else(tmp_path, dtype, words, orientation):
     if dtype != np.uint8 and not deep.available():

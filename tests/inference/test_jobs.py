@@ -3,12 +3,13 @@
 import io
 import os
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from npbsrn.errors import TooLargeError
-from npbsrn.images.animation import MUXED, write_frames
+from npbsrn.images.animation import write_frames
 from npbsrn.images.frames import Frame, read_frames
 from npbsrn.images.picture import Picture
 from npbsrn.images.saving import Saving
@@ -29,8 +30,7 @@ def animation(folder, suffix, height, width, count=4):
 
 def need_of(job):
     layout = job.frames.layout()
-    size = layout.width * layout.height
-    return layout.size + job.task.how.needed_bytes(layout) + size * job.task.how.runner.scale**2 * MUXED
+    return layout.size + job.task.how.needed_bytes(layout, job.frames.moving)
 
 
 @pytest.mark.filterwarnings("ignore:.*256 colours")
@@ -66,7 +66,10 @@ def test_the_largest_of_several_pages_counts(tmp_path):
     pages = [Frame(Picture(ramp((height, width, 3), np.uint8))) for height, width in ((5, 9), (8, 3), (2, 2))]
     write_frames(pages, tmp_path / "in.tif")
     layout = read_frames(tmp_path / "in.tif").layout()
-    assert (layout.width, layout.height, layout.alpha, layout.itemsize) == (9, 8, False, 1)
+    assert (layout.width, layout.height, layout.alpha, layout.itemsize) == (9, 5, False, 1)
+    task = Task(tmp_path / "in.tif", None, How(Bicubic(2), 1))
+    assert task.needed_bytes() == task.bytes_for(layout)
+    assert replace(task, first_frame=True).needed_bytes() == task.bytes_for(layout)
 
 
 def test_nothing_is_left_of_an_animation_that_goes_to_memory(tmp_path, monkeypatch):

@@ -77,3 +77,26 @@ def test_without_a_known_capacity_nobody_waits():
     gate = Gate(None)
     with gate.holding(1 << 60), gate.holding(1 << 60):
         assert gate.inside == 2
+
+
+def test_who_is_alone_waits_for_all_others_and_keeps_them_out():
+    gate, order = Gate(10), []
+
+    def work(name):
+        with gate.alone() if name == "alone" else gate.holding(1):
+            order.append((name, gate.inside))
+
+    with gate.holding(1):
+        threads = [threading.Thread(target=work, args=("alone",))]
+        threads[0].start()
+        assert not order
+    threads[0].join()
+    assert order == [("alone", 1)]
+    with gate.alone():
+        threads = [threading.Thread(target=work, args=("other",))]
+        threads[0].start()
+        threads[0].join(0.05)
+        assert len(order) == 1
+    threads[0].join()
+    assert order == [("alone", 1), ("other", 1)]
+    assert (gate.used, gate.inside) == (0, 0)

@@ -59,6 +59,7 @@ CODING = (
 PLAIN, DEFLATE, BY_COLUMN, UNASSOCIATED = 1, 8, 2, 2
 LEVEL = 6
 MOST_SAMPLES = 16  # of a pixel
+FEWEST = 4  # pieces of a large picture: fewer would take as much memory as all of it
 ROOM = 1 << 20  # pixels that a tile may have beyond those of the picture
 CLASSIC = 4 * 10**9  # bytes up to which a TIFF's offsets reach for certain
 
@@ -180,6 +181,8 @@ def tiff_rows(source: Source, file: BinaryIO, name: object) -> TiffRows | None:
     parts = [*zip(places, lengths, strict=True)]
     if not tiled and not planes and numbers(COMPRESSION, (1,))[0] == PLAIN and rows > 1:
         parts, rows = _divided(parts, rows, height, -(-width * sum((numbers(BITS, (1,)) * samples)[:samples]) // 8))
+    if rows * FEWEST > height and width * height > ROOM:
+        return None
     return TiffRows(source, name, width, height, exif, parts, rows, across, count)
 
 
