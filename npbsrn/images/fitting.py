@@ -179,7 +179,7 @@ def _of_colour(picture: Picture, path: object, form: Format) -> Picture:
     if form.icc:
         return replace(picture, tags=kept)
     if picture.colour.dtype != np.uint8:
-        warnings.warn(f"{path} gets 8 bits a channel of more, as its colours are converted", stacklevel=4)
+        warnings.warn(f"{path} gets 8 bits a channel instead of more, as its colours are converted", stacklevel=4)
     converted = np.asarray(colour.to_srgb(Image.fromarray(cast(picture.colour, np.uint8)), tags.icc, path))
     return replace(picture, colour=converted[:, :, 1] if picture.grey else converted, tags=kept)
 
@@ -201,7 +201,7 @@ def _of_depth(picture: Picture, path: object, form: Format) -> Picture:
     if kind == np.float32 and form.deep and (plain or (form in (PNG, TIFF) and deep.available())):
         return in_dtype(picture, np.uint16)
     cure = f"{deep.CURE} keeps all" if form in (PNG, TIFF) else "write a .png or .tif to keep all"
-    warnings.warn(f"{path} gets 8 bits a channel of more; {cure}", stacklevel=4)
+    warnings.warn(f"{path} gets 8 bits a channel instead of more; {cure}", stacklevel=4)
     return in_dtype(picture, np.uint8)
 
 

@@ -31,7 +31,7 @@ from npbsrn.images.samples import cast
 
 Array = np.ndarray[Any, Any]
 
-SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel of more
+SHORTENED = ("AVIF", "JPEG2000", "SGI")  # kinds of which Pillow reads 8 bits a channel instead of more
 TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER = 1 << 16  # bytes: as far as what stands before a WebP's pixels may reach
 BITS, PHOTOMETRIC, SAMPLES, PLANAR, EXTRA, SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339  # tags of TIFF

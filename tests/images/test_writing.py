@@ -78,7 +78,7 @@ def test_depth_is_kept(tmp_path, suffix, channels, dtype):
 def test_without_the_extra_a_deep_result_has_eight_bits_and_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("npbsrn.images.deep.available", lambda: False)
     picture = Picture(ramp((8, 9, 3), np.uint16))
-    with pytest.warns(UserWarning, match=r"gets 8 bits a channel of more; pip install 'npbsrn\[deep\]' keeps all"):
+    with pytest.warns(UserWarning, match=r"gets 8 bits a channel instead of more; pip install 'npbsrn\[deep\]' keeps all"):
         assert fitted(picture, tmp_path / "a.png").colour.dtype == np.uint8
     grey = Picture(ramp((8, 9), np.uint16))
     assert fitted(grey, tmp_path / "a.png") == grey  # which Pillow writes
@@ -87,7 +87,7 @@ def test_without_the_extra_a_deep_result_has_eight_bits_and_it_is_said(tmp_path,
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".bmp", ".ppm"])
 def test_formats_of_eight_bits_get_eight_and_it_is_said(tmp_path, suffix):
     picture = Picture(ramp((8, 9, 3), np.uint16))
-    with pytest.warns(UserWarning, match=r"gets 8 bits a channel of more; write a .png or .tif to keep all"):
+    with pytest.warns(UserWarning, match=r"gets 8 bits a channel instead of more; write a .png or .tif to keep all"):
         small = fitted(picture, tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(small.colour, np.floor(picture.colour / 257 + 0.5))
 
@@ -198,7 +198,7 @@ def test_deep_samples_whose_profile_is_converted_are_said_to_lose(tmp_path):
     (tmp_path / "in.png").write_bytes(png(ramp((4, 5), np.uint16), 16, 0, iccp(profile(b"GRAY"))))
     picture = read_picture(tmp_path / "in.png")
     assert picture.tags.icc
-    with pytest.warns(UserWarning, match="gets 8 bits a channel of more, as its colours are converted"):
+    with pytest.warns(UserWarning, match="gets 8 bits a channel instead of more, as its colours are converted"):
         assert fitted(picture, tmp_path / "out.pgm").colour.dtype == np.uint8
 
 

@@ -140,7 +140,7 @@ def test_a_file_keeps_its_depth(tmp_path, tiny_model, suffix, channels):
     out = tmp_path / f"out{suffix}"
     assert npbsrn.upscale_file(tmp_path / f"in{suffix}", out, 4, tiny_model) == (44, 36)
     np.testing.assert_array_equal(read_picture(out).samples(), npbsrn.upscale(samples, 4, tiny_model))
-    with pytest.warns(UserWarning, match="a Pillow image holds 8 bits a channel of more"):
+    with pytest.warns(UserWarning, match="a Pillow image holds 8 bits a channel instead of more"):
         small = npbsrn.upscale(tmp_path / f"in{suffix}", 4, tiny_model)
     assert np.abs(np.asarray(small) * 257.0 - read_picture(out).samples()).max() <= 129
 
