@@ -182,7 +182,8 @@ def to_pillow(picture: Picture) -> Image.Image:
     """
     if picture.colour.dtype != np.uint8 and not (picture.grey and picture.alpha is None):
         warnings.warn(
-            "a Pillow image holds 8 bits a channel instead of more; npbsrn.upscale_file, or an array, keeps all", stacklevel=4
+            "a Pillow image holds 8 bits a channel instead of more; npbsrn.upscale_file, or an array, keeps all",
+            stacklevel=4,
         )
         picture = in_dtype(picture, np.uint8)
     if picture.tags.icc is None and not colour.chunks_are_srgb(picture.tags):
