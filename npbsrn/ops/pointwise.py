@@ -118,11 +118,12 @@ class Scaled:
 
 
 PARTS = 8  # of channels or elements: fixed, so that no sum depends on the number of threads
+FEW = 2**17  # numbers, such as filters: to wake other threads would take longer than to add them
 
 
 def add(x: Array, y: Array) -> Array:
     """``x + y`` of two arrays of one shape."""
-    if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape:
+    if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape or x.size < FEW:
         return x + y
     from npbsrn.kernels.pointwise import add as add_parts
 
