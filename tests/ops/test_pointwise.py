@@ -210,6 +210,7 @@ def test_compiled_sums(shape):
 
 
 def test_threads_change_no_byte(monkeypatch):
+    monkeypatch.setattr(pointwise, "FEW", 0)
     x, slope, dy = drawn((5, 6, 7, 9)), drawn(6, 1), drawn((5, 6, 7, 9), 2)
     results = []
     for threads in (1, 2, 3, 8):
