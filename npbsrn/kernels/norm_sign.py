@@ -25,8 +25,11 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 
 @part(forceinline=True)
 def _normal(values: Any, factor: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
-    """16 normalised values, of which `count` are there; a `factor` comes first."""
-    return (take(values, place, count, workspace) * factor - mean) * inverse
+    """16 normalised values, of which `count` are there; a `factor` that is not None comes first."""
+    value = take(values, place, count, workspace)
+    if factor is not None:
+        value = value * factor
+    return (value - mean) * inverse
 
 
 @kernel()
@@ -40,7 +43,7 @@ def pack_normal(
     ----------
     values : float32
         Flat (N, C, H, W), C a multiple of 16.
-    factor : float32
+    factor : float32, or None
         On the values.
     mean, inverse, gain, shift : (C,) float32
     offset : float32
@@ -231,7 +234,7 @@ def value_back(
 ) -> Any:
     """The cotangent of 16 values of channel c, as `signs_back` makes it; `count` are there, the others are 0."""
     norm, at = behind.norm, c * NUMBERS
-    normal = _normal(behind.values, ONE, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
+    normal = _normal(behind.values, None, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
     z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)
     for j in range(bases):
         d = take(dbits, j * size + place, count, workspace)

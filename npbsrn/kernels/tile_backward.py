@@ -41,8 +41,6 @@ ZERO = np.float32(0)
 class Workspace(NamedTuple):
     """Where the parts of one worker's workspace begin; see `workspace_size`."""
 
-    side: int  # (6, W) and 32 more: see `npbsrn.kernels.statistic.term_back`
-    given: int  # (O, `size_of_kept`): a row of tiles of a term's cotangent
     g: int  # (6, W, 16) and 16 more pixels: a row of tiles of 16 channels of the cotangent
     kept: int  # (16, `size_of_kept`): the same, pixels last
     turned: int  # (16, 16)
@@ -52,6 +50,8 @@ class Workspace(NamedTuple):
     dx: int  # (8, W, 16) and 16 more pixels: a row of tiles of 16 channels, and a row of pixels above and below
     below: int  # (I / 16, 2, W, 16): the last two of these, which are the first two of the next tiles
     dw: int  # (bases, I / 16) times 64 points, `apart`, of (O, 16)
+    side: int  # (6, W) and 32 more: see `npbsrn.kernels.statistic.term_back`
+    given: int  # (O, `size_of_kept`): a row of tiles of a term's cotangent
     end: int
 
 
@@ -65,9 +65,7 @@ def _tiles_of(sizes: Sizes) -> tuple[int, int]:
 @kernel()
 def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
     count, planes, width = tiles[0] * tiles[1], sizes.inputs // LANES, sizes.width
-    given = (STEP * width // LANES + 3) * LANES
-    g = given + sizes.outputs * size_of_kept(width)
-    kept = g + (STEP * width + LANES) * LANES
+    kept = (STEP * width + LANES) * LANES
     turned = kept + LANES * size_of_kept(width)
     points = turned + LANES * LANES
     products = points + POINTS * apart(count * sizes.outputs)
@@ -75,8 +73,10 @@ def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
     dx = row + row_size(tiles[1])
     below = dx + (EDGE * width + LANES) * LANES
     dw = below + planes * (EDGE - STEP) * width * LANES
-    end = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
-    return Workspace(0, given, g, kept, turned, points, products, row, dx, below, dw, end)
+    side = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
+    given = side + (STEP * width // LANES + 3) * LANES
+    end = given + sizes.outputs * size_of_kept(width)
+    return Workspace(0, kept, turned, points, products, row, dx, below, dw, side, given, end)
 
 
 def workspace_size(sizes: Sizes) -> int:
@@ -198,7 +198,7 @@ def backward_samples(
     most, planes, rows = _tiles_of(sizes), sizes.inputs // BITS, sizes.height + 2
     at = _workspace_for(sizes, most)
     if low == high:
-        workspace[at.dw : at.end] = ZERO
+        workspace[at.dw : at.side] = ZERO
     g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
@@ -206,7 +206,8 @@ def backward_samples(
     bases, overlap = len(behind.offsets), (EDGE - STEP) * sizes.width * LANES
     later = Behind(memory(behind.values), memory(behind.norm), memory(behind.offsets), behind.ste)
     flags, picture = (len(slope) > 0, len(sums) > 0), sizes.width + 2
-    side, given, of_term, there = memory(workspace), memory(workspace[at.given :]), numbers_of(term), term.count > 0
+    side, given = memory(workspace[at.side :]), memory(workspace[at.given :])
+    of_term, there = numbers_of(term), term.count > 0
     gap, shape = size_of_kept(sizes.width), (sizes.samples, sizes.outputs, sizes.height * sizes.width)
     for s in range(low, high):
         workspace[at.below : at.dw] = ZERO

@@ -82,7 +82,7 @@ def norm_signs(
     statistics = mean, variance, inverse
     map_parallel(lambda part: channel_moments(flat, factors, shape, *part, total, *statistics), by_channel)
     move_running(running, mean, variance, total.size // channels)
-    norm = total, factors[0] if alone and weights is not None else np.float32(1), mean, inverse, gain, shift
+    norm = total, factors[0] if alone and weights is not None else None, mean, inverse, gain, shift
     bits = [_pack(norm, np.float32(offset), (n, channels, height, width), pad) for offset in offsets]
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
