@@ -122,7 +122,8 @@ FEW = 2**17  # numbers, such as filters: to wake other threads would take longer
 
 
 def add(x: Array, y: Array) -> Array:
-    """``x + y`` of two arrays of one shape."""
+    """``x + y`` of two arrays of one shape, or of what `numpy.asarray` makes one."""
+    x, y = np.asarray(x), np.asarray(y)
     if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape or x.size < FEW:
         return x + y
     from npbsrn.kernels.pointwise import add as add_parts
@@ -265,7 +266,7 @@ def weight_by_statistic(a: Array, statistic: str, may_wait: bool = False) -> tup
 
     def pull(*dys: Array | Scaled) -> Any:
         if len(dys) > MOST:
-            dys = reduce(lambda x, y: add(np.asarray(x), np.asarray(y)), dys[: 1 - MOST]), *dys[1 - MOST :]
+            dys = reduce(add, map(np.asarray, dys[: 1 - MOST])), *dys[1 - MOST :]
         pairs = [(dy.array, dy.factor) if isinstance(dy, Scaled) else (dy, 1) for dy in dys]
         ds = tuple(np.ascontiguousarray(dy).reshape(-1) for dy, _ in pairs)
         pending = PendingTerm(a.shape, flat, e, ds, tuple(float(factor) for _, factor in pairs), magnitudes)
