@@ -137,7 +137,7 @@ def channel_moments(
         See `take_channel`.
     low, high : int
     out : float32
-        Filled with the sum, flat (N, C, pixels), unless there are no weights.
+        Filled with the sum, flat (N, C, pixels), unless there is one term.
     mean, variance, inverse : (C,) float32
         Filled, see `moments_of`.
     """
@@ -145,6 +145,6 @@ def channel_moments(
     wide = np.empty(row.size // 4 + 1, np.float64)
     for c in range(low, high):
         take_channel(terms, weights, c, shape, row)
-        if len(weights) > 0:
+        if len(terms) > 1:
             give_channel(row, c, shape, out)
         mean[c], variance[c], inverse[c] = moments_of(row, wide)

@@ -24,15 +24,18 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 
 
 @part(forceinline=True)
-def _normal(values: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
-    """16 normalised values, of which `count` are there."""
-    return (take(values, place, count, workspace) - mean) * inverse
+def _normal(values: Any, factor: Any, place: int, count: int, mean: Any, inverse: Any, workspace: Any) -> Any:
+    """16 normalised values, of which `count` are there; a `factor` that is not None comes first."""
+    value = take(values, place, count, workspace)
+    if factor is not None:
+        value = value * factor
+    return (value - mean) * inverse
 
 
 @kernel()
 def pack_normal(
-    values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offset: Any, border: int, words: Array,
-    shape: tuple[int, int, int, int], low: int, high: int,
+    values: Array, factor: Any, mean: Array, inverse: Array, gain: Array, shift: Array, offset: Any, border: int,
+    words: Array, shape: tuple[int, int, int, int], low: int, high: int,
 ) -> None:  # fmt: skip
     """Signs of ``gain * normal + shift + offset`` of the samples `low` to `high`, as words.
 
@@ -40,6 +43,8 @@ def pack_normal(
     ----------
     values : float32
         Flat (N, C, H, W), C a multiple of 16.
+    factor : float32, or None
+        On the values.
     mean, inverse, gain, shift : (C,) float32
     offset : float32
     border : int
@@ -64,7 +69,7 @@ def pack_normal(
                     for j in range(BITS):
                         c = g * BITS + j
                         place = (s * channels + c) * pixels + y * width + at
-                        normal = _normal(x, place, width, scalar(means, c), scalar(inverses, c), part)
+                        normal = _normal(x, factor, place, width, scalar(means, c), scalar(inverses, c), part)
                         z = normal * scalar(gains, c) + scalar(shifts, c) + offset
                         word = word | select(z < ZERO, splat(np.uint16(1 << j)), splat(np.uint16(0)))
                     store_word(out, target + (y + 1) * line + 1 + at, width, word, whole)
@@ -130,9 +135,9 @@ def _terms_back(
 
 @kernel()
 def signs_back(
-    dbits: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, offsets: Array,
-    terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int, high: int,
-    task: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    dbits: Array, values: Array, own_factor: Any, mean: Array, inverse: Array, gain: Array, shift: Array,
+    offsets: Array, terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int,
+    high: int, task: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
@@ -143,7 +148,7 @@ def signs_back(
     ----------
     dbits : float32
         Flat (bases, N, C, pixels).
-    values, mean, inverse, gain, shift
+    values, own_factor, mean, inverse, gain, shift
         See `pack_normal`.
     offsets : (bases,) float32
     terms, weights
@@ -181,7 +186,7 @@ def signs_back(
                 for j in range(bases):
                     ask(d, j * size + first + v + ahead)
                 ask(x, first + v + ahead)
-                normal = _normal(x, first + v, count, m, i, workspace)
+                normal = _normal(x, own_factor, first + v, count, m, i, workspace)
                 dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 ones = ones + dz
                 products = products + dz * normal
@@ -195,7 +200,7 @@ def signs_back(
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 count = pixels - v
-                normal = _normal(x, first + v, count, m, i, workspace)
+                normal = _normal(x, own_factor, first + v, count, m, i, workspace)
                 dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
                 dx = (dz - one - normal * y) * factor
                 if len(weights) > 0:
@@ -229,7 +234,7 @@ def value_back(
 ) -> Any:
     """The cotangent of 16 values of channel c, as `signs_back` makes it; `count` are there, the others are 0."""
     norm, at = behind.norm, c * NUMBERS
-    normal = _normal(behind.values, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
+    normal = _normal(behind.values, None, place, count, scalar(norm, at), scalar(norm, at + 1), workspace)
     z, dz = normal * scalar(norm, at + 2) + scalar(norm, at + 3), splat(ZERO)
     for j in range(bases):
         d = take(dbits, j * size + place, count, workspace)

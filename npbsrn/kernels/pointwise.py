@@ -14,8 +14,7 @@ from npbsrn.kernels.simd import LANES, fused, select, splat, total
 
 Array = np.ndarray[Any, Any]
 
-ZERO, ONE = np.float32(0), np.float32(1)
-BLOCK = 256  # pixels of all channels that are worked on together
+ZERO = np.float32(0)
 
 
 @kernel()
@@ -90,80 +89,3 @@ def scale(x: Array, factor: Any, low: int, high: int, out: Array) -> None:
     """``out = x * factor`` of the elements `low` to `high`."""
     for i in range(low, high):
         out[i] = x[i] * factor
-
-
-@kernel()
-def statistic_forward(
-    a: Array, magnitudes: bool, shape: tuple[int, int, int], low: int, high: int, e: Array, y: Array
-) -> None:
-    """``y = E(A) A`` of the samples `low` to `high`: E the mean of |A| or A over the channels, added in their order.
-
-    `e` (N, pixels) is filled, too.
-    """
-    _, channels, pixels = shape
-    count = np.float32(channels)
-    for s in range(low, high):
-        for first in range(0, pixels, BLOCK):
-            size = min(BLOCK, pixels - first)
-            mean = e[s * pixels + first : s * pixels + first + size]
-            mean[:] = ZERO
-            for c in range(channels):
-                own = a[(s * channels + c) * pixels + first : (s * channels + c) * pixels + first + size]
-                if magnitudes:
-                    for i in range(size):
-                        mean[i] += abs(own[i])
-                else:
-                    for i in range(size):
-                        mean[i] += own[i]
-            for i in range(size):
-                mean[i] /= count
-            for c in range(channels):
-                at = (s * channels + c) * pixels + first
-                own, out = a[at : at + size], y[at : at + size]
-                for i in range(size):
-                    out[i] = mean[i] * own[i]
-
-
-@kernel()
-def statistic_backward(
-    a: Array, e: Array, magnitudes: bool, dys: tuple[Array, ...], factors: Array, shape: tuple[int, int, int],
-    low: int, high: int, da: Array,
-) -> None:  # fmt: skip
-    """``da = e dy + f'(a) mean_c(dy a)`` of the samples `low` to `high`; f' is sign or 1, dy the sum of all `dys`.
-
-    Each of these is multiplied by its factor first.
-    """
-    _, channels, pixels = shape
-    count, side = np.float32(1) / np.float32(channels), np.empty(BLOCK, np.float32)
-    alone = len(dys) == 1 and factors[0] == ONE
-    sums = np.empty((0 if alone else channels, BLOCK), np.float32)
-    for s in range(low, high):
-        for first in range(0, pixels, BLOCK):
-            size = min(BLOCK, pixels - first)
-            mean = e[s * pixels + first : s * pixels + first + size]
-            side[:] = ZERO
-            for c in range(channels):
-                at = (s * channels + c) * pixels + first
-                own, d = a[at : at + size], dys[0][at : at + size]
-                if not alone:
-                    factor, total = factors[0], sums[c, :size]
-                    for i in range(size):
-                        total[i] = d[i] * factor
-                    for k in range(1, len(dys)):
-                        more, factor = dys[k][at : at + size], factors[k]
-                        for i in range(size):
-                            total[i] += more[i] * factor
-                    d = total
-                for i in range(size):
-                    side[i] += own[i] * d[i]
-            for i in range(size):
-                side[i] *= count
-            for c in range(channels):
-                at = (s * channels + c) * pixels + first
-                own, out = a[at : at + size], da[at : at + size]
-                d = dys[0][at : at + size] if alone else sums[c, :size]
-                for i in range(size):
-                    part = side[i]
-                    if magnitudes:
-                        part = part if own[i] > ZERO else (-part if own[i] < ZERO else ZERO)
-                    out[i] = mean[i] * d[i] + part

@@ -11,14 +11,13 @@ import numpy as np
 from npbsrn.kernels.bits import BITS
 from npbsrn.kernels.conv_sizes import Sizes
 from npbsrn.kernels.jit import kernel, part
-from npbsrn.kernels.memory import ask, ask_to_write, hold, load, memory, put, scalar, store
-from npbsrn.kernels.norm import take
-from npbsrn.kernels.norm_sign import Behind, value_back
+from npbsrn.kernels.memory import ask_to_write, hold, load, memory, put, scalar, store
+from npbsrn.kernels.norm_sign import Behind
 from npbsrn.kernels.pixel_tables import transpose16
-from npbsrn.kernels.prelu import through_prelu
 from npbsrn.kernels.products import multiply
-from npbsrn.kernels.signed_sums import add_to, aligned
-from npbsrn.kernels.simd import LANES, splat
+from npbsrn.kernels.signed_sums import aligned
+from npbsrn.kernels.simd import LANES
+from npbsrn.kernels.statistic import Term, numbers_of, term_back
 from npbsrn.kernels.tile_points import (
     EDGE,
     POINTS,
@@ -31,6 +30,7 @@ from npbsrn.kernels.tile_points import (
     row_size,
     rows_from_points,
 )  # fmt: skip
+from npbsrn.kernels.tile_rows import size_of_kept, take_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -42,7 +42,7 @@ class Workspace(NamedTuple):
     """Where the parts of one worker's workspace begin; see `workspace_size`."""
 
     g: int  # (6, W, 16) and 16 more pixels: a row of tiles of 16 channels of the cotangent
-    kept: int  # (16, `_size_of_kept`): the same, pixels last
+    kept: int  # (16, `size_of_kept`): the same, pixels last
     turned: int  # (16, 16)
     points: int  # of a block of tiles
     products: int  # at the points: the signs of 16 channels, and then what they get
@@ -50,6 +50,8 @@ class Workspace(NamedTuple):
     dx: int  # (8, W, 16) and 16 more pixels: a row of tiles of 16 channels, and a row of pixels above and below
     below: int  # (I / 16, 2, W, 16): the last two of these, which are the first two of the next tiles
     dw: int  # (bases, I / 16) times 64 points, `apart`, of (O, 16)
+    side: int  # (6, W) and 32 more: see `npbsrn.kernels.statistic.term_back`
+    given: int  # (O, `size_of_kept`): a row of tiles of a term's cotangent
     end: int
 
 
@@ -60,99 +62,26 @@ def _tiles_of(sizes: Sizes) -> tuple[int, int]:
     return min(down, max(1, MOST // across)), across
 
 
-@part(forceinline=True)
-def _size_of_kept(width: int) -> int:
-    """Numbers from one channel to the next; they do not meet in one set of a cache."""
-    return (STEP * width // (2 * LANES) * 2 + 3) * LANES
-
-
 @kernel()
 def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
     count, planes, width = tiles[0] * tiles[1], sizes.inputs // LANES, sizes.width
     kept = (STEP * width + LANES) * LANES
-    turned = kept + LANES * _size_of_kept(width)
+    turned = kept + LANES * size_of_kept(width)
     points = turned + LANES * LANES
     products = points + POINTS * apart(count * sizes.outputs)
     row = products + POINTS * apart(count * LANES)
     dx = row + row_size(tiles[1])
     below = dx + (EDGE * width + LANES) * LANES
     dw = below + planes * (EDGE - STEP) * width * LANES
-    end = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
-    return Workspace(0, kept, turned, points, products, row, dx, below, dw, end)
+    side = dw + sizes.bases * planes * POINTS * apart(sizes.outputs * LANES)
+    given = side + (STEP * width // LANES + 3) * LANES
+    end = given + sizes.outputs * size_of_kept(width)
+    return Workspace(0, kept, turned, points, products, row, dx, below, dw, side, given, end)
 
 
 def workspace_size(sizes: Sizes) -> int:
     """Numbers in the workspace of `backward_samples`."""
     return int(_workspace_for(sizes, _tiles_of(sizes)).end)
-
-
-@part(forceinline=True)
-def _narrow(source: Any, place: int, width: int, out: Any, where: int) -> None:
-    """``out[where :+16] = source[place :+width]``, and zeros."""
-    store(out, where, splat(ZERO))
-    for x in range(width):
-        put(out, where + x, scalar(source, place + x))
-
-
-@part(forceinline=True)
-def _take_channel(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, c: int, size: int, first: int,
-    count: int, ahead: int, kept: Any, where: int, rest: Any, dslope: Any, sums: Any,
-) -> None:  # fmt: skip
-    """`count` numbers of channel c of the cotangent, from `first` on, through PReLU to `kept`; sums are added to.
-
-    A later channel, `ahead` of this one, is asked for, since it is not near in the caches.
-    """
-    activated, summed = flags
-    due, along = splat(ZERO), splat(ZERO)
-    for v in range(0, count, LANES):
-        if bases > 0:
-            for j in range(bases):
-                ask(dy, j * size + first + ahead + v)
-            ask(behind.values, first + ahead + v)
-            d = value_back(dy, size, first + v, count - v, behind, bases, c, rest)
-        else:
-            ask(dy, first + ahead + v)
-            d = take(dy, first + v, count - v, rest)
-        if activated:
-            ask(y, first + ahead + v)
-            d, part = through_prelu(d, take(y, first + v, count - v, rest), slope)
-            due = due + part
-        along = along + d
-        store(kept, where + v, d)
-    if activated:
-        add_to(dslope, c * LANES, due)
-    if summed:
-        add_to(sums, c * LANES, along)
-
-
-@kernel()
-def _take_rows(
-    dy: Any, y: Any, slope: Any, flags: tuple[bool, bool], bases: int, behind: Behind, s: int, top: int, o: int,
-    sizes: Sizes, g: Any, kept: Any, turned: Any, dslope: Any, sums: Any,
-) -> None:  # fmt: skip
-    """A row of tiles of 16 channels of the cotangent, from row `top` on, channels last; through PReLU if `activated`.
-
-    Its pixels are one row, since those of a channel follow one another. Rows beyond the picture are zero.
-    """
-    width, plane = sizes.width, sizes.height * sizes.width
-    count, gap = min(STEP, sizes.height - top) * width, _size_of_kept(width)
-    for c in range(LANES):
-        first, own = (s * sizes.outputs + o + c) * plane + top * width, scalar(slope, o + c) if flags[0] else ZERO
-        _take_channel(
-            dy, y, own, flags, bases, behind, o + c, sizes.samples * sizes.outputs * plane, first, count, 2 * plane,
-            kept, c * gap, turned, dslope, sums,
-        )  # fmt: skip
-    for left in range(0, count, LANES):
-        x = max(0, min(left, count - LANES))  # the last pixels overlap those before them
-        if count < LANES:
-            for c in range(LANES):
-                _narrow(kept, c * gap, count, turned, c * LANES)
-            transpose16(turned, 0, LANES, g, 0, LANES)
-        else:
-            transpose16(kept, x, gap, g, x * LANES, LANES)
-    for p in range(count, STEP * width):
-        store(g, p * LANES, splat(ZERO))
 
 
 @kernel()
@@ -231,14 +160,15 @@ def size_of_points(outputs: int, inputs: int) -> int:
 @kernel()
 def backward_samples(
     dy: Array, bits: Array, filters: Array, coefs: Array, sizes: Sizes, dx: Array, dw: Array, sums: Array, y: Array,
-    slope: Array, dslope: Array, behind: Behind, workspace: Array, low: int, high: int,
+    slope: Array, dslope: Array, behind: Behind, term: Term, workspace: Array, low: int, high: int,
 ) -> None:  # fmt: skip
     """The samples `low` to `high`.
 
     Parameters
     ----------
     dy : float32
-        Flat (N, O, H, W); where BN and signs are still `behind`, the cotangents of these, (J, N, O, H, W).
+        Flat (N, O, H, W); where BN and signs are still `behind`, the cotangents of these, (J, N, O, H, W); with a
+        `term`, empty.
     bits : uint16
         See `npbsrn.kernels.binary_forward.forward_samples`.
     filters : float32
@@ -259,6 +189,8 @@ def backward_samples(
         Added to, by channel and lane: what the slope gets, times the slope.
     behind : Behind
         Its arrays are empty where dy is that of the result.
+    term : Term
+        Whose activations are the result; empty where dy is there.
     workspace : float32
         See `workspace_size`.
     low, high : int
@@ -266,7 +198,7 @@ def backward_samples(
     most, planes, rows = _tiles_of(sizes), sizes.inputs // BITS, sizes.height + 2
     at = _workspace_for(sizes, most)
     if low == high:
-        workspace[at.dw : at.end] = ZERO
+        workspace[at.dw : at.side] = ZERO
     g, kept, turned = memory(workspace[at.g :]), memory(workspace[at.kept :]), memory(workspace[at.turned :])
     points, products = memory(workspace[at.points :]), memory(workspace[at.products :])
     row, total = memory(workspace[at.row :]), memory(workspace[at.dw :])
@@ -274,15 +206,22 @@ def backward_samples(
     bases, overlap = len(behind.offsets), (EDGE - STEP) * sizes.width * LANES
     later = Behind(memory(behind.values), memory(behind.norm), memory(behind.offsets), behind.ste)
     flags, picture = (len(slope) > 0, len(sums) > 0), sizes.width + 2
+    side, given = memory(workspace[at.side :]), memory(workspace[at.given :])
+    of_term, there = numbers_of(term), term.count > 0
+    gap, shape = size_of_kept(sizes.width), (sizes.samples, sizes.outputs, sizes.height * sizes.width)
     for s in range(low, high):
         workspace[at.below : at.dw] = ZERO
         for top in range(0, sizes.height, STEP * most[0]):
             tiles = min(most[0], (sizes.height - top + STEP - 1) // STEP), most[1]
             for r in range(tiles[0]):
+                above = top + STEP * r
+                if there:
+                    count = min(STEP, sizes.height - above) * sizes.width
+                    term_back(of_term, shape, s, above * sizes.width, count, side, given, 0, gap, gap)
                 for o in range(0, sizes.outputs, LANES):
-                    _take_rows(
-                        memory(dy), memory(y), memory(slope), flags, bases, later, s, top + STEP * r, o, sizes, g, kept,
-                        turned, memory(dslope), memory(sums),
+                    take_rows(
+                        given if there else memory(dy), there, memory(y), memory(slope), flags, bases, later, s, above,
+                        o, sizes, g, kept, turned, memory(dslope), memory(sums),
                     )  # fmt: skip
                     points_of_result(g, sizes.width, r, tiles, sizes.outputs, o, row, points)
             for c in range(planes):

@@ -121,13 +121,13 @@ class BinaryConv:
 
         Outside of training it is `infer`, and nothing is recorded for ``back``. In training a PReLU
         behind the convolution, of this slope (C,), can be part of it: then ``grads`` has a "slope", too. If x goes
-        nowhere else, but comes `alone` from another binary convolution, dx may be an `npbsrn.ops.pending.Pending`.
+        nowhere else, but comes `alone` from another binary convolution, dx may be one of `npbsrn.ops.pending`'s.
         """
         if not train:
             return *self.infer(params, x, memory), untaped
         own = params.get("binarizer", {})  # a scheme without parameters leaves no name in a weight file
         remembers = self.scheme.remembers[0]
-        terms, after, pull_term = self._terms(x, memory)
+        terms, after, pull_term = self._terms(x, memory, alone and not self.norm)
         activations, pull_x = self.scheme.activations(own, terms)
         filters, kept, pull_w = self.binarized_filters(params, memory.filters)
         own_slope = None if self.norm else slope
@@ -154,10 +154,12 @@ class BinaryConv:
 
         return y, Memory(after, kept), back
 
-    def _terms(self, x: Array, memory: Memory) -> tuple[Remembered, Remembered, Callable[..., Array]]:
+    def _terms(
+        self, x: Array, memory: Memory, may_wait: bool = False
+    ) -> tuple[Remembered, Remembered, Callable[..., Array]]:
         """What the scheme binarizes, what later convolutions remember of it, and the newest term's pullback."""
         remembers = self.scheme.remembers[0]
-        term, pull_term = weight_by_statistic(x, self.scheme.statistic)
+        term, pull_term = weight_by_statistic(x, self.scheme.statistic, may_wait)
         terms = (*memory.terms, term) if remembers else (term,)
         return terms, terms if remembers else memory.terms, pull_term
 

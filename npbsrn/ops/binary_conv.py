@@ -8,7 +8,7 @@ import numpy as np
 from npbsrn.ops.bits import WORD, Bits
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import sum_products
-from npbsrn.ops.pending import Pending
+from npbsrn.ops.pending import Pending, PendingTerm
 from npbsrn.ops.pointwise import prelu, prelu_ref
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -146,7 +146,7 @@ def binary_conv(
     map_parallel(lambda shard: forward_samples(*fixed, *shard), parts_of(n, SHARDS))
     kept = slopes if slope is None else flat  # the result for PReLU alone; without one nobody need hold it
 
-    def pull(dy: Array | Pending) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
+    def pull(dy: Array | Pending | PendingTerm) -> tuple[list[Array], Array, list[Array], Array, Array | None]:
         dbits, dw, whole, due = _products(dy, memory, signs, scales, coefs, bool(base), bits[0].shape, kept, slopes)
         dcoefs, dsigns, dscales = _filters_back(dw, signs, scales, coefs, np.float32(base) * whole)
         return dbits, dcoefs, dsigns, dscales, None if slope is None else due / slope
@@ -189,7 +189,7 @@ def _stacked(bits: Sequence[Bits]) -> Array:
 
 
 def _products(
-    dy: Array | Pending, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
+    dy: Array | Pending | PendingTerm, memory: Array, signs: Sequence[Array], scales: Array, coefs: Array, offset: bool,
     shape: tuple[int, ...], y: Array, slope: Array,
 ) -> tuple[list[Array], Array, Array, Array]:  # fmt: skip
     """Cotangents of the bits, ``P_j`` by shards, see `npbsrn.kernels.conv_filters`, and two sums over pixels (O,).
@@ -242,14 +242,18 @@ def _together(signs: Sequence[Array]) -> Array:
     return whole.reshape(len(signs), outputs, inputs * size * size)
 
 
-def _cotangent(dy: Array | Pending, may_wait: bool) -> tuple[Array, tuple[Any, ...]]:
+def _cotangent(dy: Array | Pending | PendingTerm, may_wait: bool) -> tuple[Array, tuple[Any, ...]]:
     """A cotangent, flat, and what still stands behind it, if it may wait."""
     from npbsrn.kernels.norm_sign import Behind
+    from npbsrn.kernels.statistic import NO_TERM
 
-    if isinstance(dy, Pending) and may_wait:
-        return dy.dbits, (Behind(dy.values, dy.norm, dy.offsets, dy.ste),)
     none = np.empty(0, np.float32)
-    return np.ascontiguousarray(dy, np.float32).reshape(-1), (Behind(none, none[:, None], none, 0),) * may_wait
+    behind = Behind(none, none[:, None], none, 0)
+    if isinstance(dy, Pending) and may_wait:
+        return dy.dbits, (Behind(dy.values, dy.norm, dy.offsets, dy.ste), NO_TERM)
+    if isinstance(dy, PendingTerm) and may_wait:
+        return none, (behind, dy.term)
+    return np.ascontiguousarray(dy, np.float32).reshape(-1), (behind, NO_TERM) if may_wait else ()
 
 
 def _by_points(signs: Sequence[Array], scales: Array, coefs: Array, shape: tuple[int, ...]) -> Callable[..., None]:

@@ -75,13 +75,14 @@ def norm_signs(
 
     flat, shape = tuple(np.ascontiguousarray(term).reshape(-1) for term in terms), (n, channels, height * width)
     factors = np.empty(0, np.float32) if weights is None else weights
-    total = flat[0] if weights is None else empty(flat[0].shape, np.float32)
+    alone = len(flat) == 1  # its sum is not written: who reads it multiplies
+    total = flat[0] if alone else empty(flat[0].shape, np.float32)
     mean, variance, inverse = (np.empty(channels, np.float32) for _ in range(3))
     by_channel = parts_by_channel(channels)
     statistics = mean, variance, inverse
     map_parallel(lambda part: channel_moments(flat, factors, shape, *part, total, *statistics), by_channel)
     move_running(running, mean, variance, total.size // channels)
-    norm = total, mean, inverse, gain, shift
+    norm = total, factors[0] if alone and weights is not None else None, mean, inverse, gain, shift
     bits = [_pack(norm, np.float32(offset), (n, channels, height, width), pad) for offset in offsets]
 
     def pull(dbits: Sequence[Array]) -> tuple[list[Array], Array | None, Array, Array, Array]:
@@ -106,7 +107,7 @@ def norm_signs(
     return bits, pull
 
 
-def _pack(norm: tuple[Array, ...], offset: Any, shape: tuple[int, int, int, int], pad: float) -> Bits:
+def _pack(norm: tuple[Any, ...], offset: Any, shape: tuple[int, int, int, int], pad: float) -> Bits:
     from npbsrn.kernels.norm_sign import pack_normal
 
     memory = memory_for_bits(shape)

@@ -67,3 +67,53 @@ class Pending:
         fixed, pixels = (self.dbits, self.values, self.norm, self.offsets, self.ste), self.shape[2] * self.shape[3]
         map_parallel(lambda part: values_back(*fixed, pixels, *part, dx.reshape(-1)), parts)
         return dx if dtype is None else dx.astype(dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class PendingTerm:
+    """The cotangent of the activations A of a term ``E(A) A``, not computed yet; see `Pending`.
+
+    Parameters
+    ----------
+    shape : (N, C, H, W)
+    a : float32
+        Flat (N, C, H, W).
+    e : float32
+        Flat (N, H, W): E(A).
+    dys : 1 to 3 of float32
+        Flat (N, C, H, W): their sum, each times its factor, is the cotangent of the term.
+    factors : as many floats
+    magnitudes : bool
+        Whether E is the mean of A's magnitudes, not of A.
+    """
+
+    shape: tuple[int, ...]
+    a: Array
+    e: Array
+    dys: tuple[Array, ...]
+    factors: tuple[float, ...]
+    magnitudes: bool
+
+    @property
+    def dtype(self) -> Any:
+        """Of the array."""
+        return np.dtype(np.float32)
+
+    @property
+    def term(self) -> Any:
+        """As kernels take it: `npbsrn.kernels.statistic.Term`."""
+        from npbsrn.kernels.statistic import MOST, NONE, Term
+
+        count = len(self.dys)
+        more = MOST - count
+        first, second, third = self.dys + (NONE,) * more
+        factors = np.array(self.factors + (0.0,) * more, np.float32)
+        return Term(self.a, self.e, first, second, third, factors, count, self.magnitudes)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        from npbsrn.kernels.statistic import statistic_backward
+
+        (n, channels, height, width), da = self.shape, empty(self.shape, np.float32)
+        fixed = self.term, (n, channels, height * width)
+        map_parallel(lambda part: statistic_backward(*fixed, *part, da.reshape(-1)), parts_of(n, SHARDS))
+        return da if dtype is None else da.astype(dtype, copy=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.pending import PendingTerm
 from npbsrn.ops.sums import mean_over
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, map_parallel, parts_of
@@ -117,11 +118,13 @@ class Scaled:
 
 
 PARTS = 8  # of channels or elements: fixed, so that no sum depends on the number of threads
+FEW = 2**17  # numbers, such as filters: to wake other threads would take longer than to add them
 
 
 def add(x: Array, y: Array) -> Array:
-    """``x + y`` of two arrays of one shape."""
-    if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape:
+    """``x + y`` of two arrays of one shape, or of what `numpy.asarray` makes one."""
+    x, y = np.asarray(x), np.asarray(y)
+    if x.dtype != np.float32 or y.dtype != np.float32 or x.shape != y.shape or x.size < FEW:
         return x + y
     from npbsrn.kernels.pointwise import add as add_parts
 
@@ -246,11 +249,14 @@ def weight_by_statistic_ref(a: Array, statistic: str) -> tuple[Array, Callable[.
     return e * a, pull
 
 
-def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[..., Array]]:
-    """``E(A) * A``; compiled for float32. Equal to `weight_by_statistic_ref` to the bit."""
+def weight_by_statistic(a: Array, statistic: str, may_wait: bool = False) -> tuple[Array, Callable[..., Any]]:
+    """``E(A) * A``; compiled for float32. Equal to `weight_by_statistic_ref` to the bit.
+
+    If it `may_wait`, da may be an `npbsrn.ops.pending.PendingTerm`.
+    """
     if a.dtype != np.float32 or statistic == "none":
         return weight_by_statistic_ref(a, statistic)
-    from npbsrn.kernels.pointwise import statistic_backward, statistic_forward
+    from npbsrn.kernels.statistic import MOST, statistic_forward
 
     (n, channels, height, width), magnitudes = a.shape, statistic == "abs"
     flat, shape = np.ascontiguousarray(a).reshape(-1), (n, channels, height * width)
@@ -258,12 +264,13 @@ def weight_by_statistic(a: Array, statistic: str) -> tuple[Array, Callable[..., 
     shards = parts_of(n, SHARDS)
     map_parallel(lambda part: statistic_forward(flat, magnitudes, shape, *part, e, y.reshape(-1)), shards)
 
-    def pull(*dys: Array | Scaled) -> Array:
+    def pull(*dys: Array | Scaled) -> Any:
+        if len(dys) > MOST:
+            dys = reduce(add, map(np.asarray, dys[: 1 - MOST])), *dys[1 - MOST :]
         pairs = [(dy.array, dy.factor) if isinstance(dy, Scaled) else (dy, 1) for dy in dys]
-        ds, da = tuple(np.ascontiguousarray(dy).reshape(-1) for dy, _ in pairs), empty(a.shape, np.float32)
-        fixed = flat, e, magnitudes, ds, np.array([factor for _, factor in pairs], np.float32), shape
-        map_parallel(lambda part: statistic_backward(*fixed, *part, da.reshape(-1)), shards)
-        return da
+        ds = tuple(np.ascontiguousarray(dy).reshape(-1) for dy, _ in pairs)
+        pending = PendingTerm(a.shape, flat, e, ds, tuple(float(factor) for _, factor in pairs), magnitudes)
+        return pending if may_wait else np.asarray(pending)
 
     return y, pull
 

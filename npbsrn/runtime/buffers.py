@@ -17,9 +17,8 @@ class _Memory:
 
     def __init__(self, pool: "_Pool", store: Array) -> None:
         self.pool, self.store = pool, store
-        first = -store.ctypes.data % ALIGNMENT
-        size = store.size - ALIGNMENT
-        address = (store.ctypes.data + first, False)
+        begin, size = store.ctypes.data, store.size - ALIGNMENT
+        address = (begin + -begin % ALIGNMENT, False)
         self.__array_interface__ = {"version": 3, "shape": (size,), "typestr": "|u1", "data": address}
 
     def __del__(self) -> None:

@@ -23,11 +23,11 @@ def test_nothing_is_written_beside_the_arrays(height, width, monkeypatch):
     backward, seen = tile_backward.backward_samples, []
 
     def watched(dy, bits, filters, coefs, sizes, *arrays):
-        dx, dw, sums, y, slope, dslope, behind, workspace, low, high = arrays
+        dx, dw, sums, y, slope, dslope, behind, term, workspace, low, high = arrays
         given = dx, dw, sums, dslope, workspace
         pairs = [guarded(array) for array in given]
         own = [inside for _, inside in pairs]
-        backward(dy, bits, filters, coefs, sizes, *own[:3], y, slope, own[3], behind, own[4], low, high)
+        backward(dy, bits, filters, coefs, sizes, *own[:3], y, slope, own[3], behind, term, own[4], low, high)
         seen.extend(np.all(whole[:GUARD] == MARK) and np.all(whole[-GUARD:] == MARK) for whole, _ in pairs)
         for array, inside in zip(given, own, strict=True):
             array.reshape(-1)[:] = inside

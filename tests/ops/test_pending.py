@@ -6,7 +6,7 @@ import pytest
 from npbsrn.ops.binary_conv import binary_conv
 from npbsrn.ops.norm import norm_prelu
 from npbsrn.ops.norm_sign import STES, norm_signs
-from npbsrn.ops.pending import MayWait, Pending
+from npbsrn.ops.pending import MayWait, Pending, PendingTerm
 from npbsrn.ops.pointwise import Scaled, weight_by_statistic
 from tests.ops.test_binary_conv import draw, packed
 
@@ -90,3 +90,36 @@ def test_scaled_terms(statistic, terms):
     same([*(np.asarray(dterm) for dterm in waiting), *sums], [*dterms, *expected])
     _, pull_a = weight_by_statistic(a, statistic)
     np.testing.assert_array_equal(pull_a(*waiting), pull_a(*dterms))
+
+
+def term_cotangent(a, statistic, dys, waits):
+    _, pull = weight_by_statistic(a, statistic, waits)
+    return pull(*(Scaled(dy, np.float32(factor)) for dy, factor in zip(dys, (1.0, 0.5, -1.25, 3.0), strict=False)))
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("statistic", ["abs", "mean"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_of_a_term(height, width, statistic, count):
+    a, *dys = values_of(9, height, width, 1 + count)
+    a[a < -1] = 0
+    waiting, da = (term_cotangent(a, statistic, dys, waits) for waits in (True, False))
+    assert isinstance(waiting, PendingTerm)
+    assert isinstance(da, np.ndarray)
+    assert (waiting.shape, waiting.dtype) == (da.shape, da.dtype)
+    same([np.asarray(waiting)], [da])
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("slope", [None, np.full(32, 0.25, np.float32)], ids=["plain", "prelu"])
+@pytest.mark.parametrize("statistic", ["abs", "mean"])
+def test_a_convolution_takes_in_what_a_term_sends(height, width, size, slope, statistic):
+    args, _ = draw(3, 16, 32, height, width, size, 2, 1, 0.5, -1.0, 5)
+    y, pull = binary_conv(*packed(args), slope)
+    for count in (1, 2, 3):
+        dys = values_of(10, height, width, count)
+        given, wanted = (pull(term_cotangent(y, statistic, dys, waits)) for waits in (True, False))
+        same([*given[0], given[1], *given[2], given[3]], [*wanted[0], wanted[1], *wanted[2], wanted[3]])
+        if slope is not None:
+            np.testing.assert_array_equal(given[4], wanted[4])

@@ -200,13 +200,17 @@ def test_compiled_statistic(shape, statistic, count):
 def test_compiled_sums(shape):
     """Also those of arrays that do not lie as the kernels want them."""
     x, y = drawn(shape), drawn(shape[::-1], 1).transpose()
-    np.testing.assert_array_equal(add(x, y), x + y)
+    for few in (0, x.size + 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pointwise, "FEW", few)
+            np.testing.assert_array_equal(add(x, y), x + y)
     np.testing.assert_array_equal(scale(x, 0.03), x * np.float32(0.03))
     exact = x.astype(np.longdouble) * np.longdouble(np.float32(0.03)) + y
     np.testing.assert_array_equal(multiply_add(x, 0.03, y), exact.astype(np.float32))
 
 
 def test_threads_change_no_byte(monkeypatch):
+    monkeypatch.setattr(pointwise, "FEW", 0)
     x, slope, dy = drawn((5, 6, 7, 9)), drawn(6, 1), drawn((5, 6, 7, 9), 2)
     results = []
     for threads in (1, 2, 3, 8):
