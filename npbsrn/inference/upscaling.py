@@ -43,9 +43,9 @@ def upscale(
     Parameters
     ----------
     img : path, Pillow image or array
-        An array is (H, W), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth channel is
-        alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels and come
-        back as one. A file with 16 bits per channel comes back with 8: see `npbsrn.upscale_file`.
+        An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), of uint8 or uint16, or floating in [0, 1]. The fourth
+        channel is alpha; the colour of transparent pixels is ignored. Grey and alpha each pass as three equal channels
+        and come back as one. A file with 16 bits per channel comes back with 8: see `npbsrn.upscale_file`.
     scale : float, optional
         Factor for both axes, above 1 and at most 16: by default the scale of the weights, or 4. Where the model has no
         network for it, networks and bicubic resizing are composed (`npbsrn.inference.any_scale`); sides are rounded
@@ -191,14 +191,16 @@ def check_tile(tile: int | str) -> int | None:
 
 def _upscale_array(array: Array, runner: Runner, *how: Any) -> Array:
     _check_array(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        return _upscale_array(array[:, :, 0], runner, *how)[:, :, None]
     kind = array.dtype.newbyteorder("=") if array.dtype.name in PEAKS else np.dtype(np.float32)
     enlarged = enlarge(split(array.astype(kind, copy=False)), runner, *how)
     return enlarged.samples().astype(array.dtype, copy=False)
 
 
 def _check_array(array: Array) -> None:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise UsageError(f"a picture has shape (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise UsageError(f"a picture has shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}")
     if 0 in array.shape:
         raise UsageError(f"the picture is empty: its shape is {array.shape}")
     if np.issubdtype(array.dtype, np.floating):

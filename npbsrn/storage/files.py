@@ -61,7 +61,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
     path : path
         The file to write; its folder must exist.
     replace : bool
-        Whether a file that is there by then is replaced.
+        Whether a file that is there by then is replaced; the new one has its permissions.
     follow : bool
         Whether a link stays, and the file that it leads to is written; without, the file takes the link's place.
 
@@ -82,6 +82,8 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
             UNFINISHED.add(str(temporary))
             handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "w+b") as file:
+            if replace and hasattr(os, "fchmod") and path.is_file() and not path.is_symlink():
+                os.fchmod(handle, path.stat().st_mode & 0o777)
             yield file
             file.flush()
             os.fsync(file.fileno())

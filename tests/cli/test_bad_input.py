@@ -21,7 +21,7 @@ BLACK = np.zeros((4, 5, 3), np.uint8)
 
 PYTHON = {
     "a list": ([[0, 1]], {}, "a picture is a path, a Pillow image or a NumPy array, not list"),
-    "one axis": (np.zeros(5, np.uint8), {}, r"has shape \(H, W\), \(H, W, 3\) or \(H, W, 4\), not \(5,\)"),
+    "one axis": (np.zeros(5, np.uint8), {}, r"has shape \(H, W\), \(H, W, 1\), \(H, W, 3\) or \(H, W, 4\), not \(5,\)"),
     "two channels": (np.zeros((4, 5, 2), np.uint8), {}, r"not \(4, 5, 2\)"),
     "channels first": (np.zeros((3, 40, 50), np.uint8), {}, r"not \(3, 40, 50\)"),
     "empty": (np.zeros((0, 5, 3), np.uint8), {}, "the picture is empty"),

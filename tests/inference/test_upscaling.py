@@ -68,6 +68,7 @@ def test_sixteen_bits_are_finer_than_eight(tiny_model):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_has_every_scale(scale):
     assert npbsrn.upscale(np.zeros((1, 1), np.uint8), scale, "bicubic").shape == (scale, scale)
+    assert npbsrn.upscale(np.zeros((1, 1, 1), np.uint8), scale, "bicubic").shape == (scale, scale, 1)
 
 
 def test_the_input_is_left_alone(tiny_model, rng):
