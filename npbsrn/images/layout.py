@@ -1,6 +1,5 @@
 """How much a picture is: its extents and the kind of its samples, in memory or as its file's header has it."""
 
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -61,17 +60,16 @@ def layout_at(source: Source) -> Layout | None:
     layout : Layout, or None
         None where the header cannot be read: reading the picture says why.
     """
-    with warnings.catch_warnings(), suppress(Exception):  # decoders raise anything
-        warnings.simplefilter("ignore")
-        with source_file(source) as file:
-            head = file.read(DEPTH_AT + 1)
-            if head[:4] in TIFF_HEADERS:
-                return _of_tiff(file)
-            with opened(file, None, decoded=False) as image:
-                alpha = image.has_transparency_data
-                deep_png = image.format == "PNG" and head[DEPTH_AT] == 16  # of which Pillow drops bits
-                itemsize = 2 if deep_png else WIDE.get(image.mode[0], 1)
-                return Layout(image.width, image.height, itemsize, is_grey(image), alpha, alpha)
+    # Decoders raise anything. What they warn of may be said: to silence it would silence all threads.
+    with suppress(Exception), source_file(source) as file:
+        head = file.read(DEPTH_AT + 1)
+        if head[:4] in TIFF_HEADERS:
+            return _of_tiff(file)
+        with opened(file, None, decoded=False) as image:
+            alpha = image.has_transparency_data
+            deep_png = image.format == "PNG" and head[DEPTH_AT] == 16  # of which Pillow drops bits
+            itemsize = 2 if deep_png else WIDE.get(image.mode[0], 1)
+            return Layout(image.width, image.height, itemsize, is_grey(image), alpha, alpha)
     return None
 
 

@@ -1,6 +1,7 @@
 """What a file's header says of its samples is what decoding it gives."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -59,4 +60,10 @@ def test_of_what_does_not_fit_into_memory(monkeypatch):
     data = encode_picture(Picture(ramp((5, 7, 3), np.uint8)), "png")
     monkeypatch.setattr(opening, "SMALL", 1)
     monkeypatch.setattr(opening, "available_bytes", lambda: 0)
+    assert layout_at(data) == Layout(7, 5, 1, False, False, False)
+
+
+def test_no_filter_of_warnings_is_changed_which_is_that_of_all_threads(monkeypatch):
+    data = encode_picture(Picture(ramp((5, 7, 3), np.uint8)), "jpg")
+    monkeypatch.setattr(warnings, "catch_warnings", None)
     assert layout_at(data) == Layout(7, 5, 1, False, False, False)
