@@ -129,7 +129,7 @@ def plan(wish: Wish) -> Batch:
         If there is no picture.
     """
     folders = [path for path in wish.inputs if path.is_dir()]
-    _refuse_output(wish, folders)
+    _refuse_mismatch(wish, folders)
     found, others, results = found_in(wish.inputs, wish.flat, wish.folder)
     if not found and not results:
         raise DataError(
@@ -153,7 +153,8 @@ def plan(wish: Wish) -> Batch:
     )  # fmt: skip
 
 
-def _refuse_output(wish: Wish, folders: Sequence[Path]) -> None:
+def _refuse_mismatch(wish: Wish, folders: Sequence[Path]) -> None:
+    """Refuse a single picture that is missing, and an output of another kind than what is named."""
     if wish.single and not wish.inputs[0].exists():
         raise PictureError(f"there is no file {wish.inputs[0]}; name a picture or a folder of pictures")
     if wish.file and not wish.form and not is_written(wish.file.suffix):

@@ -73,11 +73,10 @@ def pictures_below(folder: Path, flat: bool = False, without: Path | None = None
     known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
     taken: list[Path] = []
     others: list[Path] = []
+    apart = None if without is None else real_path(without)
     for place, folders, names in os.walk(folder, onerror=say):
         kept = (name for name in folders if not name.startswith("."))
-        folders[:] = sorted(
-            name for name in kept if without is None or real_path(Path(place, name)) != real_path(without)
-        )
+        folders[:] = sorted(name for name in kept if apart is None or real_path(Path(place, name)) != apart)
         others += [path for name in folders if (path := Path(place, name)).is_symlink()]
         if flat:
             folders.clear()

@@ -162,7 +162,7 @@ def _enlarge_all(batch: Batch, manner: Manner, written: list[Path]) -> Generator
         def work(job: tuple[Path, Path], threads: int) -> Done:
             picture, result = job
             try:
-                done = _enlarge(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
+                done = _enlarge_beside(picture, result, manner.with_threads(threads), bar.of(picture, stop), gate)
                 written.append(result)
                 return done
             finally:
@@ -175,7 +175,7 @@ def _enlarge_one(batch: Batch, manner: Manner) -> int:
     """A single picture, whose failure is the command's."""
     for picture, result in batch.jobs:
         with Bar([picture], manner.quiet) as bar, named_warnings():
-            done = _enlarge(picture, result, manner, bar.of(picture), Gate(None))
+            done = _enlarge(picture, result, manner, bar.of(picture))
         if not manner.quiet or manner.verbose:
             tell(done if manner.verbose else f"{result}: {done.width}x{done.height} pixels")
     for result in batch.existing:
@@ -184,17 +184,23 @@ def _enlarge_one(batch: Batch, manner: Manner) -> int:
     return 0
 
 
-def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress, gate: Gate) -> Done:
+def _enlarge_beside(picture: Path, result: Path, manner: Manner, progress: Progress, gate: Gate) -> Done:
+    """Read, enlarge and write one picture, once there is memory for it beside others."""
+    with at_work(picture):
+        need = manner.task(picture, result).needed_bytes()
+    try:
+        with gate.holding(need):
+            return _enlarge(picture, result, manner, progress)
+    except TooLargeError:  # perhaps only beside others, whose memory is known but about
+        with gate.alone():
+            return _enlarge(picture, result, manner, progress)
+
+
+def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress) -> Done:
     """Read, enlarge and write one picture."""
     start = time.perf_counter()
-    task = manner.task(picture, result)
     with at_work(picture):
-        try:
-            with gate.holding(task.needed_bytes()):
-                width, height = manner.write(task, progress)
-        except TooLargeError:  # perhaps only beside others, whose memory is known but about
-            with gate.alone():
-                width, height = manner.write(task, progress)
+        width, height = manner.write(manner.task(picture, result), progress)
     return Done(picture, result, width, height, time.perf_counter() - start)
 
 
