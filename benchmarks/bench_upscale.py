@@ -48,6 +48,7 @@ from npbsrn.packed.lower import lower
 from npbsrn.packed.stopwatch import TAIL, convolutions_of
 from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
+from npbsrn.shipped import latent_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -95,7 +96,7 @@ class Case:
 
     def __init__(self, path: str | None, network: str, binarizer: str) -> None:
         if path is not None or (network, binarizer) == SHIPPED:
-            self.model: Model = load("bsrn" if path is None else path, SCALE)
+            self.model: Model = load(latent_weights("bsrn", SCALE) if path is None else path)
         else:
             whole = make_network({"name": network, "scale": SCALE, "binarizer": binarizer})
             self.model = Model(whole, whole.init(0))

@@ -26,6 +26,7 @@ from npbsrn.models import load
 from npbsrn.networks.base import make_network
 from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import thread_count
+from npbsrn.shipped import latent_weights
 from npbsrn.training.config import TrainConfig, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.step import first_state, train_step
@@ -33,7 +34,7 @@ from npbsrn.training.step import first_state, train_step
 Row = dict[str, Any]
 
 SCALE = 4
-TEACHER = Path(npbsrn.__file__).parent / "weights" / "bsrn-x4.npz"  # as long in training as forty trials
+TEACHER = Path(npbsrn.__file__).parents[1] / latent_weights("bsrn", 4)  # as long in training as forty trials
 BASELINE = {"clip": 0.05, "warmup": 50}  # the preset "default" but for a clipped gradient and a short run's warm-up
 TRIALS: dict[str, dict[str, Any]] = {
     "baseline": {},

@@ -32,8 +32,8 @@ HEAD = """# The shipped models
 
 `npbsrn upscale -m NAME`, `npbsrn.upscale(picture, model="NAME")` and `npbsrn eval -m NAME` take a model by its name;
 `npbsrn models` lists them. The package holds packed files, `NAME-xSCALE-packed.npz`, with one bit for each binary
-weight. Latent weights, for further training, are `training/NAME-xSCALE/weights.npz` in the repository; those of `bsrn`
-are in the package, as `bsrn-xSCALE.npz`. `python docs/ship_weights.py NAME FILE` made both.
+weight. Latent weights, for further training, are `training/NAME-xSCALE/weights.npz` in the repository.
+`python docs/ship_weights.py NAME FILE` made both.
 
 {table}
 

@@ -3,7 +3,6 @@
 From the repository's root: ``python docs/ship_weights.py NAME FILE``, with the name that the model has in the package
 (`npbsrn.shipped.MODELS`), and a weight file or a run's folder. It writes NAME-xSCALE-packed.npz into npbsrn/weights,
 and the latent weights to training/NAME-xSCALE/weights.npz, which `npbsrn.load` reads and the package does not hold.
-Those of `bsrn` are in npbsrn/weights, too.
 
 Both files hold one network, and it gives what the trained one gives: every sign stays. The trunk and the tail are
 rounded to half precision, which ``npbsrn eval`` shows to cost less than 0.001 dB; the head is not, because its result
@@ -20,7 +19,7 @@ import npbsrn
 from npbsrn.models import Model, save_model
 from npbsrn.packed.format import save_packed
 from npbsrn.packed.lower import lower
-from npbsrn.shipped import MODELS
+from npbsrn.shipped import latent_weights
 from npbsrn.storage.params import leaves, nest
 from npbsrn.training.compact import keep_bits
 
@@ -81,12 +80,9 @@ def main() -> None:
     name, source = sys.argv[1:]
     shipped = with_half_ends(npbsrn.load(Path(source)), name)
     place = f"{name}-x{shipped.scale}"
-    if MODELS[name].latent:
-        written, latent = WEIGHTS / f"{place}.npz", shipped
-    else:
-        written, latent = TRAINING / place / "weights.npz", with_fewer_bits(shipped)
+    written = TRAINING.parent / latent_weights(name, shipped.scale)
     written.parent.mkdir(exist_ok=True)
-    save_model(written, latent)
+    save_model(written, with_fewer_bits(shipped))
     save_packed(WEIGHTS / f"{place}-packed.npz", lower(shipped))
     for path in (written, WEIGHTS / f"{place}-packed.npz"):
         print(f"{path.relative_to(TRAINING.parent)}: {path.stat().st_size:,} bytes")

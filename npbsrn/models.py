@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.resources import as_file
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -62,10 +61,11 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     Parameters
     ----------
     model : name or path, optional
-        A model of the package (`npbsrn.shipped.MODELS`), by default "clean"; or a weight file, or the folder of a
-        training run. A name goes before a file of the same name: ``./bsrn`` is the file.
+        A weight file, or the folder of a training run. The package holds its own models packed, without the latent
+        weights that a `Model` has: for a name (`npbsrn.shipped.MODELS`) the error says where these are. A name goes
+        before a file of the same name: ``./bsrn`` is the file.
     scale : {2, 3, 4}
-        Selects among the package's models; a weight file has its own scale.
+        Of a name; a weight file has its own scale.
 
     Returns
     -------
@@ -74,14 +74,16 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
     Raises
     ------
     UsageError
-        If there is no such model for `scale`, or its latent weights do not come with the package.
+        If a model of the package is named, or there is none of that name for `scale`.
     WeightsError
         If the file is missing, damaged, foreign, or does not fit the network that it names.
     """
     check_scale(scale)
     if (name := named(model, scale)) is not None:
-        with as_file(latent_weights(name, scale)) as path:
-            return _load_file(path)
+        raise UsageError(
+            f"the package holds {name} x{scale} packed, to enlarge pictures with; its latent weights are the file "
+            f"{latent_weights(name, scale)} of npbsrn's repository, so name that file's path"
+        )
     if not isinstance(model, str | PathLike) or not str(model):
         raise UsageError(f"a model is named by a path or a name, not by {model!r}")
     path = Path(model)

@@ -18,13 +18,10 @@ class Shipped:
     words : str
         What the model is for.
     scales : tuple of int
-    latent : bool
-        Whether the package holds latent weights, too: those of `bsrn`, which was shipped first, and has to stay.
     """
 
     words: str
     scales: tuple[int, ...]
-    latent: bool = False
 
     def __str__(self) -> str:
         """The scales."""
@@ -35,7 +32,7 @@ MODELS = {
     "clean": Shipped("the default: for pictures without noise or traces of JPEG", (2, 3, 4)),
     "fast": Shipped("as clean, in about a third of the time, with less detail", (4,)),
     "photo": Shipped("for photographs with noise or traces of JPEG", (2, 4)),
-    "bsrn": Shipped("the network of the paper", (2, 3, 4), latent=True),
+    "bsrn": Shipped("the network of the paper", (2, 3, 4)),
 }
 DEFAULT = "clean"
 
@@ -85,17 +82,6 @@ def packed_weights(name: str, scale: int) -> Traversable:
     return files("npbsrn") / "weights" / f"{name}-x{scale}-packed.npz"
 
 
-def latent_weights(name: str, scale: int) -> Traversable:
-    """The weight file of a model, for further training.
-
-    Raises
-    ------
-    UsageError
-        If it does not come with the package.
-    """
-    if not MODELS[name].latent:
-        raise UsageError(
-            f"the package holds {name} x{scale} packed, to enlarge pictures with; its latent weights are the file "
-            f"training/{name}-x{scale}/weights.npz of npbsrn's repository, so name that file's path"
-        )
-    return files("npbsrn") / "weights" / f"{name}-x{scale}.npz"
+def latent_weights(name: str, scale: int) -> str:
+    """Where a model's latent weights are, for further training: in the repository, as they are large."""
+    return f"training/{name}-x{scale}/weights.npz"

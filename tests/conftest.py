@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from numba.core import config
 from PIL import Image
 
 from npbsrn.images.resize import resize
 from npbsrn.kernels.compiling import WATCH
+from npbsrn.kernels.cpu import kernel_folder
 from npbsrn.models import Model
 from npbsrn.networks.base import make_network
 
@@ -19,6 +21,8 @@ settings.load_profile("npbsrn")
 
 
 WATCH.be_quiet()  # whether a kernel must be compiled depends on which tests ran before
+# Kernels are kept where they always are, also by tests that give the package's cache another place.
+config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(kernel_folder())
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a job in the background: tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)

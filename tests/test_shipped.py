@@ -8,7 +8,7 @@ import pytest
 import npbsrn
 from npbsrn.errors import UsageError, WeightsError
 from npbsrn.inference.choose import choose_runner
-from npbsrn.inference.runners import PlanReference, Reference
+from npbsrn.inference.runners import PlanReference
 from npbsrn.models import save_model
 from npbsrn.shipped import DEFAULT, MODELS, is_bare, latent_weights, named, packed_weights
 
@@ -17,12 +17,10 @@ WEIGHTS = Path(npbsrn.__file__).parent / "weights"
 
 def test_the_names_are_those_of_the_files():
     packed = {f"{name}-x{scale}-packed.npz" for name, model in MODELS.items() for scale in model.scales}
-    latent = {f"{name}-x{scale}.npz" for name, model in MODELS.items() for scale in model.scales if model.latent}
-    assert {path.name for path in WEIGHTS.iterdir()} == packed | latent
+    assert {path.name for path in WEIGHTS.iterdir()} == packed
     for name, model in MODELS.items():
         for scale in model.scales:
             assert packed_weights(name, scale).is_file()
-            assert not model.latent or latent_weights(name, scale).is_file()
 
 
 def test_the_default_has_all_scales():
@@ -61,13 +59,14 @@ def test_unknown_names_are_told_the_known_ones(tmp_path, monkeypatch):
         choose_runner("cleen.npz", 4)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_latent_weights_are_in_the_package_or_it_is_said_where(scale):
-    model = npbsrn.load("bsrn", scale)
-    assert (model.name, model.scale) == ("bsrn", scale)
-    for name in (None, "clean"):
-        with pytest.raises(UsageError, match=f"its latent weights are the file training/clean-x{scale}/weights.npz of"):
-            npbsrn.load(name, scale)
+def test_it_is_said_where_latent_weights_are():
+    for name, own in [(None, "clean"), *((name, name) for name in MODELS)]:
+        for scale in MODELS[own].scales:
+            place = latent_weights(own, scale)
+            with pytest.raises(UsageError, match=f"its latent weights are the file {place} of"):
+                npbsrn.load(name, scale)
+            model = npbsrn.load(WEIGHTS.parents[1] / place)
+            assert (model.name, model.scale) == (own, scale)
 
 
 def test_a_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch, tiny_model):
@@ -99,7 +98,7 @@ def test_what_names_a_model():
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_runs_by_the_reference(rng, name):
     runner = choose_runner(name, 4, "reference")
-    assert type(runner) is (Reference if MODELS[name].latent else PlanReference)
+    assert type(runner) is PlanReference
     picture = rng.integers(0, 256, (9, 11, 3), np.uint8)
     difference = runner.run(picture).astype(int) - choose_runner(name, 4, "packed").run(picture)
     assert abs(difference).max() <= 1

@@ -2,12 +2,14 @@
 
 import argparse
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from npbsrn.cli.say import say, tell
+from npbsrn.storage.caches import cache_folder
 
 # As Numba calls its index and its machine code, and `npbsrn.kernels.cpu` the name of the quickest kernel.
 KERNELS = re.compile(r".*\.nb[ic]|kernel-[0-9a-f]{16}\.txt")
@@ -24,41 +26,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``npbsrn cache``."""
     left = 0
-    for words, folder, files in kept():
+    for words, folder, own, pattern in kept():
+        files = [path for within in own for path in _files(within, pattern)]
         size = sum(path.stat().st_size for path in files)
         if arguments.clear:
             left += _remove(files)
-            _remove_empty([*_folders(folder), folder])
+            _remove_empty([*own, folder])
         done = "removed from" if arguments.clear else "in"
         tell(f"{words}: {size / 1e6:.1f} MB, {len(files)} files, {done} {folder}")
     return 1 if left else 0
 
 
-def kept() -> Iterator[tuple[str, Path, list[Path]]]:
-    """What is kept: in words, its folder, and the files there that are npbsrn's."""
-    for folder in sorted(_folders_of_kernels()):
-        yield (
-            f"compiled kernels, {folder.parent.name if folder.name == '__pycache__' else folder.name}",
-            folder,
-            _files(folder, KERNELS),
-        )
-    from npbsrn.training.cache import default_cache
-
-    folder = default_cache()
-    yield "decoded pictures", folder, [path for own in _folders(folder) for path in _files(own, PICTURES)]
+def kept() -> Iterator[tuple[str, Path, list[Path], re.Pattern[str]]]:
+    """What is kept: in words, its folder, the folders in it, and how the files there that are npbsrn's are called."""
+    for folder, folders in sorted(_folders_of_kernels().items()):
+        yield "compiled kernels", folder, [*sorted(folders), folder], KERNELS
+    folder = cache_folder()
+    ways = sorted(path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal())  # of decoding
+    yield "decoded pictures", folder, ways, PICTURES
 
 
-def _folders_of_kernels() -> set[Path]:
+def _folders_of_kernels() -> dict[Path, set[Path]]:
+    """Those of this installation, and in the package's cache also those of others, by the folder around them."""
     from npbsrn.kernels.jit import FOLDERS, SOURCES
 
     for path in SOURCES:  # each kernel says where it is kept when it is imported
         import_module(f"npbsrn.{path.parent.name}.{path.stem}")
-    return {Path(folder) for folder in FOLDERS}
-
-
-def _folders(folder: Path) -> list[Path]:
-    """A folder for each way in which pictures have been decoded."""
-    return sorted(path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal())
+    found = defaultdict(set)
+    for folder in {Path(folder) for folder in FOLDERS} | set((cache_folder() / "kernels").glob("*_*")):
+        found[folder.parent].add(folder)
+    return found
 
 
 def _files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:

@@ -13,7 +13,7 @@ from npbsrn.models import Model, check_scale, is_packed, load
 from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Plan
-from npbsrn.shipped import MODELS, named, packed_weights
+from npbsrn.shipped import named, packed_weights
 
 Source = Model | Runner | str | PathLike[str] | None
 
@@ -106,8 +106,6 @@ def runner_of_model(model: Model, engine: str = "auto") -> Runner:
 
 @cache
 def _shipped(name: str, scale: int, engine: str) -> Runner:
-    if engine == "reference" and MODELS[name].latent:
-        return Reference(load(name, scale))
     with as_file(packed_weights(name, scale)) as path:
         return _make(load_packed(path), engine)
 

@@ -1,6 +1,8 @@
-"""The CPU's instructions for which kernels are compiled."""
+"""The CPU's instructions for which kernels are compiled, and where the compiled kernels are kept."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -8,9 +10,9 @@ from typing import Any
 
 from llvmlite import binding
 from numba.core import config as _config
-from numba.core.caching import FunctionCache
 
 from npbsrn.errors import UsageError
+from npbsrn.storage.caches import cache_folder
 from npbsrn.storage.files import atomic_write
 
 config: Any = _config  # whose names are made at run time
@@ -74,7 +76,7 @@ def kept_choice() -> str | None:
     """
     try:
         text = _choice_file().read_text("ascii")
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, UsageError, ValueError):
         return None
     return text if text in choices() else None
 
@@ -84,7 +86,7 @@ def keep_choice(name: str) -> bool:
     try:
         with atomic_write(_choice_file()) as file:
             file.write(name.encode())
-    except (OSError, RuntimeError):  # RuntimeError is Numba's where it has no place for compiled kernels
+    except (OSError, UsageError):
         return False
     return True
 
@@ -93,4 +95,22 @@ def _choice_file() -> Path:
     """Beside the compiled kernels; a folder that several machines share has one for each kind of CPU."""
     kind = f"{config.CPU_NAME or binding.get_host_cpu_name()} {sorted(features())}"
     digest = blake2b(kind.encode(), digest_size=8).hexdigest()
-    return Path(FunctionCache(chosen_kernel).cache_path) / f"kernel-{digest}.txt"
+    return kernel_folder() / f"kernel-{digest}.txt"
+
+
+def kernel_folder() -> Path:
+    """Of the compiled kernels: ``kernels`` in the package's cache, or where ``$NUMBA_CACHE_DIR`` says."""
+    return Path(config.CACHE_DIR or cache_folder() / "kernels")
+
+
+@contextmanager
+def kept_in_kernel_folder() -> Iterator[None]:
+    """Let Numba keep the functions that are made within this context in `kernel_folder`.
+
+    By itself it would choose the package's folder, where files would outlive the package.
+    """
+    before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before

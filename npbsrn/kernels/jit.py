@@ -11,8 +11,9 @@ from numba import njit
 from numba.core import event
 from numba.core.runtime.nrt import rtsys
 
+from npbsrn.errors import UsageError
 from npbsrn.kernels.compiling import WATCH
-from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.kernels.cpu import chosen_kernel, kept_in_kernel_folder
 from npbsrn.kernels.parts import Part, PartCompiler, hand_environments
 from npbsrn.storage.files import atomic_write
 
@@ -35,8 +36,8 @@ event.register("numba:compile", WATCH)
 @cache
 def _warn_once() -> None:
     warnings.warn(
-        "neither the package's folder nor the user's cache can be written, so kernels are compiled in each process; "
-        "set NUMBA_CACHE_DIR to a folder that can be written and has room",
+        "the user's cache cannot be written, so kernels are compiled in each process; set NPBSRN_CACHE to a folder "
+        "that can be written and has room",
         stacklevel=4,
     )
 
@@ -123,8 +124,9 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
-        except RuntimeError:
+            with kept_in_kernel_folder():
+                dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
+        except (RuntimeError, UsageError):  # Numba's, and of who has no home folder
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)

@@ -1,7 +1,6 @@
 """Decoded pictures on disk, whose rows are read when they are needed."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,6 @@ Array = np.ndarray[Any, Any]
 
 RECIPE = "2"  # the folder of what is decoded so: another when the same files would give other pixels
 AGAIN = "start or resume the run, and the picture is decoded again"
-
-
-def default_cache() -> Path:
-    """``$NPBSRN_CACHE``, or ``npbsrn`` in the user's cache folder."""
-    if folder := os.environ.get("NPBSRN_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npbsrn"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, PictureError
-from npbsrn.training.cache import Decoded, decoded, default_cache
+from npbsrn.storage.caches import cache_folder
+from npbsrn.training.cache import Decoded, decoded
 from npbsrn.training.degrade import degraded_patch
 from npbsrn.training.places import Places, cached_errors
 from npbsrn.training.sieve import TRAINING, Sieve, listing
@@ -31,7 +32,7 @@ class PatchSource:
     patch : int
         Side of the largest patch in LR pixels; smaller pictures cannot be used.
     cache : path, optional
-        Folder of the decoded pictures (see `default_cache`). Entries are named by the content of the files and the
+        Folder of the decoded pictures (see `cache_folder`). Entries are named by the content of the files and the
         scale, so that a changed file is noticed and runs can share one folder.
     progress : callable, optional
         Called behind each picture.
@@ -68,7 +69,7 @@ class PatchSource:
         degrade: bool = False,
     ) -> None:
         self.scale, self.flat_patches, self.degrade = scale, flat_patches, degrade
-        folder, given = Path(cache) if cache else default_cache(), sieve
+        folder, given = Path(cache) if cache else cache_folder(), sieve
         sieve = sieve or Sieve()
         side = f"a patch of {patch * scale}x{patch * scale} pixels"
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numba.core import config
 
 from npbsrn.cli.parser import main
 from npbsrn.kernels import jit
@@ -8,17 +9,18 @@ from npbsrn.kernels import jit
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """A folder of kernels and one of decoded pictures, with what is npbsrn's and what is not."""
-    kernels, pictures = tmp_path / "kernels_0", tmp_path / "pictures"
+    kernels, pictures = tmp_path / "numba" / "kernels_0", tmp_path / "pictures"
     monkeypatch.setattr(jit, "FOLDERS", {str(kernels)})
     monkeypatch.setattr(jit, "SOURCES", [])
     monkeypatch.setenv("NPBSRN_CACHE", str(pictures))
     (pictures / "2").mkdir(parents=True)
-    kernels.mkdir()
-    ours = [kernels / "ends.run-1.py311.nbi", kernels / "ends.run-1.py311.1.nbc", kernels / f"kernel-{'0af1' * 4}.txt"]
+    kernels.mkdir(parents=True)
+    ours = [kernels / "ends.run-1.py311.nbi", kernels / "ends.run-1.py311.1.nbc"]
+    ours += [kernels.parent / f"kernel-{'0af1' * 4}.txt"]
     ours += [pictures / "2" / f"{'0af1' * 8}-{kind}.npy" for kind in ("lr", "hr", "errors-32")]
     others = [
         kernels / "ends.pyc",
-        kernels / "kernel-notes.txt",
+        kernels.parent / "kernel-notes.txt",
         pictures / "notes.npy",
         pictures / "2" / "mine.npy",
         tmp_path / "x.nbi",
@@ -33,7 +35,7 @@ def test_it_shows_places_and_sizes(places, capsys):
     assert main(["cache"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert "1.5 MB, 3 files" in first
-    assert str(ours[0].parent) in first
+    assert first.endswith(str(ours[0].parent.parent))
     assert "1.5 MB, 3 files" in second
     assert all(path.exists() for path in ours + others)
 
@@ -48,7 +50,7 @@ def test_it_clears_what_is_its_own(places, capsys):
 
 def test_folders_go_unless_they_hold_something_else(places):
     ours, others = places
-    kernels, pictures = ours[0].parent, ours[-1].parent.parent
+    kernels, pictures = ours[0].parent.parent, ours[-1].parent.parent
     assert main(["cache", "--clear"]) == 0
     assert kernels.is_dir()
     assert (pictures / "2").is_dir()
@@ -57,6 +59,21 @@ def test_folders_go_unless_they_hold_something_else(places):
     assert main(["cache", "--clear"]) == 0
     assert not kernels.exists()
     assert not pictures.exists()
+
+
+def test_kernels_of_other_installations_go_too(tmp_path, monkeypatch, capsys):
+    """In the package's own cache; elsewhere they may be another package's."""
+    monkeypatch.setattr(jit, "FOLDERS", {str(tmp_path / "numba" / "kernels_0")})
+    monkeypatch.setattr(jit, "SOURCES", [])
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "own"))
+    old, foreign = tmp_path / "own/kernels/kernels_1/a.nbi", tmp_path / "numba/kernels_1/a.nbi"
+    for path in (old, foreign):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(500_000))
+    assert main(["cache", "--clear"]) == 0
+    assert "0.5 MB, 1 files, removed" in capsys.readouterr().out
+    assert not (tmp_path / "own").exists()
+    assert foreign.exists()
 
 
 def test_nothing_is_kept_yet(tmp_path, monkeypatch, capsys):
@@ -69,19 +86,27 @@ def test_nothing_is_kept_yet(tmp_path, monkeypatch, capsys):
 
 def test_kernels_and_pictures_are_named_as_it_expects(tmp_path, monkeypatch, photographs):
     """What the package itself writes is found."""
-    from npbsrn.cli.cache import KERNELS, PICTURES, kept
+    from npbsrn.cli.cache import _files, kept
     from npbsrn.datasets.pairs import Pair
-    from npbsrn.kernels.cpu import _choice_file
+    from npbsrn.kernels.cpu import keep_choice
     from npbsrn.training.cache import decoded
 
     monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path))
+    monkeypatch.setattr(jit, "FOLDERS", set())
+    monkeypatch.setattr(jit, "SOURCES", [])
     decoded(Pair("0.png", photographs / "0.png", None), 2, tmp_path)
-    *kernels, (_, _, pictures) = kept()
-    assert len(pictures) == 2
-    assert all(PICTURES.fullmatch(path.name) for path in pictures)
+    *_, (_, _, (pictures,), pattern) = kept()
+    assert len(list(pictures.iterdir())) == len(_files(pictures, pattern)) == 2
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(config, "CACHE_DIR", "")
     jit.kernel()(_double)(np.zeros(1))
-    assert all(KERNELS.fullmatch(path.name) for _, _, files in kernels for path in files)
-    assert KERNELS.fullmatch(_choice_file().name)
+    assert keep_choice("portable")
+    (_, folder, folders, pattern), _ = kept()
+    assert folder == tmp_path / "kernels"
+    for within in folders:
+        there = {path for path in within.iterdir() if path.is_file()}
+        assert there
+        assert there == set(_files(within, pattern))
 
 
 def _double(x):

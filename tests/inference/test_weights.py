@@ -20,7 +20,7 @@ from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.shipped import MODELS
 from npbsrn.training.config import make_config
-from tests.packed.models import smooth_picture
+from tests.packed.models import latent_model, smooth_picture
 from tests.packed.plans import assert_same, contents, shape_of
 
 ROOT = Path(npbsrn.__file__).parents[1]
@@ -45,7 +45,7 @@ def packed_file(name, scale):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_papers_size_ships_with_its_card(scale):
-    model = npbsrn.load("bsrn", scale)
+    model = latent_model("bsrn", scale)
     assert model.network.chain == make_network(make_config(scale, "best-bsrn").network).chain
     assert (model.network.config["blocks"], model.network.config["width"]) == (20, 48)
     assert {"data", "steps", "minutes", "seed", "validation_psnr"} <= model.card.keys()
@@ -62,7 +62,7 @@ def test_every_model_ships_with_its_card(name, scale):
 def test_packed_weights_are_small_and_say_the_same(scale):
     path = packed_file("bsrn", scale)
     assert path.stat().st_size <= (600_000 if scale == 4 else 620_000)
-    packed, lowered = load_packed(path), lower(npbsrn.load("bsrn", scale))
+    packed, lowered = load_packed(path), lower(latent_model("bsrn", scale))
     assert shape_of(packed) == shape_of(lowered)
     for ours, theirs in zip(contents(packed), contents(lowered), strict=True):
         assert (ours is None) == (theirs is None)

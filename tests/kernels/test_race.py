@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numba.core import config
 
+from npbsrn.errors import UsageError
 from npbsrn.kernels import cpu, jit, race
 from npbsrn.kernels.bits import counts_ref, pack_filters
 
@@ -141,7 +142,7 @@ def test_a_folder_that_may_not_be_written_changes_nothing(folder, monkeypatch):
 
 
 @needs_two
-@pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), RuntimeError("no locator")])
+@pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), UsageError("no home folder")])
 def test_without_a_place_nothing_is_kept(folder, monkeypatch, error):
     def nowhere():
         raise error

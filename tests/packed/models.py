@@ -9,7 +9,7 @@ from npbsrn.images.resize import resize
 from npbsrn.models import Model, load
 from npbsrn.networks.base import make_network
 from npbsrn.packed.lower import lower
-from npbsrn.shipped import MODELS
+from npbsrn.shipped import latent_weights
 from npbsrn.storage.params import leaves, nest
 
 ROOT = Path(npbsrn.__file__).parents[1]
@@ -44,8 +44,8 @@ def random_model(seed, **config):
 
 
 def latent_model(name, scale):
-    """A shipped model with its latent weights: the package holds bsrn's, the repository the others'."""
-    return load(name, scale) if MODELS[name].latent else load(ROOT / "training" / f"{name}-x{scale}" / "weights.npz")
+    """A shipped model with its latent weights."""
+    return load(ROOT / latent_weights(name, scale))
 
 
 def put_on_threshold(model, x, statistic):

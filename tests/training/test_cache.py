@@ -4,7 +4,7 @@ from PIL import Image
 
 from npbsrn.datasets.pairs import Pair, find_pairs, read_pair
 from npbsrn.errors import DataError, PictureError
-from npbsrn.training.cache import Decoded, decoded, default_cache
+from npbsrn.training.cache import Decoded, decoded
 
 
 @pytest.fixture
@@ -74,11 +74,3 @@ def test_a_cache_that_cannot_be_written_is_named(photographs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot write to the cache .*file.*NPBSRN_CACHE"):
         decoded(Pair("0", photographs / "0.png"), 4, tmp_path / "file" / "cache")
-
-
-def test_default_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path))
-    assert default_cache() == tmp_path
-    monkeypatch.delenv("NPBSRN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache() == tmp_path / "npbsrn"
