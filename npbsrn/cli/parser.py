@@ -17,13 +17,15 @@ import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from platform import python_version
 from typing import NoReturn
 
 from npbsrn import __version__
-from npbsrn.cli.say import say, spoken
-from npbsrn.errors import NpbsrnError, TrainingDivergedError
+from npbsrn.cli.say import say, spoken, tell
+from npbsrn.errors import NpbsrnError, TrainingDivergedError, UsageError
 
 # By name: the module, and what the command does.
 COMMANDS = {
@@ -45,7 +47,8 @@ COMMANDS = {
 USAGE = """usage: npbsrn [upscale] PICTURE ... [-o OUT] [-s SCALE] [-m MODEL] ...
        npbsrn COMMAND ..."""
 HELP = """npbsrn photo.jpg writes photo-x4.jpg beside it. npbsrn help COMMAND lists a command's options.
--V, --version prints the version; --debug, in front of a command, shows where an unexpected error comes from."""
+-V, --version prints the version, and on what it runs.
+--debug, in front of a command, shows where an unexpected error comes from."""
 
 
 FOREIGN = {
@@ -156,8 +159,19 @@ def show_help(words: Sequence[str]) -> int:
 
 
 def show_version() -> int:
-    """``npbsrn --version``."""
-    print(f"npbsrn {__version__}")
+    """``npbsrn --version``: what a report of a fault should say."""
+    from npbsrn.kernels.cpu import chosen_kernel
+    from npbsrn.runtime.machine import cpu_name
+    from npbsrn.runtime.threads import thread_count
+
+    tell(f"npbsrn {__version__}")
+    try:
+        tell(f"kernel {chosen_kernel()}, {thread_count()} threads, {cpu_name()}")
+    except UsageError as error:
+        say(error)
+        return 2
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pillow"))
+    tell(f"{libraries}, python {python_version()}")
     return 0
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 import npbsrn
 from npbsrn import __version__
 from npbsrn.cli.parser import COMMANDS, main, make_parser
+from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.models import save_model
 
 
@@ -47,7 +48,18 @@ def test_each_command_has_help(name, capsys):
 @pytest.mark.parametrize("word", ["-V", "--version"])
 def test_version(word, capsys):
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"npbsrn {__version__}\n"
+    first, kernel, libraries = capsys.readouterr().out.splitlines()
+    assert first == f"npbsrn {__version__}"
+    assert f"kernel {chosen_kernel()}, " in kernel
+    assert f"numpy {np.__version__}, numba " in libraries
+
+
+def test_the_version_is_told_where_a_variable_is_wrong(monkeypatch, capsys):
+    monkeypatch.setenv("NPBSRN_KERNEL", "neon")
+    assert main(["--version"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == f"npbsrn {__version__}\n"
+    assert "NPBSRN_KERNEL must be one of" in shown.err
 
 
 def test_a_command_goes_before_a_file_of_its_name(place, capsys):
