@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -126,27 +127,51 @@ def rates_table(rates: Rates) -> Iterator[str]:
         yield f"    {words:42} {value * factor:7.3f} {unit}"
 
 
-def compared(label: str, engine: Engine, rates: Rates, scale: int, rounds: int = ROUNDS) -> str:
-    """A line: the estimate of a network's time, its parts, and the time by the clock."""
-    picture = picture_for(scale)
-    work = work_of(engine, *picture.shape[:2]).times(rates)
-    estimate, seconds = work.total(), timed_runs(engine, picture, rounds)[0][0]
-    groups = work.counts3 + work.counts1, work.values + work.activated + work.means, work.head, work.trunk, work.tail
-    parts = " ".join(f"{part * 1e3:6.1f}" for part in (*groups, work.pixels))
-    return f"    {label:20} {parts} {estimate * 1e3:9.1f} {seconds * 1e3:9.1f} {estimate / seconds - 1:+7.1%}"
+GROUPS = ("counts", "values", "head", "trunk", "tail", "rest")  # of a network's work
 
 
-HEADINGS = (
-    f"    {'milliseconds':20} {'counts':>6} {'values':>6} {'head':>6} {'trunk':>6} {'tail':>6} {'rest':>6}"
-    f" {'estimate':>9} {'measured':>9} {'error':>7}"
+@dataclass(frozen=True)
+class Costs:
+    """A network's milliseconds by one thread.
+
+    Parameters
+    ----------
+    label : str
+    parts : dict
+        By `GROUPS`, as the rates of this CPU have them; their sum is the estimate.
+    measured : float
+        By the clock.
+    """
+
+    label: str
+    parts: dict[str, float]
+    measured: float
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        parts, estimate = " ".join(f"{part:6.1f}" for part in self.parts.values()), sum(self.parts.values())
+        return f"    {self.label:20} {parts} {estimate:9.1f} {self.measured:9.1f} {estimate / self.measured - 1:+7.1%}"
+
+
+HEADINGS = " ".join(
+    [f"    {'milliseconds':20}", *(f"{name:>6}" for name in GROUPS), f"{'estimate':>9} {'measured':>9} {'error':>7}"]
 )
 
 
-def costs(engines: dict[str, Engine], scale: int) -> Iterator[str]:
+def costs_of(label: str, engine: Engine, rates: Rates, scale: int, rounds: int = ROUNDS) -> Costs:
+    """The estimate of a network's time, its parts, and the time by the clock."""
+    picture = picture_for(scale)
+    work, seconds = work_of(engine, *picture.shape[:2]).times(rates), timed_runs(engine, picture, rounds)[0][0]
+    groups = work.counts3 + work.counts1, work.values + work.activated + work.means, work.head, work.trunk, work.tail
+    parts = {name: part * 1e3 for name, part in zip(GROUPS, (*groups, work.pixels), strict=True)}
+    return Costs(label, parts, seconds * 1e3)
+
+
+def costs(engines: dict[str, Engine], scale: int) -> Iterator[str | Costs]:
     """Lines: the rates of this CPU, and each network by them beside its time by the clock, by one thread."""
     yield f"kernel {chosen_kernel()}, x{scale}, to {OUT[1]}x{OUT[0]}, one thread"
     rates = measured_rates(scale)
     yield from rates_table(rates)
     yield HEADINGS
     for label, engine in engines.items():
-        yield compared(label, engine, rates, scale)
+        yield costs_of(label, engine, rates, scale)

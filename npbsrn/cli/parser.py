@@ -35,6 +35,7 @@ COMMANDS = {
     "train": ("train", "Train a network on a folder of photographs."),
     "compact": ("compact", "Write a run's state in half its bytes, to go on elsewhere."),
     "eval": ("evaluate", "Print PSNR and SSIM of a model on a folder of pictures."),
+    "plot": ("plot", "Draw the curves of training runs beside each other."),
     "pack": ("pack", "Write a packed weight file: a bit for each binary weight."),
     "export": ("export", "Write weights for other tools: safetensors, and back; ONNX."),
     "compare": ("compare", "Show what several models make of one picture, side by side."),

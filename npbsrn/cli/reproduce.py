@@ -6,7 +6,7 @@ from pathlib import Path
 from npbsrn.cli.say import say, tell_lines
 from npbsrn.errors import UsageError
 from npbsrn.reproduction.tables import TABLES, choose_rows
-from npbsrn.storage.files import check_folder_of
+from npbsrn.storage.drawing import check_drawing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     scales = arguments.scales or TABLES[arguments.table].scales
     if unknown := set(scales) - set(TABLES[arguments.table].scales):
         raise UsageError(f"{arguments.table} has no scale {min(unknown)}; leave --scales out")
-    if arguments.bars is not None:
-        check_folder_of(arguments.bars, UsageError)
+    check_drawing(arguments.bars)
     if arguments.steps < 1:
         raise UsageError(f"--steps must be above 0, not {arguments.steps}")
     tasks = [Task(row, s, arguments.steps, seed) for seed in arguments.seeds for s in scales for row in rows]

@@ -6,9 +6,7 @@ from typing import Any
 from npbsrn.errors import UsageError
 from npbsrn.reproduction.report import Cell, Report
 from npbsrn.reproduction.tables import BICUBIC
-from npbsrn.storage.files import atomic_write
-
-CURE = "drawing needs one more package: pip install 'npbsrn[plot]'"
+from npbsrn.storage.drawing import make_figure, save_figure
 
 
 def draw_bars(report: Report, path: Path) -> None:
@@ -23,25 +21,17 @@ def draw_bars(report: Report, path: Path) -> None:
     Raises
     ------
     UsageError
-        If Matplotlib is missing, has no such format, or there is nothing to draw.
+        If Matplotlib is missing, or there is nothing to draw.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError(CURE) from None
     places = list(dict.fromkeys((cell.scale, cell.set) for cell in report.cells if cell.psnr is not None))
     if not places:
         raise UsageError(f"{report.table} has no figures to draw yet; train it first")
-    figure = Figure(figsize=(2.6 * len(places) + 1, 3.6), layout="constrained")
+    figure = make_figure(2.6 * len(places) + 1, 3.6)
     for axes, (scale, name) in zip(figure.subplots(1, len(places), squeeze=False)[0], places, strict=True):
         draw_place(axes, [cell for cell in report.cells if (cell.scale, cell.set) == (scale, name)])
         axes.set_title(f"{name} x{scale}")
     figure.axes[0].set_ylabel("PSNR on Y, dB")
-    try:
-        with atomic_write(path) as file:
-            figure.savefig(file, format=path.suffix.removeprefix(".") or "none", dpi=110)
-    except ValueError as error:
-        raise UsageError(f"{path} cannot be drawn: {error}") from None
+    save_figure(figure, path)
 
 
 def draw_place(axes: Any, cells: list[Cell]) -> None:

@@ -1,14 +1,41 @@
-"""A run's curves as a picture, where matplotlib is installed (``pip install npbsrn[plot]``)."""
+"""Curves of runs: loss and validation PSNR, over steps and minutes."""
 
 import csv
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from npbsrn.storage.files import atomic_write
+from npbsrn.errors import DataError
+from npbsrn.storage.drawing import can_draw, make_figure, save_figure
+
+Metrics = list[dict[str, str]]
+LOSS, PSNR = "training loss", "validation PSNR on Y, dB"
+AXES = {"step": ("step", 1.0), "seconds": ("minutes", 1 / 60)}  # by column: in words, and the factor to that unit
+
+
+def read_metrics(path: Path) -> Metrics:
+    """The lines of a run's ``metrics.csv``, of which an interrupt may have cut the last one.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no run's.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("seconds")]
+        for row in rows:
+            for name in ("step", "loss", "seconds"):
+                float(row[name])
+    except FileNotFoundError:
+        raise DataError(f"there is no {path}; name the folder of a training run") from None
+    except (KeyError, OSError, TypeError, ValueError):
+        raise DataError(f"{path} cannot be read as the metrics of a training run; name another run") from None
+    return rows
 
 
 def draw_curves(metrics: Path, picture: Path) -> bool:
-    """Draw training loss and validation PSNR over the steps.
+    """Draw training loss and validation PSNR over the steps, a line for each validation folder.
 
     Parameters
     ----------
@@ -20,27 +47,58 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     Returns
     -------
     drawn : bool
-        False without matplotlib, or without a line in `metrics`.
+        False without Matplotlib, or without a line in `metrics`.
     """
-    with metrics.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or find_spec("matplotlib") is None:
+    rows = read_metrics(metrics)
+    if not rows or not can_draw():
         return False
-    from matplotlib.figure import Figure  # without pyplot: no windows, no state
-
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    steps = [int(row["step"]) for row in rows]
+    figure = make_figure(7, 6)
     upper, lower = figure.subplots(2, sharex=True)
-    upper.plot(steps, [float(row["loss"]) for row in rows], marker=".")
-    upper.set_ylabel("training loss (L1)")
+    _plot(upper, rows, "step", "loss", None)
     for column in (name for name in rows[0] if name.startswith("psnr")):
-        judged = [(step, float(row[column])) for step, row in zip(steps, rows, strict=True) if row[column]]
-        label = column.removeprefix("psnr_") if column != "psnr" else "the first folder"
-        lower.plot([step for step, _ in judged], [psnr for _, psnr in judged], marker=".", label=label)
+        _plot(lower, rows, "step", column, column.removeprefix("psnr_") if column != "psnr" else "the first folder")
     if len(lower.lines) > 1:
         lower.legend()
-    lower.set_ylabel("validation PSNR on Y, dB")
+    upper.set_ylabel(LOSS)
+    lower.set_ylabel(PSNR)
     lower.set_xlabel("step")
-    with atomic_write(picture) as file:
-        figure.savefig(file, format="png")
+    save_figure(figure, picture)
     return True
+
+
+def draw_runs(runs: Mapping[str, Metrics], picture: Path, overwrite: bool = True) -> None:
+    """Draw runs beside each other: loss and PSNR of the first validation folder, over steps and over minutes.
+
+    Parameters
+    ----------
+    runs : dict
+        By label, from `read_metrics`.
+    picture : path
+        The suffix chooses the format.
+    overwrite : bool
+
+    Raises
+    ------
+    UsageError
+        If Matplotlib is missing.
+    ExistsError
+        If there is such a file and it is not to be replaced.
+    """
+    figure = make_figure(11, 7)
+    panels = figure.subplots(2, 2, sharey="row", sharex="col")
+    for line, (column, words) in zip(panels, (("loss", LOSS), ("psnr", PSNR)), strict=True):
+        for axes, over in zip(line, AXES, strict=True):
+            for label, rows in runs.items():
+                _plot(axes, rows, over, column, label)
+        line[0].set_ylabel(words)
+    for axes, (words, _) in zip(panels[1], AXES.values(), strict=True):
+        axes.set_xlabel(words)
+    panels[0, 0].legend()
+    save_figure(figure, picture, overwrite)
+
+
+def _plot(axes: Any, rows: Metrics, over: str, column: str, label: str | None) -> None:
+    """A line through what there is: not every line of a run's metrics comes from a validation."""
+    factor = AXES[over][1]
+    points = [(float(row[over]) * factor, float(row[column])) for row in rows if row.get(column)]
+    axes.plot([x for x, _ in points], [y for _, y in points], marker=".", label=label)

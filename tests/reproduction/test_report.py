@@ -112,7 +112,7 @@ def test_bars_are_as_high_as_the_figures(tmp_path):
     assert [(bar.get_x() + 0.4, bar.get_height()) for bar in axes.patches] == [(0, 28.0), (1, 29.0), (3, 31.0)]
     assert [line.get_segments()[0][0][1] for line in axes.collections] == [28.5, 30.0]
     for name in ("bars.nosuch", "bars"):
-        with pytest.raises(UsageError, match="cannot be drawn"):
+        with pytest.raises(UsageError, match="names no format of figures"):
             draw_bars(report, tmp_path / name)
         assert not (tmp_path / name).exists()
     with pytest.raises(UsageError, match="no figures to draw yet"):

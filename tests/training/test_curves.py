@@ -11,7 +11,7 @@ def test_curves_are_drawn_where_they_can_be(tmp_path):
     (tmp_path / "metrics.csv").write_text(LINES)
     assert draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
-        assert image.size == (700, 600)
+        assert image.size == (770, 660)
 
 
 def test_each_validation_folder_has_its_curve(tmp_path, monkeypatch):
