@@ -53,4 +53,4 @@ def test_the_version_is_that_of_the_command(capsys):
     from npbsrn.cli.parser import main
 
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"npbsrn {npbsrn.__version__}\n"
+    assert capsys.readouterr().out.startswith(f"npbsrn {npbsrn.__version__}\n")

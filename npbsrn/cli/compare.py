@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_scale(parser)
     parser.add_argument(
-        "--crop", type=_crop, metavar="X,Y,W,H",
+        "--crop", type=parse_crop, metavar="X,Y,W,H",
         help="pixels of the original; default: where the last model is furthest ahead of the first",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a panel: the original and crops")
@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
 
-def _crop(text: str) -> list[int]:
+def parse_crop(text: str) -> list[int]:
+    """A crop as it stands in an option."""
     words = text.split(",")
     if len(words) != 4 or not all(word.strip().isdecimal() for word in words):
         raise argparse.ArgumentTypeError(f"{text!r} is no place of a crop; give x,y,width,height in pixels")

@@ -50,3 +50,8 @@ class PageWriter(AppendingTiffWriter):
             self.f.seek(self.found)
         super().skipIFDs()
         self.found = self.whereToWriteNewIFDOffset
+
+    def close(self) -> None:
+        """End the last page; but not where an error has closed the file, and this writer is only forgotten."""
+        if not self.f.closed:
+            super().close()

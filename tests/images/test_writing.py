@@ -81,7 +81,7 @@ def test_without_the_extra_a_deep_result_has_eight_bits_and_it_is_said(tmp_path,
     with pytest.warns(UserWarning, match=r"8 bits a channel instead of more; pip install .npbsrn\[deep\]. keeps all"):
         assert fitted(picture, tmp_path / "a.png").colour.dtype == np.uint8
     grey = Picture(ramp((8, 9), np.uint16))
-    assert fitted(grey, tmp_path / "a.png") == grey  # which Pillow writes
+    assert fitted(grey, tmp_path / "a.png").colour is grey.colour  # which Pillow writes
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".bmp", ".ppm"])
