@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
-from benchmarks.timing import Figures, in_turn, rounded, show_lines
+from benchmarks.timing import Figures, add_json, in_turn, record, rounded, show_lines
 from benchmarks.train_steps import CASES, SCALE, Case, Ours, Peer, better_layout, make_source
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.networks.base import make_network
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--network", default="bsrn", choices=sorted(CASES), help="which network")
     parser.add_argument("--binarizer", default="bam", choices=sorted(SCHEMES), help="which scheme")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    add_json(parser)
     args = parser.parse_args()
     show_lines()
     figures: Figures = {"network": args.network, "binarizer": args.binarizer}
@@ -93,6 +94,7 @@ def main() -> None:
             ours = Ours(config_of(args.network, args.binarizer, case), source, case)
             figures |= time_case(ours, case, name, args.quick)
     print(json.dumps(rounded(figures)))
+    record(rounded(figures), args.json)
 
 
 if __name__ == "__main__":
