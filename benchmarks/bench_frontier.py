@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.bench_frontier [--peers DIR] [--models NAME [LABEL=]FILE ...] [--sets DIR ...] [--threads 1 2]
 [--quick] [--plot FILE.png]``, after ``pip install '.[peers,plot]'``. DIR holds ONNX files of float networks with public
-weights, NAME-x4.onnx, which take and give bytes as npbsrn does; docs/performance.md says how to make them. OpenVINO
+weights, NAME-x4.onnx, which take and give bytes as npbsrn does; docs/log/performance.md says how to make them. OpenVINO
 and ONNX Runtime run them; the quicker one counts. float32 is always timed, bfloat16 where the CPU multiplies it, int8
 where DIR has a quantized NAME-x4-int8.onnx, too.
 

@@ -182,7 +182,10 @@ def time_parts(case: Case, quick: bool) -> Figures:
     rows = rows_of(whole, parts, counts, macs, ceiling, fma)
     print_rows(whole, rows)
     print(f"    ceilings, one thread: {NAMES[OWN]} {ceiling / 1e9:.0f}, FMA {fma / 1e9:.0f} GMAC/s")
-    figures: Figures = {"counts_of_run": counts / whole, "parts_ms": {row.name: round(row.seconds * 1e3, 2) for row in rows}}
+    figures: Figures = {
+        "counts_of_run": counts / whole,
+        "parts_ms": {row.name: round(row.seconds * 1e3, 2) for row in rows},
+    }
     if plan.shuffles and composed.seconds:
         plain = seconds_of_plain_tail(plan, HEIGHT, WIDTH, 1 if quick else 5)
         times = f"as one convolution {composed.seconds * 1e3:.1f} ms, one by one {plain * 1e3:.1f} ms"

@@ -1,7 +1,7 @@
 """A page for each module of the package, from its docstrings, and one for each package, with a table of its modules.
 
-They are written to ``docs/api/modules`` before the site is built, and are no part of the repository. Packages are in the
-site's navigation, modules are not: a tree of some two hundred on each page would help nobody.
+They are written to ``docs/api/modules`` before the site is built, and are no part of the repository. Packages are in
+the site's navigation, modules are not: a tree of some two hundred on each page would help nobody.
 """
 
 from pathlib import Path
@@ -45,7 +45,9 @@ def pages(folder: Path, name: str) -> dict[str, str]:
         if module.name != "__main__":
             modules.append(own)
             found |= pages(folder / module.name, own) if module.ispkg else {own: _page(MODULE, own)}
-    return {name: _page(PACKAGE, name, modules="\n".join(f"   {module.rpartition('.')[2]}" for module in modules))} | found
+    return {
+        name: _page(PACKAGE, name, modules="\n".join(f"   {module.rpartition('.')[2]}" for module in modules))
+    } | found
 
 
 def _page(template: str, name: str, **rest: str) -> str:

@@ -8,9 +8,10 @@ module, the link leads to that of the module.
 import posixpath
 import re
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 LINK = re.compile(r"\[(`?)([^\[\]`]+)\1\]\((?:\.\./)+(npbsrn/[\w/]+)\.py\)")
 
@@ -42,13 +43,13 @@ def _rewritten(match: re.Match[str]) -> str:
     return f"{{{role}}}`{name} <{target}>`"
 
 
-def rewrite(app: Sphinx, docname: str, source: list[str]) -> None:
+def rewrite(app: "Sphinx", docname: str, source: list[str]) -> None:
     """Replace the links of a page."""
     if posixpath.splitext(app.env.doc2path(docname))[1] != ".rst":
         source[0] = LINK.sub(_rewritten, source[0])
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: "Sphinx") -> dict[str, Any]:
     """Connect it."""
     app.connect("source-read", rewrite)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
