@@ -17,7 +17,8 @@ COMMAND = re.compile(r"^npbsrn (compare docs/images/.*)$", re.MULTILINE)
 def main() -> None:
     """Run them, from the repository's root."""
     os.chdir(DOCS.parent)
-    for command in COMMAND.findall((DOCS / "gallery.md").read_text()):
+    page = (DOCS / "gallery.md").read_text().replace("\\\n", "")  # lines that go on
+    for command in COMMAND.findall(page):
         print(f"npbsrn {command}")
         if npbsrn([*shlex.split(command), "--overwrite"]):
             raise SystemExit("the command has failed")

@@ -4,6 +4,7 @@ They are written to ``docs/api/modules`` before the site is built, and are no pa
 the site's navigation, modules are not: a tree of some two hundred on each page would help nobody.
 """
 
+import ast
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -23,10 +24,13 @@ PACKAGE = """:orphan:
 
 .. automodule:: {name}
 
-.. autosummary::
+.. list-table::
+   :widths: auto
 
-{modules}
+{rows}
 """
+ROW = """   * - :py:mod:`{short} <{name}>`
+     - {words}"""
 
 
 def pages(folder: Path, name: str) -> dict[str, str]:
@@ -39,15 +43,21 @@ def pages(folder: Path, name: str) -> dict[str, str]:
     name : str
         Its full name.
     """
-    found, modules = {}, []
+    found, rows = {}, []
     for module in sorted(iter_modules([str(folder)]), key=lambda module: module.name):
         own = f"{name}.{module.name}"
-        if module.name != "__main__":
-            modules.append(own)
-            found |= pages(folder / module.name, own) if module.ispkg else {own: _page(MODULE, own)}
-    return {
-        name: _page(PACKAGE, name, modules="\n".join(f"   {module.rpartition('.')[2]}" for module in modules))
-    } | found
+        if module.name == "__main__":
+            continue
+        path = folder / module.name
+        source = path / "__init__.py" if module.ispkg else path.with_suffix(".py")
+        rows.append(ROW.format(short=module.name, name=own, words=_first_line(source)))
+        found |= pages(path, own) if module.ispkg else {own: _page(MODULE, own)}
+    return {name: _page(PACKAGE, name, rows="\n".join(rows))} | found
+
+
+def _first_line(source: Path) -> str:
+    """Of a module's docstring."""
+    return (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0].replace("|", "\\|")
 
 
 def _page(template: str, name: str, **rest: str) -> str:
