@@ -165,14 +165,21 @@ def hours() -> str:
         steps = [f"{part['steps']:,} of {own['batch']} x {part['patch']}x{part['patch']}" for part in own["parts"]]
         seconds = ", ".join(f"{part['step_s']:.2f}" for part in own["parts"])
         rows.append([f"`{name}`", f"`{own['network']}`", ", then ".join(steps), seconds, _time(own["hours"])])
-    titles = ["preset", "network", "steps and patches (LR pixels)", "seconds a step", f"{figures['threads']} threads"]
+    titles = [
+        "preset",
+        "network",
+        "steps and patches (LR pixels)",
+        "seconds a step",
+        f"a run, {figures['threads']} threads",
+    ]
     return table(titles, rows, ["presets"])
 
 
-def _time(value: float) -> str:
-    return (
-        f"{value * 60:.0f} minutes" if value < 1 else f"{value:.0f} hours" if value < 72 else f"{value / 24:.0f} days"
-    )
+def _time(hours: float) -> str:
+    for unit, count, most in (("seconds", 3600, 1 / 60), ("minutes", 60, 1), ("hours", 1, 72)):
+        if hours < most:
+            return f"{hours * count:.0f} {unit}"
+    return f"{hours / 24:.0f} days"
 
 
 FIRST = {"x4mid.npz": "those of `bsrn` x4 at step 42,500, which were not kept"}
