@@ -32,6 +32,7 @@ extensions = [
 exclude_patterns = ["extensions", "static", "figures", "images"]
 nitpicky = False  # single backticks of docstrings also stand around parameters and file names
 default_role = "py:obj"
+highlight_language = "text"  # of blocks that name none
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
