@@ -7,9 +7,10 @@ the site's navigation, modules are not: a tree of some two hundred on each page 
 import ast
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 MODULE = """:orphan:
 
@@ -64,7 +65,7 @@ def _page(template: str, name: str, **rest: str) -> str:
     return template.format(name=name, title=f"{name}\n{'=' * len(name)}", **rest)
 
 
-def write(app: Sphinx) -> None:
+def write(app: "Sphinx") -> None:
     """Write the pages that have changed, and remove those of modules that are gone."""
     target = Path(app.srcdir, "api/modules")
     target.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def write(app: Sphinx) -> None:
             path.unlink()
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: "Sphinx") -> dict[str, Any]:
     """Write them first."""
     app.connect("builder-inited", write, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,10 @@
 """Notebooks as pages, as they were executed: text, code and what it gave, pictures included."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 
 def markdown_of(notebook: dict[str, Any]) -> str:
@@ -25,13 +26,13 @@ def markdown_of(notebook: dict[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def convert(app: Sphinx, docname: str, source: list[str]) -> None:
+def convert(app: "Sphinx", docname: str, source: list[str]) -> None:
     """Replace a notebook's JSON."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
         source[0] = markdown_of(json.loads(source[0]))
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: "Sphinx") -> dict[str, Any]:
     """Connect it in front of what looks at Markdown."""
     app.add_source_suffix(".ipynb", "markdown")
     app.connect("source-read", convert, priority=400)
