@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import rounded, show_lines
+from benchmarks.timing import add_json, record, rounded, show_lines
 from npbsrn.cli.parser import main as npbsrn
 from npbsrn.images.reading import read_rgb
 from npbsrn.inference.choose import choose_runner
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--threads", type=int, default=thread_count())
     parser.add_argument("--side", type=int, nargs=2, default=(HEIGHT, WIDTH), help="height and width of the pictures")
+    add_json(parser)
     options = parser.parse_args()
     show_lines()
     print(f"{cpu_name()}; {options.threads} threads, lanes {lanes_of(options.threads)}")
@@ -91,7 +92,9 @@ def main() -> None:
     print(f"engine alone  {figures['engine']:.2f} s a picture")
     print(f"folder        {figures['folder']:.2f} s a picture, {figures['megabytes']:.1f} MB each")
     print(f"ratio         {figures['ratio']:.3f}  ({', '.join(f'{ratio:.3f}' for ratio in ratios)})")
-    print(json.dumps(rounded(figures | {"threads": options.threads, "suffix": options.suffix, "model": options.model})))
+    figures |= {"threads": options.threads, "suffix": options.suffix, "model": options.model}
+    print(json.dumps(rounded(figures)))
+    record(rounded(figures), options.json)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.bench_frontier [--peers DIR] [--models NAME [LABEL=]FILE ...] [--sets DIR ...] [--threads 1 2]
 [--quick] [--plot FILE.png]``, after ``pip install '.[peers,plot]'``. DIR holds ONNX files of float networks with public
-weights, NAME-x4.onnx, which take and give bytes as npbsrn does; docs/performance.md says how to make them. OpenVINO
+weights, NAME-x4.onnx, which take and give bytes as npbsrn does; docs/log/performance.md says how to make them. OpenVINO
 and ONNX Runtime run them; the quicker one counts. float32 is always timed, bfloat16 where the CPU multiplies it, int8
 where DIR has a quantized NAME-x4-int8.onnx, too.
 
@@ -24,7 +24,7 @@ import numpy as np
 import npbsrn
 from benchmarks.frontier import Point, frontier, plot, table
 from benchmarks.peer_files import FileRunner, find_peers, precisions_of, runtimes
-from benchmarks.timing import Figures, in_turn, show_lines
+from benchmarks.timing import Figures, add_json, in_turn, record, show_lines
 from npbsrn.errors import NpbsrnError
 from npbsrn.inference.choose import choose_runner
 from npbsrn.inference.runners import Runner
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, thread_count()], help="numbers of threads")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture to draw")
+    add_json(parser)
     args = parser.parse_args()
     if not args.sets:
         parser.error("name folders of pictures by --sets, or let NPBSRN_DATA name the folder of Set5 and Set14")
@@ -173,6 +174,7 @@ def main() -> None:
     if args.plot:
         plot(points, f"x{SCALE}, {WIDTH}x{HEIGHT} to {WIDTH * SCALE}x{HEIGHT * SCALE}, {cpu_name()}", args.plot)
     print(json.dumps({"cpu": cpu_name(), "kernel": chosen_kernel(), "points": figures, "left_out": missing + more}))
+    record({"points": figures, "left_out": missing + more}, args.json)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, features
 
 from benchmarks.bench_folder import make_pictures
-from benchmarks.timing import cpu_name, rounded
+from benchmarks.timing import add_json, cpu_name, record, rounded
 from npbsrn.images.compression import save_png
 from npbsrn.inference.choose import choose_runner
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=500)
     parser.add_argument("--model", default="clean")
     parser.add_argument("--scale", type=int, default=4)
+    add_json(parser)
     options = parser.parse_args()
     print(f"{cpu_name()}; zlib-ng {features.version_feature('zlib_ng')}, {features.version('zlib')}")
     runner = choose_runner(options.model, options.scale)
@@ -65,14 +66,17 @@ def main() -> None:
                 times[row, n], sizes[row, n] = encoded(large, name)
     first = names.index(FIRST)
     figures: dict[str, float] = {}
+    rows: dict[str, Any] = {}
     for name, seconds, own in zip(names, times, sizes, strict=True):
         share, ratios = float(np.median(seconds / times[first])), own / sizes[first]
         figures[name] = float(own.sum() / sizes[first].sum())
+        rows[name] = {"s_per_megapixel": float(np.median(seconds)) / pixels * 1e6, "time": share, "size": figures[name]}
         print(
             f"{name:10}  {np.median(seconds) / pixels * 1e6:.3f} s a megapixel, {share:.2f};  "
             f"size {figures[name]:.3f} ({ratios.min():.2f} to {ratios.max():.2f})"
         )
     print(json.dumps(rounded(figures)))
+    record({name: rounded(row) for name, row in rows.items()}, options.json)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.timing import add_json, record, rounded
+
 SIDE = 64
 
 
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="clean")
     parser.add_argument("--rounds", type=int, default=7, help="processes with kernels on the disk")
     parser.add_argument("--cold", type=int, default=1, help="processes without")
+    add_json(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.png", Path(folder) / "out.png"
@@ -60,6 +63,8 @@ def main() -> None:
     for name, seconds in warm.items():
         print(f"{name:22} {statistics.median(seconds):6.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})")
     print(f"{'upscale, first ever':22} {statistics.median(first):6.2f} s")
+    figures = {name: statistics.median(seconds) for name, seconds in (warm | {"upscale, first ever": first}).items()}
+    record(rounded(figures), arguments.json)
 
 
 if __name__ == "__main__":

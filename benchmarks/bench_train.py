@@ -1,7 +1,8 @@
 """Time a training step of a network x4 with a scheme against PyTorch eager float32, on the same cores, in one run.
 
-``python -m benchmarks.bench_train [--network NAME] [--binarizer NAME] [--quick]``, after ``pip install '.[peers]'``.
-The data are noise: pictures do not matter to speed. Ours and PyTorch's steps are timed in turn; figures are medians.
+``python -m benchmarks.bench_train [--network NAME] [--binarizer NAME] [--quick] [--patch 16]``, after ``pip install
+'.[peers]'``. The data are noise: pictures do not matter to speed. Ours and PyTorch's steps are timed in turn; figures
+are medians.
 
 A step is that of 16 patches of 48x48, for bsrn also of 8 of 16x16, LR pixels. VDSR works on enlarged patches: there it
 is 16 of 41x41 HR pixels, as in its paper; patches of 11x11 are enlarged and cut to that with the data, for both.
@@ -24,7 +25,7 @@ import numpy as np
 
 from benchmarks.ceilings import measure_ceilings
 from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
-from benchmarks.timing import Figures, in_turn, rounded, show_lines
+from benchmarks.timing import Figures, add_json, in_turn, record, rounded, show_lines
 from benchmarks.train_steps import CASES, SCALE, Case, Ours, Peer, better_layout, make_source
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.networks.base import make_network
@@ -82,17 +83,22 @@ def main() -> None:
     parser.add_argument("--network", default="bsrn", choices=sorted(CASES), help="which network")
     parser.add_argument("--binarizer", default="bam", choices=sorted(SCHEMES), help="which scheme")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--patch", help="only patches of this side, such as 16; default all that the network has")
+    add_json(parser)
     args = parser.parse_args()
     show_lines()
     figures: Figures = {"network": args.network, "binarizer": args.binarizer}
     figures |= {"threads": thread_count(), "cpu": cpu_name()}
     print(FOOTNOTE)
     for name, case in CASES[args.network].items():
+        if args.patch not in (None, name):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             source = make_source(Path(folder), case.patch)
             ours = Ours(config_of(args.network, args.binarizer, case), source, case)
             figures |= time_case(ours, case, name, args.quick)
     print(json.dumps(rounded(figures)))
+    record(rounded(figures), args.json)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from benchmarks.ceilings import measure_ceilings
 from benchmarks.counts import NAMES, OWN, count_ceiling, ways
 from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
 from benchmarks.step_table import Row
-from benchmarks.timing import Figures, in_turn, rounded, show_lines
+from benchmarks.timing import Figures, add_json, in_turn, record, rounded, show_lines
 from benchmarks.upscale_parts import (
     rows_of,
     seconds_of_counts,
@@ -180,9 +180,13 @@ def time_parts(case: Case, quick: bool) -> Figures:
     composed = parts[TAIL]
     counts = seconds_of_counts(plan, height, width, repeats)
     macs = sum(w.size for w in convolutions_of(plan)) * height * width
-    print_rows(whole, rows_of(whole, parts, counts, macs, ceiling, fma))
+    rows = rows_of(whole, parts, counts, macs, ceiling, fma)
+    print_rows(whole, rows)
     print(f"    ceilings, one thread: {NAMES[OWN]} {ceiling / 1e9:.0f}, FMA {fma / 1e9:.0f} GMAC/s")
-    figures: Figures = {"counts_of_run": counts / whole}
+    figures: Figures = {
+        "counts_of_run": counts / whole,
+        "parts_ms": {row.name: round(row.seconds * 1e3, 2) for row in rows},
+    }
     if plan.shuffles and composed.seconds:
         plain = seconds_of_plain_tail(plan, HEIGHT, WIDTH, 1 if quick else 5)
         times = f"as one convolution {composed.seconds * 1e3:.1f} ms, one by one {plain * 1e3:.1f} ms"
@@ -215,6 +219,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, thread_count()], help="numbers of threads")
     parser.add_argument("--no-peers", action="store_true", help="npbsrn alone")
     parser.add_argument("--model", help="weights of an x4 network, in the place of network and scheme")
+    add_json(parser)
     args = parser.parse_args()
     show_lines()
     case, most = Case(args.model, args.network, args.binarizer), max(args.threads)
@@ -234,6 +239,7 @@ def main() -> None:
     if case.packed:
         figures |= time_sizes(case, most, args.quick)
     print(json.dumps(rounded(figures)))
+    record(rounded(figures), args.json)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """How the benchmarks take times, and on what."""
 
+import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from npbsrn.kernels.cpu import chosen_kernel
+from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import quiet_blas
 
 Figures = dict[str, Any]
@@ -42,3 +47,23 @@ def show_lines() -> None:
 def rounded(figures: Figures) -> Figures:
     """As the JSON line has them."""
     return {key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option of `record`."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures, with CPU and command")
+
+
+def record(figures: Figures, path: Path | None) -> None:
+    """Write a run's figures to a file, if there is one, beside the CPU, the kernel and the command that gave them.
+
+    docs/make_performance.py writes docs/performance.md from such files.
+    """
+    if path is None:
+        return
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    words = [word for word in sys.argv[1:] if word not in ("--json", str(path))]
+    command = " ".join(["python -m", spec.name if spec else Path(sys.argv[0]).stem, *words])
+    whole = {"command": command, "cpu": cpu_name(), "kernel": chosen_kernel(), "figures": figures}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole, indent=1) + "\n")

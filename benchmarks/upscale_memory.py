@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import npbsrn
+from benchmarks.timing import Figures, add_json, record
 from npbsrn.images.formats import WRITTEN
 from npbsrn.images.picture import Tags
 from npbsrn.images.saving import Saving
@@ -76,7 +77,8 @@ def _enlarge(source: Path, target: Path, model: str) -> tuple[float, float]:
     return time.perf_counter() - begin, usage.ru_maxrss * 1024
 
 
-def _table_of_strips(model: str, width: int, heights: list[int], suffix: str) -> None:
+def _table_of_strips(model: str, width: int, heights: list[int], suffix: str) -> Figures:
+    figures: Figures = {}
     print(f"{cpu_name()}: {model} x4 of {suffix} in strips, by a process of {LIMIT / 1e9:g} GB of addresses")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / f"in{suffix}", Path(folder) / f"out{suffix}"
@@ -87,6 +89,8 @@ def _table_of_strips(model: str, width: int, heights: list[int], suffix: str) ->
             seconds, peak = _enlarge(source, target, model)
             size = target.stat().st_size / MEGABYTE
             print(f"    {width}x{height}: {seconds:6.0f} s, peak {peak / MEGABYTE:5.0f} MB, result {size:6.0f} MB")
+            figures[f"{width}x{height}"] = {"seconds": round(seconds), "peak_mb": round(peak / MEGABYTE)}
+    return figures
 
 
 def main() -> None:
@@ -99,19 +103,25 @@ def main() -> None:
     parser.add_argument(
         "--suffix", choices=(".png", ".tif", ".ppm"), default=".png", help="of both files; default .png"
     )
+    add_json(parser)
     arguments = parser.parse_args()
     if arguments.strips:
-        _table_of_strips(arguments.model, arguments.width, arguments.heights, arguments.suffix)
+        figures = _table_of_strips(arguments.model, arguments.width, arguments.heights, arguments.suffix)
     else:
-        _table_of_sizes()
+        figures = _table_of_sizes()
+    record(figures, arguments.json)
 
 
-def _table_of_sizes() -> None:
+def _table_of_sizes() -> Figures:
+    figures: Figures = {}
     print(f"{cpu_name()}: {MODEL} x{SCALE}, peak of memory beyond the result")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         pool.apply(_measure, (MEGAPIXELS[0],))  # compiles what is not on the disk yet, which takes memory, too
         for size in MEGAPIXELS:
-            print(f"    {size:5g} MP  {pool.apply(_measure, (size,)) / MEGABYTE:6.0f} MB")
+            peak = pool.apply(_measure, (size,)) / MEGABYTE
+            print(f"    {size:5g} MP  {peak:6.0f} MB")
+            figures[f"{size:g} MP"] = round(peak)
+    return figures
 
 
 if __name__ == "__main__":
