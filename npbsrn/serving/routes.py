@@ -20,7 +20,7 @@ from npbsrn.errors import NpbsrnError, PictureError, printable
 from npbsrn.inference.any_scale import LARGEST
 from npbsrn.serving.guard import Message, Receive, Send
 from npbsrn.serving.turns import BICUBIC, Turns, check_wish
-from npbsrn.serving.views import look_at, view_of
+from npbsrn.serving.views import look_at, small_of, view_of
 from npbsrn.serving.visits import RefusedError, Visits
 from npbsrn.shipped import DEFAULT, MODELS
 
@@ -60,6 +60,7 @@ class Routes:
             Route(picture, self.remove, methods=["DELETE"]),
             Route(f"{picture}/work", self.work, methods=["POST"]),
             Route(f"{picture}/work", self.cancel, methods=["DELETE"]),
+            Route(f"{picture}/small", self.small),
             Route(f"{picture}/before", self.before),
             Route(f"{picture}/after", self.after),
             Route(f"{picture}/result", self.result),
@@ -122,6 +123,11 @@ class Routes:
         entry.end()
         self.visits[request.path_params["visit"]].tell(entry)
         return JSONResponse(entry.told())
+
+    async def small(self, request: Request) -> Response:
+        """The picture as it came, as small as in a list."""
+        entry = self._entry(request)
+        return file_response(await self._apart(small_of, entry.source, entry.name), "image/png")
 
     async def before(self, request: Request) -> Response:
         """The picture as it came, for the browser to show."""

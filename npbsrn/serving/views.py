@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from npbsrn.errors import PictureError
 from npbsrn.images.layout import layout_at
@@ -22,7 +22,8 @@ SHOWN = {
 }  # fmt: skip
 MOST = 40 * 10**6  # pixels that are shown as they are: browsers take four bytes for each, and some refuse more
 REDUCED = 16 * 10**6  # pixels of a larger one's view, at most
-SUFFIX = ".view.png"
+SUFFIX, SMALL = ".view.png", ".small.png"
+SIDE = 192  # pixels of a small picture's longer one
 
 
 def look_at(path: Path, name: str, max_pixels: int | None) -> tuple[int, int] | tuple[None, None]:
@@ -75,6 +76,33 @@ def view_of(path: Path, name: str) -> tuple[Path, str]:
             _write(path, name, out)
         os.replace(begun, view)
     return view, "image/png"
+
+
+def small_of(path: Path, name: str) -> Path:
+    """A small PNG of a picture for a list, which is kept beside it.
+
+    Raises
+    ------
+    PictureError, TooLargeError
+        If there can be none.
+    """
+    small = path.with_name(path.name + SMALL)
+    if not small.exists():
+        with refusals(name), open(path, "rb") as file, heard(lambda words: None):
+            image = _quickly(file) or to_pillow(read_picture(path, None, name))
+        image.thumbnail((SIDE, SIDE))
+        image.save(small, "PNG", icc_profile=image.info.get("icc_profile"))
+    return small
+
+
+def _quickly(file: BinaryIO) -> Image.Image | None:
+    """A picture by Pillow, of a JPEG no more of it than is needed; None where Pillow may be wrong."""
+    with suppress(UnidentifiedImageError):
+        image: Image.Image = opened(file)
+        if image.mode in ("L", "RGB", "RGBA") and image.format != "TIFF":
+            image.draft(image.mode, (SIDE, SIDE))
+            return ImageOps.exif_transpose(image)
+    return None
 
 
 def _write(path: Path, name: str, file: BinaryIO) -> None:

@@ -127,6 +127,7 @@ class Entry:
     height: int | None = None
     attempt: Attempt | None = None
     attempts: int = 0
+    serial: int = 0  # of what was told
     removed: bool = False
 
     @property
@@ -166,7 +167,8 @@ class Entry:
 
     def told(self) -> dict[str, Any]:
         """As the page takes it."""
-        names = ("number", "name", "size", "width", "height")
+        self.serial += 1
+        names = ("number", "serial", "name", "size", "width", "height")
         attempt = self.attempt.told() if self.attempt else None
         return {name: getattr(self, name) for name in names} | {"attempt": attempt}
 
