@@ -53,9 +53,13 @@ def run(arguments: argparse.Namespace) -> None:
     ):
         tell(f"{server.address} is the page; Ctrl-C ends it", flush=True)
         if not arguments.no_browser and _has_screen():
-            # In a thread: a browser that is not running yet may take its time.
-            threading.Thread(target=webbrowser.open, args=(server.once,), daemon=True).start()
+            show(server.once)
         server.wait()
+
+
+def show(address: str) -> None:
+    """Open an address in the browser; in a thread, as one that is not running yet may take its time."""
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def _has_screen() -> bool:

@@ -128,8 +128,8 @@ class Clock:
         self.share = max(share, self.share)
         # Of the last seconds alone: before them, kernels may have been compiled, or the machine had other work.
         self._points = [point for point in self._points if now - point[0] < PACE or point is self._points[-1]]
-        if self._points and self.share > self._points[0][1] > 0:
-            then, done = self._points[0]
+        then, done = next((point for point in self._points if point[1] > 0), (now, self.share))
+        if self.share > done:
             self.left = (now - then) * (1 - self.share) / (self.share - done)
         self._points.append((now, self.share))
         return True

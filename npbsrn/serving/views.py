@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from npbsrn.errors import PictureError
 from npbsrn.images.layout import layout_at
@@ -90,14 +90,14 @@ def small_of(path: Path, name: str) -> Path:
     if not small.exists():
         with refusals(name), open(path, "rb") as file, heard(lambda words: None):
             image = _quickly(file) or to_pillow(read_picture(path, None, name))
-        image.thumbnail((SIDE, SIDE))
+            image.thumbnail((SIDE, SIDE))
         image.save(small, "PNG", icc_profile=image.info.get("icc_profile"))
     return small
 
 
 def _quickly(file: BinaryIO) -> Image.Image | None:
     """A picture by Pillow, of a JPEG no more of it than is needed; None where Pillow may be wrong."""
-    with suppress(UnidentifiedImageError):
+    with suppress(Exception):  # which reading as a whole says better
         image: Image.Image = opened(file)
         if image.mode in ("L", "RGB", "RGBA") and image.format != "TIFF":
             image.draft(image.mode, (SIDE, SIDE))
