@@ -21,7 +21,7 @@ from npbsrn.serving.visits import Limits, Visits
 CURE = "pip install 'npbsrn[serve]'"
 HOST = "127.0.0.1"  # and never another: what is meant for the network needs more than this server has
 NAME = "npbsrn-serve-"
-PATIENCE = 10.0  # seconds for the server to start, or for its thread to end
+PATIENCE = 10.0  # seconds for the server's thread to end, which waits for no work
 
 
 class Server:
@@ -59,7 +59,7 @@ class Server:
             self.folder = Path(tempfile.mkdtemp(prefix=NAME))  # which only its owner may read
             UNFINISHED.add(str(self.folder))
         self._thread.start()
-        self._ready.wait(PATIENCE)
+        self._ready.wait()
         if self._error is not None:
             self.__exit__(None, None, None)
             raise self._error
@@ -78,6 +78,8 @@ class Server:
         """Wait until the server ends, which an interrupt makes it."""
         while self._thread.is_alive():
             self._thread.join(1.0)
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         try:

@@ -194,6 +194,7 @@ class Turns:
             await loop.run_in_executor(self._pool, enlarge, entry, attempt, most, self.threads, tell)
         finally:
             if attempt.stop.is_set():  # the file may have been written nevertheless, or its folder made again
-                attempt.target.unlink(missing_ok=True)
+                with suppress(OSError):
+                    attempt.target.unlink(missing_ok=True)
                 if entry.removed:
                     entry.remove()

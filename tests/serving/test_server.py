@@ -19,6 +19,19 @@ from tests.serving.client import Page, request, serving, until
 NEEDS_DEEP = pytest.mark.skipif(not deep.available(), reason="needs the extra deep")
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A server for tests that need none of their own: starting and ending one takes a fifth of a second."""
+    with serving(pages=100) as server:
+        yield server
+
+
+@pytest.fixture
+def page(shared):
+    with Page(shared) as page:
+        yield page
+
+
 def encoded(form, mode="RGB", width=9, **options):
     channels = {"RGB": 3, "RGBA": 4}.get(mode)
     file = io.BytesIO()
@@ -69,20 +82,18 @@ def by_the_shell(folder, name, content, *words):
 
 
 @pytest.mark.parametrize("name", [*PICTURES, *(pytest.param(name, marks=NEEDS_DEEP) for name in DEEP)])
-def test_a_result_is_to_the_byte_that_of_the_shell(name, tmp_path):
+def test_a_result_is_to_the_byte_that_of_the_shell(name, tmp_path, page):
     content, scale = (PICTURES | DEEP)[name](), 1.5 if name == "plain.png" else 2
     expected, result = by_the_shell(tmp_path, name, content, "-s", str(scale))
-    with serving() as server, Page(server) as page:
-        told = page.enlarge(name, content, scale)
-        assert told["attempt"]["state"] == "done", told
-        assert told["attempt"]["name"] == expected
-        status, headers, given = request(server, "GET", f"{page.path}/pictures/1/result")
+    told = page.enlarge(name, content, scale)
+    assert told["attempt"]["state"] == "done", told
+    assert told["attempt"]["name"] == expected
+    status, headers, given = request(page.server, "GET", f"{page.path}/pictures/{told['number']}/result")
     assert (status, given) == (200, result)
     assert told["attempt"]["size"] == len(result)
     assert headers["content-type"] == "application/octet-stream"
-    quoted = expected.replace(" ", "%20")
     assert headers["content-disposition"].startswith("attachment")
-    assert quoted in headers["content-disposition"]
+    assert expected.replace(" ", "%20") in headers["content-disposition"]
 
 
 def test_what_is_lost_is_said(tmp_path):
@@ -103,22 +114,22 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_what_cannot_be_done_is_said_as_by_the_shell(name, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_done_is_said_as_by_the_shell(name, tmp_path, monkeypatch, capsys, page):
     monkeypatch.chdir(tmp_path)
     content = DAMAGED[name]()
     (tmp_path / name).write_bytes(content)
     assert main(["upscale", name, "-m", "bicubic", "-s", "2"]) == 2
     words = capsys.readouterr().err.strip().removeprefix("npbsrn: ")
-    with serving() as server, Page(server) as page:
-        status, told = page.send(name, content)
-        if status == 201:  # only decoding tells
-            page.work(told["number"])
-            assert page.until(told["number"], "done", "failed")["attempt"]["error"] == words
-            status, told = page.ask("GET", f"pictures/{told['number']}/result")
-            assert (status, told) == (409, {"error": words})
-        else:
-            assert (status, told) == (422, {"error": words})
-            assert [*server.folder.iterdir()] == []
+    before = {*page.server.folder.iterdir()}
+    status, told = page.send(name, content)
+    if status != 201:
+        assert (status, told) == (422, {"error": words})
+        assert {*page.server.folder.iterdir()} <= before
+        return
+    number = told["number"]  # of what only decoding tells
+    page.work(number)
+    assert page.until(number, "done", "failed")["attempt"]["error"] == words
+    assert page.ask("GET", f"pictures/{number}/result") == (409, {"error": words})
 
 
 def test_more_pixels_can_be_refused(tmp_path, monkeypatch, capsys):
@@ -144,10 +155,9 @@ def test_more_pixels_can_be_refused(tmp_path, monkeypatch, capsys):
         ("2", "", "there is no model ; choose among clean, fast, photo, bsrn, bicubic"),
     ],
 )
-def test_a_wish_that_cannot_be_met(scale, model, words):
-    with serving() as server, Page(server) as page:
-        page.send("a.png", encoded("PNG"))
-        assert page.work(1, scale, model) == (400, {"error": words})
+def test_a_wish_that_cannot_be_met(scale, model, words, page):
+    number = page.send("a.png", encoded("PNG"))[1]["number"]
+    assert page.work(number, scale, model) == (400, {"error": words})
 
 
 def test_another_wish_replaces_the_result():
@@ -229,22 +239,20 @@ def test_too_many_pages_are_refused():
         ("a." + "b" * 300, "a." + "b" * 300),
     ],
 )
-def test_names_never_become_paths(given, name, tmp_path):
-    with serving() as server, Page(server) as page:
-        told = page.enlarge(given, encoded("PNG"))
-        assert told["name"] == name
-        assert told["attempt"]["state"] == "done"
-        assert sorted(path.relative_to(server.folder).as_posix() for path in server.folder.rglob("*")) == [
-            "1", "1/picture", "1/result-1.png"
-        ]  # fmt: skip
-        assert len(os.fsencode(told["attempt"]["name"])) <= 255
-        assert page.ask("GET", "pictures/1/result")[0] == 200
+def test_names_never_become_paths(given, name, page):
+    told = page.enlarge(given, encoded("PNG"))
+    assert told["name"] == name
+    assert told["attempt"]["state"] == "done"
+    folder = page.server.folder / str(told["number"])
+    assert sorted(path.name for path in folder.iterdir()) == ["picture", "result-1.png"]
+    assert {path.name for path in page.server.folder.iterdir()} <= {str(n + 1) for n in range(told["number"])}
+    assert len(os.fsencode(told["attempt"]["name"])) <= 255
+    assert page.ask("GET", f"pictures/{told['number']}/result")[0] == 200
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a/"])
-def test_what_is_no_name_is_refused(name):
-    with serving() as server, Page(server) as page:
-        assert page.send(name, encoded("PNG")) == (400, {"error": "a picture needs a name"})
+def test_what_is_no_name_is_refused(name, page):
+    assert page.send(name, encoded("PNG")) == (400, {"error": "a picture needs a name"})
 
 
 def test_paths_lead_to_nothing_else():
@@ -398,12 +406,11 @@ def test_the_page_knows_models_and_limits():
 @pytest.mark.parametrize(
     ("name", "kind"), [("plain.png", "image/png"), ("photograph.JPG", "image/jpeg"), ("moving.webp", "image/webp")]
 )
-def test_browsers_get_what_they_show_as_it_is(name, kind):
+def test_browsers_get_what_they_show_as_it_is(name, kind, page):
     content = PICTURES[name]()
-    with serving() as server, Page(server) as page:
-        page.send(name, content)
-        status, headers, given = request(server, "GET", f"{page.path}/pictures/1/before")
-        assert (status, headers["content-type"], given) == (200, kind, content)
+    number = page.send(name, content)[1]["number"]
+    status, headers, given = request(page.server, "GET", f"{page.path}/pictures/{number}/before")
+    assert (status, headers["content-type"], given) == (200, kind, content)
 
 
 @pytest.mark.parametrize("name", ["old.qoi", "grey.pgm", *(pytest.param(n, marks=NEEDS_DEEP) for n in ["floats.tiff"])])

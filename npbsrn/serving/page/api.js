@@ -18,12 +18,13 @@ export async function visit(changed, connected) {
   const path = `visits/${(await ask("POST", "visits")).visit}`;
   const events = new EventSource(`${path}/events`);
   events.onmessage = event => changed(JSON.parse(event.data));
-  events.onopen = () => connected(true);
   // It comes back by itself within seconds; if it does not, the visit has ended.
-  let late;
-  events.onerror = () => {
+  let late = null;
+  events.onerror = () => { late ??= setTimeout(() => connected(false), 3000) };
+  events.onopen = () => {
     clearTimeout(late);
-    late = setTimeout(() => events.readyState === EventSource.OPEN || connected(false), 3000);
+    late = null;
+    connected(true);
   };
   return path;
 }

@@ -7,7 +7,6 @@ const at = id => document.getElementById(id);
 const cards = new Set();
 const early = new Map(); // what the server has said of pictures that it has not answered for yet
 let about, path;
-let sending = Promise.resolve();
 
 function say(words) {
   at("status").textContent = words;
@@ -33,8 +32,10 @@ function addModel(model) {
     type: "radio", name: "model", value: model.name, checked: model.name === about.default,
   });
   const words = document.createElement("span");
-  words.append(Object.assign(document.createElement("b"), { textContent: model.name }));
-  words.append(Object.assign(document.createElement("small"), { textContent: model.words }));
+  words.append(Object.assign(document.createElement("b"), { textContent: model.name, id: `model-${model.name}` }));
+  words.append(Object.assign(document.createElement("small"), { textContent: model.words, id: `words-${model.name}` }));
+  input.setAttribute("aria-labelledby", `model-${model.name}`);
+  input.setAttribute("aria-describedby", `words-${model.name}`);
   label.append(input, words);
   at("models").append(label);
 }
@@ -134,4 +135,4 @@ addEventListener("drop", event => {
 addEventListener("paste", event => take([...(event.clipboardData?.files || [])]));
 addEventListener("beforeunload", event => { if ([...cards].some(card => card.unsaved)) event.preventDefault() });
 
-open().then(refresh, error => alarm(`This page cannot be used: ${error.message}.`));
+let sending = open().then(refresh, error => alarm(`This page cannot be used: ${error.message}.`));
