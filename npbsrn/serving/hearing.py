@@ -11,9 +11,9 @@ _here = threading.local()  # who hears what a thread says
 
 
 @contextmanager
-def heard(note: Callable[[str], None]) -> Iterator[None]:
-    """Take warnings of this thread, and what the package logs meanwhile, while the block runs; see `hearing`."""
-    handler = _Handler(note)
+def heard(note: Callable[[str], None], log: Callable[[str], None]) -> Iterator[None]:
+    """Take warnings of this thread, see `hearing`, and what the package logs meanwhile, while the block runs."""
+    handler = _Handler(log)
     logger = logging.getLogger("npbsrn")
     logger.addHandler(handler)
     _here.note = note

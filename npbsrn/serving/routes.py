@@ -236,9 +236,11 @@ def name_from(given: str) -> str:
 
 def file_response(path: Path, kind: str, name: str | None = None) -> Response:
     """A file, to be kept under a name where there is one."""
-    if not path.is_file():
-        raise RefusedError(404, "this picture is deleted")
-    return FileResponse(path, media_type=kind, filename=name, stat_result=path.stat())
+    try:
+        found = path.stat()
+    except OSError:
+        raise RefusedError(404, "this picture is deleted") from None
+    return FileResponse(path, media_type=kind, filename=name, stat_result=found)
 
 
 async def refused(request: Request, error: Exception) -> Response:

@@ -5,22 +5,26 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from npbsrn.errors import UsageError
+from npbsrn.errors import HeldError, UsageError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 from npbsrn.serving.visits import Limits, Visits
+from npbsrn.storage.files import lock
 
 CURE = "pip install 'npbsrn[serve]'"
 HOST = "127.0.0.1"  # and never another: what is meant for the network needs more than this server has
-NAME = "npbsrn-serve-"
+NAME, LOCK = "npbsrn-serve-", "lock"
+YOUNG = 60.0  # seconds of a folder whose server may be about to lock it
 PATIENCE = 10.0  # seconds for the server's thread to end, which waits for no work
 
 
@@ -53,11 +57,14 @@ class Server:
         self._stop: Callable[[], object] = bool  # nothing, until there is something to stop
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         self._error: BaseException | None = None
+        self._held = ExitStack()
 
     def __enter__(self) -> "Server":
+        remove_left()
         with ENDING:
             self.folder = Path(tempfile.mkdtemp(prefix=NAME))  # which only its owner may read
             UNFINISHED.add(str(self.folder))
+        self._held.enter_context(lock(self.folder / LOCK, "another server has this folder"))
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
@@ -71,7 +78,9 @@ class Server:
         apart = self.folder.with_name(f"{self.folder.name}-{secrets.token_hex(4)}")
         with suppress(OSError):
             os.rename(self.folder, apart)  # so that work that has not ended yet makes no new files in it
-        shutil.rmtree(apart, ignore_errors=True)
+        self._held.close()
+        for folder in (apart, self.folder):  # which cannot be renamed everywhere
+            shutil.rmtree(folder, ignore_errors=True)
         UNFINISHED.discard(str(self.folder))
 
     def wait(self) -> None:
@@ -123,6 +132,17 @@ class Server:
             working.cancel()
             with suppress(asyncio.CancelledError):
                 await working
+
+
+def remove_left() -> None:
+    """Remove the folders of servers that were killed, or lost their power."""
+    for folder in Path(tempfile.gettempdir()).glob(NAME + "*"):
+        with suppress(OSError, HeldError):
+            found = folder.lstat()
+            ours = stat.S_ISDIR(found.st_mode) and found.st_uid == getattr(os, "getuid", int)()
+            if ours and time.time() - found.st_mtime > YOUNG:
+                with lock(folder / LOCK, "its server is at work"):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _uvicorn() -> Any:

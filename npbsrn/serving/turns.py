@@ -12,8 +12,9 @@ from npbsrn.images.saving import WHITE, Saving, provenance
 from npbsrn.inference.any_scale import Composed, check_any_scale, runner_for
 from npbsrn.inference.jobs import begin
 from npbsrn.inference.tasks import How, Task
+from npbsrn.serving.entries import OPEN, Attempt, Entry
 from npbsrn.serving.hearing import heard
-from npbsrn.serving.visits import OPEN, Attempt, Entry, Visit, Visits
+from npbsrn.serving.visits import Visit, Visits
 from npbsrn.shipped import MODELS
 
 OFTEN = 0.2  # seconds between two news of one picture
@@ -69,8 +70,11 @@ def enlarge(entry: Entry, attempt: Attempt, pixels: int | None, threads: int | N
             )
             attempt.size = attempt.target.stat().st_size if state == "done" else 0
 
+    def note(words: str) -> None:
+        tell(lambda: attempt.note(_by_names(words, entry, attempt)))
+
     try:
-        with heard(lambda words: tell(lambda: attempt.note(_by_names(words, entry, attempt)))):
+        with heard(note, lambda words: tell(lambda: attempt.do(words))):
             size = _enlarge(entry, attempt, How(runner_for(attempt.model, attempt.scale), threads), pixels, tell)
         tell(lambda: end("done", size=size))
     except StoppedError:

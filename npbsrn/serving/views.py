@@ -2,7 +2,7 @@
 
 import math
 import os
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from npbsrn.errors import PictureError
 from npbsrn.images.layout import layout_at
-from npbsrn.images.opening import opened, refusals
+from npbsrn.images.opening import opened, refusals, refuse_huge
 from npbsrn.images.reading import read_picture
 from npbsrn.images.writing import to_pillow
 from npbsrn.serving.hearing import heard
@@ -24,6 +24,11 @@ MOST = 40 * 10**6  # pixels that are shown as they are: browsers take four bytes
 REDUCED = 16 * 10**6  # pixels of a larger one's view, at most
 SUFFIX, SMALL = ".view.png", ".small.png"
 SIDE = 192  # pixels of a small picture's longer one
+
+
+def unheard() -> AbstractContextManager[None]:
+    """Let nobody hear what is said of a picture while a view is made of it: the result's own file has all."""
+    return heard(lambda words: None, lambda words: None)
 
 
 def look_at(path: Path, name: str, max_pixels: int | None) -> tuple[int, int] | tuple[None, None]:
@@ -42,11 +47,11 @@ def look_at(path: Path, name: str, max_pixels: int | None) -> tuple[int, int] | 
     if not path.stat().st_size:
         raise PictureError(f"{name} is empty; get a good copy of it")
     layout = layout_at(path)
-    if layout is None or layout.width * layout.height > (max_pixels or math.inf):
-        with refusals(name), open(path, "rb") as file:
+    with refusals(name), open(path, "rb") as file:
+        if layout is None:
             opened(file, max_pixels, decoded=False).close()
-    if layout is None:
-        return None, None
+            return None, None
+        refuse_huge(layout.width, layout.height, max_pixels, file)
     return _turned(path, layout.width, layout.height)
 
 
@@ -88,7 +93,7 @@ def small_of(path: Path, name: str) -> Path:
     """
     small = path.with_name(path.name + SMALL)
     if not small.exists():
-        with refusals(name), open(path, "rb") as file, heard(lambda words: None):
+        with refusals(name), open(path, "rb") as file, unheard():
             image = _quickly(file) or to_pillow(read_picture(path, None, name))
             image.thumbnail((SIDE, SIDE))
         image.save(small, "PNG", icc_profile=image.info.get("icc_profile"))
@@ -107,7 +112,7 @@ def _quickly(file: BinaryIO) -> Image.Image | None:
 
 def _write(path: Path, name: str, file: BinaryIO) -> None:
     """Write a picture as a PNG of 8 bits, reduced where it is huge."""
-    with heard(lambda words: None):  # of what gets lost: the result's own file has it
+    with unheard():
         image = to_pillow(read_picture(path, None, name))
     factor = math.ceil(math.sqrt(image.width * image.height / REDUCED))
     profile = image.info.get("icc_profile")

@@ -6,8 +6,13 @@ import time
 from contextlib import contextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
+import pytest
+
 from npbsrn.serving.server import Server
 from npbsrn.serving.visits import Limits
+
+for package in ("starlette", "uvicorn"):
+    pytest.importorskip(package, reason=f"{package} is missing: pip install '.[serve]'")
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 FINAL = ("done", "failed", "cancelled")
@@ -32,6 +37,11 @@ def request(server, method, path, body=None, headers=OURS):
         return answer.status, answer.headers, json.loads(content) if "json" in kind else content
     finally:
         connection.close()
+
+
+def held(server):
+    """The names of what lies in the server's folder."""
+    return sorted(path.name for path in server.folder.iterdir() if path.name != "lock")
 
 
 def until(condition):

@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -5,8 +6,33 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-pytest.importorskip("starlette", reason="the page's server needs Starlette: pip install '.[serve]'")
-pytest.importorskip("uvicorn", reason="the page's server needs Uvicorn: pip install '.[serve]'")
+
+@pytest.fixture(scope="module")
+def shared():
+    """A server for tests that need none of their own: starting and ending one takes a fifth of a second."""
+    from tests.serving.client import serving  # which skips its module without the extra
+
+    with serving(pages=100) as server:
+        yield server
+
+
+@pytest.fixture
+def page(shared):
+    from tests.serving.client import Page
+
+    with Page(shared) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
+    from tests.serving.browsing import CHROMIUM
+
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.name == "posix" else [])
+        yield browser
+        browser.close()
 
 
 @dataclass

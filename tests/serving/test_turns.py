@@ -37,13 +37,13 @@ def test_it_is_not_told_too_often_and_never_goes_back():
 
 
 def test_a_thread_hears_its_own_warnings():
-    said, other = [], []
+    said, other, logged = [], [], []
 
     def work():
-        with heard(other.append):
+        with heard(other.append, logged.append):
             warnings.warn("of the other thread", stacklevel=1)
 
-    with hearing(), heard(said.append):
+    with hearing(), heard(said.append, logged.append):
         warnings.warn("of this thread", stacklevel=1)
         warnings.warn("of this thread", stacklevel=1)
         thread = threading.Thread(target=work)
@@ -51,6 +51,7 @@ def test_a_thread_hears_its_own_warnings():
         thread.join()
     assert said == ["of this thread"] * 2
     assert other == ["of the other thread"]
+    assert logged == []
 
 
 def test_a_warning_that_nobody_hears_is_shown():
@@ -64,7 +65,7 @@ def test_what_the_package_logs_is_heard():
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        with heard(said.append):
+        with heard(print, said.append):
             logger.info("compiling")
         logger.info("later")
     finally:

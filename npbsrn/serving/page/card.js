@@ -117,7 +117,7 @@ export class Card {
       facts.push(attempt?.state === "cancelled" ? "cancelled" : inBytes(told.size));
     }
     this.part(".facts").textContent = facts.join(attempt?.state === "done" ? " " : ", ");
-    const notes = (attempt?.notes || []).join(". ");
+    const notes = [...(attempt?.notes || []), this.busy && attempt.doing].filter(Boolean).join(". ");
     this.part(".notes").textContent = notes;
     this.part(".notes").hidden = !notes;
   }

@@ -80,6 +80,7 @@ async function send(card, file) {
     if (file.size > about.upload) {
       throw new Error(`a picture's file may have ${about.upload / 1e6} MB; npbsrn serve --max-size takes larger ones`);
     }
+    await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${file.name} cannot be read; if it is a folder, choose the pictures in it`) });
     const told = await ask("POST", `${path}/pictures?${new URLSearchParams({ name: file.name })}`, file);
     card.sent(path, early.get(told.number) || told);
     early.delete(told.number);
