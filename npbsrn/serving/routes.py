@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,13 @@ from starlette.routing import Route
 from npbsrn import __version__
 from npbsrn.errors import NpbsrnError, PictureError, printable
 from npbsrn.inference.any_scale import LARGEST
+from npbsrn.serving.assets import page_file, page_files
 from npbsrn.serving.guard import Message, Receive, Send
 from npbsrn.serving.turns import BICUBIC, Turns, check_wish
 from npbsrn.serving.views import look_at, small_of, view_of
 from npbsrn.serving.visits import RefusedError, Visits
 from npbsrn.shipped import DEFAULT, MODELS
 
-KINDS = {
-    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}  # fmt: skip
 BEAT = 10.0  # seconds after which a stream says something, so that a lost connection is noticed
 LONGEST_NAME = 1000  # letters
 
@@ -200,30 +196,17 @@ async def _closed(receive: Receive) -> None:
         pass
 
 
-# --- the page's own files ---
-
-
-def page_files() -> list[str]:
-    """The names of the page's files."""
-    return sorted(file.name for file in files("npbsrn.serving").joinpath("page").iterdir() if is_page(file.name))
-
-
-def is_page(name: str) -> bool:
-    """Whether a file belongs to the page."""
-    return Path(name).suffix in KINDS
+# --- answers ---
 
 
 def page(name: str) -> Endpoint:
     """What answers with one of the page's files."""
-    content = files("npbsrn.serving").joinpath("page", name).read_bytes()
+    content, kind = page_file(name)
 
     async def answer(request: Request) -> Response:
-        return Response(content, headers={"content-type": KINDS[Path(name).suffix]})
+        return Response(content, headers={"content-type": kind})
 
     return answer
-
-
-# --- answers ---
 
 
 def name_from(given: str) -> str:

@@ -1,5 +1,6 @@
 """`npbsrn serve` as a process, and what it says where it cannot start."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,12 @@ import pytest
 
 from npbsrn.cli import serve
 from npbsrn.cli.parser import main
+
+
+@pytest.fixture
+def extra():
+    for package in ("starlette", "uvicorn"):
+        pytest.importorskip(package, reason=f"{package} is missing: pip install '.[serve]'")
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
@@ -27,14 +34,12 @@ def test_the_extra_is_named_where_it_is_missing(missing, monkeypatch, capsys):
         (["--threads", "0"], "threads must be a whole number above 0, not 0"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(words, sentence, capsys):
-    pytest.importorskip("uvicorn", reason="needs the extra serve")
+def test_a_wrong_option_is_one_sentence(words, sentence, capsys, extra):
     assert main(["serve", "--no-browser", *words]) == 2
     assert capsys.readouterr().err == f"npbsrn: {sentence}\n"
 
 
-def test_a_port_that_is_taken_is_one_sentence(capsys):
-    pytest.importorskip("uvicorn", reason="needs the extra serve")
+def test_a_port_that_is_taken_is_one_sentence(capsys, extra):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -53,8 +58,7 @@ def test_there_is_no_option_for_another_address(capsys):
 
 
 @pytest.mark.parametrize("displays", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}, {}])
-def test_the_browser_opens_where_there_is_a_screen(displays, monkeypatch):
-    pytest.importorskip("uvicorn", reason="needs the extra serve")
+def test_the_browser_opens_where_there_is_a_screen(displays, monkeypatch, extra):
     opened = []
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
@@ -69,19 +73,26 @@ def test_the_browser_opens_where_there_is_a_screen(displays, monkeypatch):
     assert all("/open/" in address for address in opened)
 
 
+def post(address, content=b""):
+    asked = urllib.request.Request(address, content, {"Sec-Fetch-Site": "same-origin"})
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return json.loads(answer.read())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_it_and_leaves_nothing(number, tmp_path):
-    pytest.importorskip("uvicorn", reason="needs the extra serve")
+def test_an_interrupt_ends_it_and_leaves_nothing(number, tmp_path, extra):
     words = [sys.executable, "-m", "npbsrn", "serve", "--no-browser"]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
     ) as process:
         try:
             address = process.stdout.readline().split()[0]
-            ask = urllib.request.Request(f"{address}visits", b"", {"Sec-Fetch-Site": "same-origin"})
-            with urllib.request.urlopen(ask, timeout=20) as answer:
-                assert answer.status == 201
-            assert len([*tmp_path.iterdir()]) == 1
+            visit = f"{address}visits/{post(f'{address}visits')['visit']}"
+            content = b"P5 600 400 255\n" + bytes(240_000)
+            post(f"{visit}/pictures?name=a.pgm", content)
+            post(f"{visit}/pictures/1/work?scale=16&model=bicubic")  # which takes seconds
+            (folder,) = tmp_path.iterdir()
+            assert (folder / "1" / "picture").read_bytes() == content
             process.send_signal(number)
             _, error = process.communicate(timeout=20)
         finally:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from npbsrn.inference.any_scale import LARGEST
-from npbsrn.serving.routes import page_files
+from npbsrn.serving.assets import page_files
 from npbsrn.shipped import MODELS
 from tests.serving.client import Page, request, serving
 from tests.serving.pictures import DEEP, NEEDS_DEEP, PICTURES, encoded, photograph
