@@ -29,7 +29,7 @@ FLOORS = [
     ["models"],
     ["packed"],
     ["inference"],
-    ["training", "comparison"],
+    ["training", "comparison", "serving"],
     ["reproduction"],
     ["cli"],
     ["__main__"],

@@ -10,9 +10,9 @@ from npbsrn.cli.finding import found_in, heif_cure, lies_in, real_path
 from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
 from npbsrn.images.formats import WRITTEN, is_read, is_written, target_suffix
 from npbsrn.images.reading import is_ours
+from npbsrn.storage.files import short_name
 
 RESULT = re.compile(r"(.+)-x\d+(?:\.\d+)?")  # a stem that a result beside its original has
-LONGEST = 255  # bytes of a file's name, on every usual file system
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,7 @@ class Wish:
         place = self.folder / below.parent if self.folder else source.parent
         default = "" if self.folder else self.label
         ending = (default if self.suffix is None else self.suffix) + (self.form or target_suffix(source.suffix))
-        stem = source.stem
-        while stem and len(os.fsencode(stem + ending)) > LONGEST:
-            stem = stem[:-1]
-        return place / (stem + ending)
+        return place / short_name(source.stem, ending)
 
 
 def plan(wish: Wish) -> Batch:

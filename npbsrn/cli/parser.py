@@ -30,6 +30,7 @@ from npbsrn.errors import NpbsrnError, TrainingDivergedError, UsageError
 # By name: the module, and what the command does.
 COMMANDS = {
     "upscale": ("upscale", "Enlarge pictures, and all pictures of folders."),
+    "serve": ("serve", "Open a page on this machine that enlarges pictures."),
     "check": ("check", "Say how well an enlarged picture, reduced again, gives back the original."),
     "models": ("models", "List the models that come with the package, or show the card of one."),
     "train": ("train", "Train a network on a folder of photographs."),

@@ -23,6 +23,7 @@ from npbsrn.images.metadata import bare
 from npbsrn.images.muxing import GifMuxer
 from npbsrn.images.picture import Picture, Tags
 from npbsrn.images.saving import QUALITY, Saving
+from npbsrn.runtime.interrupts import ENDING
 from npbsrn.storage.files import atomic_write
 
 Array = np.ndarray[Any, Any]
@@ -63,7 +64,8 @@ def whole_file(target: str | os.PathLike[str], overwrite: bool) -> Iterator[Bina
     Its folder is made where it is missing: `check_output` has refused it before where that is not wanted.
     """
     try:
-        os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
+        with ENDING:  # a process that ends may just have removed the folder
+            os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
         with atomic_write(target, overwrite, follow=False) as file:
             yield file
     except FileExistsError:

@@ -11,6 +11,7 @@ In any other process, nothing is changed except while a training runs.
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -22,7 +23,8 @@ SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := geta
 PATIENCE = 0.4  # seconds for a lock, and for words that nobody takes
 
 ENDING = threading.Lock()  # held while a file is begun or takes its place, and for good by a process that ends
-UNFINISHED: set[str] = set()  # files that are not whole yet, to be removed when the process ends
+# Files that are not whole yet, and folders of a command's own, to be removed when the process ends.
+UNFINISHED: set[str] = set()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -160,8 +162,7 @@ def _end(number: int, words: str) -> None:
     try:
         ENDING.acquire(timeout=PATIENCE)
         for path in list(UNFINISHED):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            _remove(path)
         # For a pipe that is full, or a terminal that is gone.
         late = threading.Timer(PATIENCE, os._exit, [128 + number])
         late.daemon = True
@@ -172,6 +173,16 @@ def _end(number: int, words: str) -> None:
             os._exit(128 + number)
     finally:  # whatever fails, as a thread does where there is no memory
         os._exit(128 + number)
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    with contextlib.suppress(OSError):
+        if os.path.isdir(path):
+            os.rename(path, path := path + "-ended")  # so that no thread makes new files in it
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
 
 
 def _say(words: str) -> None:

@@ -13,6 +13,15 @@ from typing import BinaryIO
 from npbsrn.errors import ExistsError, HeldError, NpbsrnError, WeightsError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
+LONGEST = 255  # bytes of a file's name, on every usual file system
+
+
+def short_name(stem: str, ending: str) -> str:
+    """A file's name, with as much of its stem as there is room for."""
+    while stem and len(os.fsencode(stem + ending)) > LONGEST:
+        stem = stem[:-1]
+    return stem + ending
+
 
 def check_folder_of(path: Path, error: type[NpbsrnError], made: bool = False) -> None:
     """Refuse, before any work is done, a file whose folder is missing, or cannot be `made`, or may not be written."""
