@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 import npbsrn
 from benchmarks.float_runtimes import Run, better_layouts, torch_layouts
-from benchmarks.timing import in_turn, show_lines
+from benchmarks.timing import Figures, add_json, in_turn, record, show_lines
 from benchmarks.upscale_peers import COMPOSED, FloatNetwork
 from npbsrn.cli.costs import measured_rates, picture_for
 from npbsrn.inference.choose import choose_runner
@@ -57,11 +56,18 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    rounds = 2 if parser.parse_args().quick else 5
+    add_json(parser)
+    options = parser.parse_args()
+    rounds = 2 if options.quick else 5
     show_lines()
     print(f"{cpu_name()}; kernel {chosen_kernel()}; one thread\n")
-    for line in chain(layers(rounds), [""], networks(rounds)):  # each when it is known
-        print(line)
+    tables: Figures = {"layers": [], "networks": []}
+    for name, lines in (("layers", layers(rounds)), ("networks", networks(rounds))):
+        for line in lines:  # each when it is known
+            print(line)
+            tables[name].append(line)
+        print()
+    record({name: "\n".join(lines) for name, lines in tables.items()}, options.json)
 
 
 def titles(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""Fill the tables of docs/performance.md and docs/training.md: from docs/figures/*.json, and from the models' cards.
+"""Fill the tables of some pages: from docs/figures/*.json, and from the models' cards.
 
 ``python docs/make_performance.py``. A benchmark writes such a file by ``--json``; the file says which command and which
 CPU its figures are of, and so does the page. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what
@@ -17,7 +17,7 @@ from npbsrn.shipped import MODELS, packed_weights
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures"
-PAGES = "performance.md", "training.md"
+PAGES = "performance.md", "training.md", "claims.md"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -182,6 +182,16 @@ def _time(hours: float) -> str:
     return f"{hours / 24:.0f} days"
 
 
+def layers() -> str:
+    """Of the claims: each kind of layer."""
+    return f"{run_of('claims')['figures']['layers']}\n\n{sources(['claims'])}"
+
+
+def networks() -> str:
+    """Of the claims: whole networks."""
+    return f"{run_of('claims')['figures']['networks']}\n\n{sources(['claims'])}"
+
+
 FIRST = {"x4mid.npz": "those of `bsrn` x4 at step 42,500, which were not kept"}
 
 
@@ -204,7 +214,7 @@ def _of_card(card: dict[str, Any]) -> list[str]:
 
 TABLES: dict[str, Callable[[], str]] = {
     own.__name__: own
-    for own in (models, peers, parts, sizes, memory, strips, start, folder, png, train, hours, first)
+    for own in (models, peers, parts, sizes, memory, strips, start, folder, png, train, hours, first, layers, networks)
 }  # fmt: skip
 
 
