@@ -129,7 +129,7 @@ def as_figures(points: Sequence[Point], best: Sequence[Point]) -> list[Figures]:
     return [
         {
             "name": p.name, "by": p.by, "threads": p.threads, "ms": round(p.seconds * 1e3, 2),
-            "psnr": {name: round(value, 4) for name, value in p.psnrs.items()}, "ours": p.ours, "frontier": p in best,
+            "psnr": {name: round(value, 6) for name, value in p.psnrs.items()}, "ours": p.ours, "frontier": p in best,
         }
         for p in points
     ]  # fmt: skip

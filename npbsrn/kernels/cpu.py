@@ -1,8 +1,6 @@
 """The CPU's instructions for which kernels are compiled, and where the compiled kernels are kept."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -84,7 +82,9 @@ def kept_choice() -> str | None:
 def keep_choice(name: str) -> bool:
     """Keep the name of the kernel to use from the next process on; whether that could be done."""
     try:
-        with atomic_write(_choice_file()) as file:
+        path = _choice_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
             file.write(name.encode())
     except (OSError, UsageError):
         return False
@@ -99,18 +99,11 @@ def _choice_file() -> Path:
 
 
 def kernel_folder() -> Path:
-    """Of the compiled kernels: ``kernels`` in the package's cache, or where ``$NUMBA_CACHE_DIR`` says."""
-    return Path(config.CACHE_DIR or cache_folder() / "kernels")
+    """Of the compiled kernels: ``kernels`` in the package's cache, or where ``$NUMBA_CACHE_DIR`` says.
 
-
-@contextmanager
-def kept_in_kernel_folder() -> Iterator[None]:
-    """Let Numba keep the functions that are made within this context in `kernel_folder`.
-
-    By itself it would choose the package's folder, where files would outlive the package.
+    Raises
+    ------
+    UsageError
+        See `npbsrn.storage.caches.cache_folder`.
     """
-    before, config.CACHE_DIR = config.CACHE_DIR, str(kernel_folder())
-    try:
-        yield
-    finally:
-        config.CACHE_DIR = before
+    return Path(config.CACHE_DIR).absolute() if config.CACHE_DIR else cache_folder() / "kernels"

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import config as _config
 from numba.core import event
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator, _SourceFileBackedLocatorMixin
 from numba.core.runtime.nrt import rtsys
 
 from npbsrn.errors import UsageError
 from npbsrn.kernels.compiling import WATCH
-from npbsrn.kernels.cpu import chosen_kernel, kept_in_kernel_folder
+from npbsrn.kernels.cpu import chosen_kernel, kernel_folder
 from npbsrn.kernels.parts import Part, PartCompiler, hand_environments
 from npbsrn.storage.files import atomic_write
+
+config: Any = _config  # whose names are made at run time
 
 # Numba's file cache looks at the kernel's own file alone, and would keep a kernel whose helper in another file has
 # changed, or that was compiled for another choice.
@@ -35,11 +39,37 @@ event.register("numba:compile", WATCH)
 
 @cache
 def _warn_once() -> None:
+    name = "NUMBA_CACHE_DIR" if config.CACHE_DIR else "NPBSRN_CACHE"
     warnings.warn(
-        "the user's cache cannot be written, so kernels are compiled in each process; set NPBSRN_CACHE to a folder "
-        "that can be written and has room",
+        "compiled kernels cannot be kept, so they are compiled in each process; set "
+        f"{name} to a folder that can be written and has room",
         stacklevel=4,
     )
+
+
+class KernelPlace(_SourceFileBackedLocatorMixin, _CacheLocator):
+    """Where a kernel is kept: in `kernel_folder`, in a folder for each of the package's that hold kernels.
+
+    Numba by itself would choose the package's own folders, where files would outlive the package.
+    """
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
+        self._path = str(kernel_folder() / self.get_suitable_cache_subpath(py_file))
+
+    def get_cache_path(self) -> str:
+        """The folder."""
+        return self._path
+
+
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = [KernelPlace]  # noqa: RUF012
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache of a function's machine code, at a `KernelPlace`."""
+
+    _impl_class = _Impl
 
 
 def _harden(kept: Any) -> None:
@@ -123,10 +153,10 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function by Numba, without the GIL, and keep the result on the disk."""
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(nogil=True, **UNCALLED, **options)(function)
         try:
-            with kept_in_kernel_folder():
-                dispatcher = njit(nogil=True, cache=True, **UNCALLED, **options)(function)
-        except (RuntimeError, UsageError):  # Numba's, and of who has no home folder
+            dispatcher._cache = KernelCache(function)
+        except (RuntimeError, UsageError):  # Numba's, where the folder cannot be written; of who has no home folder
             _warn_once()
             return njit(nogil=True, **options)(function)
         kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)

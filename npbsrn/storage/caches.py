@@ -14,9 +14,9 @@ def cache_folder() -> Path:
     UsageError
         If the user has no home folder.
     """
-    if folder := os.environ.get("NPBSRN_CACHE"):
-        return Path(folder)
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npbsrn"
+        if folder := os.environ.get("NPBSRN_CACHE"):
+            return Path(folder).expanduser().absolute()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "npbsrn"
     except RuntimeError:
         raise UsageError("you have no home folder to keep a cache in; name a folder by NPBSRN_CACHE") from None

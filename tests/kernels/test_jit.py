@@ -3,6 +3,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,25 @@ def test_compiled_kernels_are_kept(tmp_path):
     assert {path.parents[1] for path in kept} == {tmp_path / "kernels"}
     assert run(tmp_path) == LOADED
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == kept
+
+
+@pytest.mark.parametrize("variable", ["NPBSRN_CACHE", "NUMBA_CACHE_DIR"])
+def test_where_kernels_cannot_be_kept_it_is_said_and_nothing_is_written(tmp_path, variable):
+    """Least of all into the package, which files would outlive."""
+    place = tmp_path / "file"
+    place.write_text("mine")
+    program = "import numpy as np; from npbsrn.kernels import jit; from tests.kernels.test_jit import double; "
+    program += "out = np.empty(16, np.float32); jit.kernel()(double)(np.ones(16, np.float32), out); print(out[0])"
+    environment = {name: value for name, value in os.environ.items() if not name.endswith(("CACHE", "CACHE_DIR"))}
+    before = set(Path(jit.__file__).parents[1].rglob("*.nb?"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | {variable: str(place)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "2.0\n"
+    assert f"set {variable} to a folder that can be written" in done.stderr
+    assert set(Path(jit.__file__).parents[1].rglob("*.nb?")) == before
+    assert place.read_text() == "mine"
 
 
 def test_a_change_of_any_kernel_is_noticed():

@@ -142,6 +142,13 @@ def test_a_folder_that_may_not_be_written_changes_nothing(folder, monkeypatch):
 
 
 @needs_two
+def test_the_folder_of_the_choice_is_made(folder, monkeypatch):
+    monkeypatch.setattr(cpu, "kernel_folder", lambda: folder / "not" / "yet")
+    assert cpu.keep_choice(OTHERS[0])
+    assert [path.read_text() for path in (folder / "not" / "yet").iterdir()] == [OTHERS[0]]
+
+
+@needs_two
 @pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), UsageError("no home folder")])
 def test_without_a_place_nothing_is_kept(folder, monkeypatch, error):
     def nowhere():
