@@ -14,10 +14,10 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from platform import python_version
@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from npbsrn import __version__
 from npbsrn.cli.say import say, spoken, tell
-from npbsrn.errors import NpbsrnError, TrainingDivergedError, UsageError
+from npbsrn.errors import NpbsrnError, TrainingDivergedError
 
 # By name: the module, and what the command does.
 COMMANDS = {
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("help", "-h", "--help"):
         return show_help(words[1:])
     if words[0] in ("-V", "--version"):
-        return show_version()
+        return _guarded(show_version, debug)
     name, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("upscale", words)
     if name != words[0]:
         _refuse_unknown(words[0])
@@ -75,14 +75,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, words: Sequence[str], debug: bool) -> int:
-    """Run a command; what it raises becomes one sentence, and an exit code."""
+    """Run a command."""
+
+    def run() -> int:
+        command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
+        return int(command.run(make_parser(name).parse_args(words)) or 0)
+
+    return _guarded(run, debug)
+
+
+def _guarded(run: Callable[[], int], debug: bool) -> int:
+    """Call something; what it raises becomes one sentence, and an exit code."""
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
         with warnings.catch_warnings(), spoken():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
-            command = import_module(f"npbsrn.cli.{COMMANDS[name][0]}")
-            return int(command.run(make_parser(name).parse_args(words)) or 0)
+            return run()
     except TrainingDivergedError as error:
         say(error)
         return 1
@@ -162,19 +171,23 @@ def show_help(words: Sequence[str]) -> int:
 
 def show_version() -> int:
     """``npbsrn --version``: what a report of a fault should say."""
-    from npbsrn.kernels.cpu import chosen_kernel
     from npbsrn.runtime.machine import cpu_name
     from npbsrn.runtime.threads import thread_count
 
     tell(f"npbsrn {__version__}")
-    try:
-        tell(f"kernel {chosen_kernel()}, {thread_count()} threads, {cpu_name()}")
-    except UsageError as error:
-        say(error)
-        return 2
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pillow"))
-    tell(f"{libraries}, python {python_version()}")
+    tell(", ".join(f"{name} {_version(name)}" for name in ("python", "numpy", "numba", "pillow")))
+    tell(f"on {cpu_name()}, threads: {thread_count()}")
+    from npbsrn.kernels.cpu import chosen_kernel
+
+    tell(f"kernel: {chosen_kernel()}")
     return 0
+
+
+def _version(name: str) -> str:
+    try:
+        return python_version() if name == "python" else version(name)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _refuse_unknown(word: str, reason: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from npbsrn.errors import ExistsError, UsageError
 from npbsrn.storage.files import atomic_write, check_folder_of, refuse_existing
 
+FORMATS = ("png", "svg", "pdf")
 CURE = "drawing needs one more package: pip install 'npbsrn[plot]'"
 
 
@@ -36,13 +37,14 @@ def check_drawing(path: Path | None, overwrite: bool = True) -> None:
     Raises
     ------
     UsageError
-        If Matplotlib is missing or has no such format, or the folder is missing or may not be written.
+        If Matplotlib is missing, the suffix is another one, or the folder is missing or may not be written.
     ExistsError
         If there is such a file and it is not to be replaced.
     """
     if path is None:
         return
-    _format_of(path, make_figure(1, 1))
+    make_figure(1, 1)
+    _format_of(path)
     check_folder_of(path, UsageError)
     refuse_existing(path, overwrite)
 
@@ -53,11 +55,11 @@ def save_figure(figure: Any, path: Path, overwrite: bool = True) -> None:
     Raises
     ------
     UsageError
-        If Matplotlib has no such format.
+        If the suffix is another one.
     ExistsError
         If there is such a file and it is not to be replaced.
     """
-    name = _format_of(path, figure)
+    name = _format_of(path)
     try:
         with atomic_write(path, overwrite) as file:
             figure.savefig(file, format=name, dpi=110)
@@ -65,8 +67,10 @@ def save_figure(figure: Any, path: Path, overwrite: bool = True) -> None:
         raise ExistsError(path) from None
 
 
-def _format_of(path: Path, figure: Any) -> str:
+def _format_of(path: Path) -> str:
     name = path.suffix.lower().removeprefix(".")
-    if name not in figure.canvas.get_supported_filetypes():
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
+    if name not in FORMATS:
         raise UsageError(f"{path} names no format of figures; end it in .png, .svg or .pdf")
     return name

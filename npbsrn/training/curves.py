@@ -1,6 +1,7 @@
 """Curves of runs: loss and validation PSNR, over steps and minutes."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ AXES = {"step": ("step", 1.0), "seconds": ("minutes", 1 / 60)}  # by column: in 
 
 
 def read_metrics(path: Path) -> Metrics:
-    """The lines of a run's ``metrics.csv``, of which an interrupt may have cut the last one.
+    """The lines of a run's ``metrics.csv``, but for a last one that an interrupt has cut.
 
     Raises
     ------
@@ -22,15 +23,23 @@ def read_metrics(path: Path) -> Metrics:
         If the file is missing or no run's.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("seconds")]
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        rows = list(csv.DictReader(line for line in lines if line.endswith("\n")))
         for row in rows:
-            for name in ("step", "loss", "seconds"):
-                float(row[name])
-    except FileNotFoundError:
+            numbers = [
+                row["step"],
+                row["loss"],
+                row["seconds"],
+                *(v for k, v in row.items() if k.startswith("psnr") and v),
+            ]
+            if not all(math.isfinite(float(number)) for number in numbers):
+                raise ValueError("a figure that is not finite")
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"there is no {path}; name the folder of a training run") from None
-    except (KeyError, OSError, TypeError, ValueError):
-        raise DataError(f"{path} cannot be read as the metrics of a training run; name another run") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; name another run") from None
+    except (csv.Error, KeyError, TypeError, ValueError):
+        raise DataError(f"{path} holds no metrics of a training run; name another run") from None
     return rows
 
 
@@ -58,7 +67,7 @@ def draw_curves(metrics: Path, picture: Path) -> bool:
     for column in (name for name in rows[0] if name.startswith("psnr")):
         _plot(lower, rows, "step", column, column.removeprefix("psnr_") if column != "psnr" else "the first folder")
     if len(lower.lines) > 1:
-        lower.legend()
+        _explain(lower)
     upper.set_ylabel(LOSS)
     lower.set_ylabel(PSNR)
     lower.set_xlabel("step")
@@ -93,12 +102,18 @@ def draw_runs(runs: Mapping[str, Metrics], picture: Path, overwrite: bool = True
         line[0].set_ylabel(words)
     for axes, (words, _) in zip(panels[1], AXES.values(), strict=True):
         axes.set_xlabel(words)
-    panels[0, 0].legend()
+    _explain(panels[0, 0])
     save_figure(figure, picture, overwrite)
+
+
+def _explain(axes: Any) -> None:
+    """The legend, with labels as they are: Matplotlib leaves out those that begin with "_"."""
+    axes.legend(axes.lines, [line.get_label() for line in axes.lines])
 
 
 def _plot(axes: Any, rows: Metrics, over: str, column: str, label: str | None) -> None:
     """A line through what there is: not every line of a run's metrics comes from a validation."""
     factor = AXES[over][1]
     points = [(float(row[over]) * factor, float(row[column])) for row in rows if row.get(column)]
-    axes.plot([x for x, _ in points], [y for _, y in points], marker=".", label=label)
+    words = None if label is None else label.replace("$", r"\$")  # which would begin a formula
+    axes.plot([x for x, _ in points], [y for _, y in points], marker=".", label=words)

@@ -5,6 +5,7 @@ import pytest
 from npbsrn.cli import bench, costs
 from npbsrn.cli.parser import main
 from npbsrn.storage import drawing
+from npbsrn.training import curves
 
 HEAD = "step,loss,rate,psnr,ssim,seconds"
 NEEDS = "matplotlib is not installed: pip install .[plot]"
@@ -55,11 +56,12 @@ def test_runs_are_drawn_over_steps_and_minutes(runs, monkeypatch, capsys):
     assert "<svg" in (runs / "a.svg").read_text()
 
 
-def test_a_cut_line_is_left_out(runs, monkeypatch):
+@pytest.mark.parametrize("cut", ["15,0.09,1e-5,27", "15,0.09,1e-5,27,0.8,12"])
+def test_a_cut_line_is_left_out(runs, monkeypatch, cut):
     """A run that is killed leaves one, and mends it when it goes on."""
     drawn = plotted(monkeypatch)
     with (runs / "a/metrics.csv").open("a") as file:
-        file.write("15,0.09,1e-5,27")
+        file.write(cut)
     assert main(["plot", "a"]) == 0
     assert drawn[0] == ("a", [(5, 0.2), (10, 0.1)])
 
@@ -70,19 +72,42 @@ def test_a_cut_line_is_left_out(runs, monkeypatch):
         (["none"], "there is no none/metrics.csv; name the folder of a training run"),
         (["a", "a"], "two runs are called a"),
         (["empty"], "has no line of metrics yet"),
-        (["foreign"], "cannot be read as the metrics of a training run"),
+        (["foreign"], "holds no metrics of a training run"),
+        (["endless"], "holds no metrics of a training run"),
+        (["words"], "holds no metrics of a training run"),
+        (["long"], "holds no metrics of a training run"),
+        (["a/metrics.csv"], "name the folder of a training run"),
+        (["a", "-o", "a"], "a is a folder; name a file"),
+        (["a", "-o", "a.pgf"], "end it in .png, .svg or .pdf"),
         (["a", "-o", "a.xyz"], "end it in .png, .svg or .pdf"),
         (["a", "-o", "none/a.png"], "there is no folder none"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(runs, capsys, words, message):
     pytest.importorskip("matplotlib", reason=NEEDS)
-    for name, text in (("empty", HEAD + "\n"), ("foreign", "step,seconds\none,two\n")):
+    for name, text in (
+        ("empty", HEAD + "\n"), ("foreign", "step,seconds\none,two\n"), ("endless", HEAD + "\n5,nan,1,,,3\n"),
+        ("words", HEAD + "\n5,0.1,1,good,,3\n"), ("long", HEAD + "\n5,0.1,1,,,3\n6," + "1" * 200_000 + ",1,,,3\n"),
+    ):  # fmt: skip
         (runs / name).mkdir()
         (runs / name / "metrics.csv").write_text(text)
     assert main(["plot", *words]) == 2
     assert message in capsys.readouterr().err
     assert not list(runs.glob("*.png"))
+
+
+def test_labels_are_shown_as_they_are(runs):
+    pytest.importorskip("matplotlib", reason=NEEDS)
+    assert main(["plot", "_hidden=a", r"$\foo$=b", "-o", "a.svg"]) == 0
+    assert (runs / "a.svg").exists()
+
+
+def test_a_label_with_an_underscore_is_in_the_legend():
+    pytest.importorskip("matplotlib", reason=NEEDS)
+    axes = drawing.make_figure(1, 1).subplots()
+    axes.plot([1], [1], label="_hidden")
+    curves._explain(axes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["_hidden"]
 
 
 def test_without_matplotlib_it_says_what_to_install(runs, monkeypatch, capsys):

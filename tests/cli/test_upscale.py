@@ -11,6 +11,7 @@ from npbsrn import __version__
 from npbsrn.cli.parser import COMMANDS, main, make_parser
 from npbsrn.kernels.cpu import chosen_kernel
 from npbsrn.models import save_model
+from npbsrn.runtime.machine import cpu_name
 
 
 def enlarge(*words):
@@ -48,17 +49,18 @@ def test_each_command_has_help(name, capsys):
 @pytest.mark.parametrize("word", ["-V", "--version"])
 def test_version(word, capsys):
     assert main([word]) == 0
-    first, kernel, libraries = capsys.readouterr().out.splitlines()
+    first, libraries, machine, kernel = capsys.readouterr().out.splitlines()
     assert first == f"npbsrn {__version__}"
-    assert f"kernel {chosen_kernel()}, " in kernel
     assert f"numpy {np.__version__}, numba " in libraries
+    assert cpu_name() in machine
+    assert kernel == f"kernel: {chosen_kernel()}"
 
 
 def test_the_version_is_told_where_a_variable_is_wrong(monkeypatch, capsys):
     monkeypatch.setenv("NPBSRN_KERNEL", "neon")
     assert main(["--version"]) == 2
     shown = capsys.readouterr()
-    assert shown.out == f"npbsrn {__version__}\n"
+    assert shown.out.startswith(f"npbsrn {__version__}\npython ")
     assert "NPBSRN_KERNEL must be one of" in shown.err
 
 
