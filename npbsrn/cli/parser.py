@@ -30,8 +30,8 @@ from npbsrn.errors import NpbsrnError, TrainingDivergedError
 # By name: the module, and what the command does.
 COMMANDS = {
     "upscale": ("upscale", "Enlarge pictures, and all pictures of folders."),
-    "serve": ("serve", "Open a page on this machine that enlarges pictures."),
     "check": ("check", "Say how well an enlarged picture, reduced again, gives back the original."),
+    "serve": ("serve", "Open a page on this machine that enlarges pictures."),
     "models": ("models", "List the models that come with the package, or show the card of one."),
     "train": ("train", "Train a network on a folder of photographs."),
     "compact": ("compact", "Write a run's state in half its bytes, to go on elsewhere."),

@@ -53,11 +53,12 @@ def until(condition):
 
 
 class Page:
-    def __init__(self, server):
-        self.server = server
-        status, _, told = request(server, "POST", "visits")
-        assert status == 201
-        self.path = f"visits/{told['visit']}"
+    def __init__(self, server, path=None):
+        self.server, self.path = server, path
+        if path is None:  # else it comes back
+            status, _, told = request(server, "POST", "visits")
+            assert status == 201
+            self.path = f"visits/{told['visit']}"
         base = urlsplit(server.address)
         self._connection = http.client.HTTPConnection("127.0.0.1", base.port, timeout=PATIENCE)
         self._connection.request("GET", f"{base.path}{self.path}/events", headers=OURS)
@@ -78,8 +79,10 @@ class Page:
 
     def news(self):
         """What the server says next of a picture."""
+        end = time.monotonic() + PATIENCE
         while not (line := self._events.readline()).startswith(b"data: "):
             assert line, "the stream has ended"
+            assert time.monotonic() < end, "nothing is said"
         return json.loads(line.removeprefix(b"data: "))
 
     def until(self, number, *states):

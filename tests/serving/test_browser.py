@@ -163,6 +163,20 @@ def test_two_pages_at_once(chromium):
         assert download.value.suggested_filename == "b-x3.png"
 
 
+def test_all_can_be_downloaded_at_once(chromium):
+    with serving() as server, opened(chromium, server) as page:
+        downloads = []
+        page.on("download", lambda download: downloads.append(download))
+        choose(page, *((f"{letter}.png", picture()) for letter in "abc"))
+        assert page.get_by_role("button", name="Download all").count() == 0
+        enlarge(page)
+        page.get_by_role("button", name="Download all 3").click()
+        for _ in range(200):
+            if len(downloads) < 3:
+                page.wait_for_timeout(50)
+        assert [download.suggested_filename for download in downloads] == ["a-x2.png", "b-x2.png", "c-x2.png"]
+
+
 def test_pictures_can_be_dropped(chromium):
     with serving() as server, opened(chromium, server) as page:
         page.evaluate(

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from tests.serving.client import Page, held, request, serving, until
-from tests.serving.pictures import encoded
+from tests.serving.pictures import PICTURES, encoded
 
 
 def test_the_folder_is_its_owners_and_goes():
@@ -37,6 +37,9 @@ def test_a_page_may_come_back():
         visit = server.visits[page.path.split("/")[1]]
         page.close()
         until(lambda: not visit.listeners)
+        with Page(server, page.path) as again:
+            told = again.news()
+        assert (told["name"], told["attempt"]["state"]) == ("a.png", "done")
         assert request(server, "GET", f"{page.path}/pictures/1/result")[0] == 200
 
 
@@ -83,6 +86,37 @@ def test_a_picture_can_be_removed_while_it_is_enlarged(slow):
         until(lambda: slow.stopped == ["StoppedError"])
         until(lambda: held(server) == [])
         assert page.ask("DELETE", "pictures/1")[0] == 404
+
+
+def test_what_is_written_too_late_goes(slow):
+    slow.deaf = True
+    with serving() as server, Page(server) as page:
+        for name in ("moving.webp", "plain.png"):
+            page.work(page.send(name, PICTURES[name]())[1]["number"])
+        assert slow.begun.wait(20)
+        assert page.ask("DELETE", "pictures/1")[0] == 204
+        assert held(server) == ["2"]
+        slow.go.set()
+        page.until(2, "done")
+        assert held(server) == ["2"]
+
+
+def test_a_file_that_comes_when_its_page_has_closed_goes():
+    content = encoded("PNG")
+    with serving() as server, Page(server) as page:
+
+        def slowly():
+            yield content[:50]
+            page.close()
+            until(
+                lambda: request(server, "GET", f"{page.path}/pictures/1/before")[2]["error"].startswith("this page was")
+            )
+            yield content[50:]
+
+        status, told = page.send("a.png", slowly())
+        assert status == 404
+        assert told["error"].startswith("this page was closed")
+        assert held(server) == []
 
 
 def test_pages_take_turns(slow):
@@ -140,6 +174,8 @@ def test_a_link_of_such_a_name_leads_nowhere(temporary, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "mine").touch()
     make_old(elsewhere)
-    (temporary / "npbsrn-serve-link").symlink_to(elsewhere, target_is_directory=True)
+    link = temporary / "npbsrn-serve-link"
+    link.symlink_to(elsewhere, target_is_directory=True)
+    os.utime(link, (0, 0), follow_symlinks=False)
     with serving():
         assert [path.name for path in elsewhere.iterdir()] == ["mine"]

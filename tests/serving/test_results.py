@@ -81,6 +81,15 @@ def test_more_pixels_can_be_refused(tmp_path, monkeypatch, capsys):
         assert page.enlarge("a.png", encoded("PNG"))["attempt"]["state"] == "done"
 
 
+def test_dense_pictures_are_taken_where_any_are(monkeypatch):
+    monkeypatch.setattr("npbsrn.images.opening.SMALL", 1)
+    monkeypatch.setattr("npbsrn.images.opening.DENSEST", 0)
+    with serving() as server, Page(server) as page:
+        assert page.send("a.png", encoded("PNG"))[0] == 422
+    with serving(pixels=None) as server, Page(server) as page:
+        assert page.enlarge("a.png", encoded("PNG"))["attempt"]["state"] == "done"
+
+
 def test_a_bomb_is_refused_before_anything_is_made_of_it(page):
     content = b"P5 10000 10000 255\n"
     status, told = page.send("a.pgm", content)

@@ -40,6 +40,7 @@ export class Card {
 
   part(selector) { return this.root.querySelector(selector) }
   get attempt() { return this.told?.attempt }
+  get done() { return this.attempt?.state === "done" }
   get busy() { return OPEN.includes(this.attempt?.state) }
   get unsaved() { return this.busy || (this.attempt?.state === "done" && this.downloaded !== this.attempt.number) }
 

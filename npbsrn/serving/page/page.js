@@ -53,6 +53,9 @@ function refresh() {
   at("start").disabled = !count;
   at("start").textContent = count > 1 ? `Enlarge ${count} pictures` : "Enlarge";
   at("none").hidden = cards.size > 0;
+  const done = [...cards].filter(card => card.done).length;
+  at("all").hidden = done < 2;
+  at("all").textContent = `Download all ${done}`;
   document.body.classList.toggle("some", cards.size > 0);
 }
 
@@ -120,6 +123,13 @@ at("wish").onsubmit = event => {
   event.preventDefault();
   const wanted = wish();
   for (const card of cards) if (card.wants(wanted)) card.start(wanted);
+};
+
+at("all").onclick = async () => {
+  for (const card of [...cards].filter(card => card.done)) {
+    card.part(".download").click();
+    await new Promise(resolve => setTimeout(resolve, 200)); // browsers drop downloads that come all at once
+  }
 };
 
 let inside = 0; // elements that what is dragged is over

@@ -33,6 +33,9 @@ export function makeViewer(name, size, before, after) {
     const at = begin + (end - begin) * slider.value / 100;
     edge.style.left = `${at}px`;
     part(".before").style.clipPath = `inset(0 ${pictures.offsetWidth - (at - left)}px 0 0)`;
+    slider.style.width = `${Math.max(end - begin, 160)}px`;
+    part(".of-before").style.left = `${begin + 10}px`;
+    part(".of-after").style.right = `${scroller.clientWidth - end + 10}px`;
     part(".of-before").hidden = slider.value < 12;
     part(".of-after").hidden = slider.value > 88;
     slider.setAttribute("aria-valuetext", `${slider.value} % before`);
