@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -46,7 +47,13 @@ def show_lines() -> None:
 
 def rounded(figures: Figures) -> Figures:
     """As the JSON line has them."""
-    return {key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}
+    return {key: _rounded(value) for key, value in figures.items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(own) for key, own in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +69,8 @@ def record(figures: Figures, path: Path | None) -> None:
     if path is None:
         return
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    words = [word for word in sys.argv[1:] if word not in ("--json", str(path))]
-    command = " ".join(["python -m", spec.name if spec else Path(sys.argv[0]).stem, *words])
+    words = [word for word in sys.argv[1:] if word not in ("--json", str(path)) and not word.startswith("--json=")]
+    command = f"python -m {shlex.join([spec.name if spec else Path(sys.argv[0]).stem, *words])}"
     whole = {"command": command, "cpu": cpu_name(), "kernel": chosen_kernel(), "figures": figures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(whole, indent=1) + "\n")

@@ -7,15 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from npbsrn.cli.say import tell
-from npbsrn.images.picture import Picture
-from npbsrn.images.strips.opening import rows_of
-from npbsrn.images.writing import encode_picture
-from npbsrn.inference.choose import runner_of_model
 from npbsrn.kernels.race import settle
-from npbsrn.models import Model
-from npbsrn.networks.base import NETWORKS, make_network
-from npbsrn.training.config import make_config
-from npbsrn.training.step import first_state, train_step
 
 KINDS = [(activation, statistic) for activation in ("none", "prelu") for statistic in ("none", "abs")]
 
@@ -32,7 +24,19 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def warmup() -> Iterator[str]:
-    """Run every kind of network once on a tiny picture, and a training step; yields what was done."""
+    """Run every kind of network once on a tiny picture, and a training step; yields what was done.
+
+    What it imports holds kernels, and those are for the choice that there is by then.
+    """
+    from npbsrn.images.picture import Picture
+    from npbsrn.images.strips.opening import rows_of
+    from npbsrn.images.writing import encode_picture
+    from npbsrn.inference.choose import runner_of_model
+    from npbsrn.models import Model
+    from npbsrn.networks.base import NETWORKS, make_network
+    from npbsrn.training.config import make_config
+    from npbsrn.training.step import first_state, train_step
+
     start = time.perf_counter()
     for activation, statistic in KINDS:
         options = {"scale": 4, "blocks": 1, "activation": activation, "binarizer": {"statistic": statistic}}

@@ -152,7 +152,7 @@ def _milestones(value: Any) -> tuple[float, ...]:
     return given
 
 
-# `best` made the weights of `bbcu` (docs/log/networks.md), `best-bsrn` those of `bsrn` (docs/log/recipes.md); the
+# `best` made the weights of `clean` (docs/log/networks.md), `best-bsrn` those of `bsrn` (docs/log/recipes.md); the
 # schemes' options that `best` switches off are those of blocks of several convolutions.
 # `paper` is section 4.1 of Xin et al.; an epoch, which they do not define, is taken as 1000 steps.
 PRESETS: dict[str, dict[str, Any]] = {

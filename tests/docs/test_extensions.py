@@ -41,6 +41,7 @@ def test_the_notebook_was_executed_in_order(extension):
     for path in (ROOT / "docs/notebooks").glob("*.ipynb"):
         code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
         assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+        assert all(output["output_type"] != "error" for cell in code for output in cell["outputs"])
         assert path.stat().st_size < 400_000
         assert "data:image/png" in extension("notebooks").markdown_of(json.loads(path.read_text()))
 

@@ -141,6 +141,12 @@ def test_a_folder_that_may_not_be_written_changes_nothing(folder, monkeypatch):
     assert next_process() == DEFAULT
 
 
+def test_warmup_chooses_before_any_kernel_is_made():
+    program = "import sys; import npbsrn.cli.warmup; print('npbsrn.kernels.jit' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @needs_two
 def test_the_folder_of_the_choice_is_made(folder, monkeypatch):
     monkeypatch.setattr(cpu, "kernel_folder", lambda: folder / "not" / "yet")
