@@ -1,18 +1,16 @@
 """Plan what to enlarge: which pictures are taken, and where each result is written, without losing any file."""
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from npbsrn.cli.finding import found_in, heif_cure, lies_in, real_path
+from npbsrn.datasets.results import RESULT
 from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
 from npbsrn.images.formats import WRITTEN, is_read, is_written, target_suffix
 from npbsrn.images.reading import is_ours
 from npbsrn.storage.files import short_name
-
-RESULT = re.compile(r"(.+)-x\d+(?:\.\d+)?")  # a stem that a result beside its original has
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from npbsrn.datasets.names import folder_name
 from npbsrn.datasets.pairing import Pair as Pair
 from npbsrn.datasets.pairing import pair_up, siblings
+from npbsrn.datasets.results import without_results
 from npbsrn.errors import DataError, PictureError, UsageError
 from npbsrn.images.formats import DATA_FORMATS
 from npbsrn.images.reading import read_rgb
@@ -38,7 +39,8 @@ def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") ->
     and ``babyx4.png``, ``baby_HR_x4.png`` and ``baby_LRBI_x4.png``. Of several HR folders ``GTmod12`` is taken before
     ``HR``, and both before ``original``; of LR folders one that names the scale, and a bicubic one, first. Where there
     is no LR picture of the scale, LR is made. What has no role beside an HR folder is left out with a warning.
-    Hidden files and folders are left out, and so are the folders of training runs, unless they are named.
+    Hidden files and folders are left out, and so are the folders of training runs, unless they are named, and results
+    of `npbsrn upscale` that lie beside their originals.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def find_pairs(folder: str | PathLike[str], scale: int, split: str = "train") ->
         raise DataError(f"there is no folder {folder}; name one that holds pictures")
     if folder.name in ("", ".."):
         folder = Path(os.path.abspath(folder))  # its name says something, too
-    files = _pictures_below(folder, data=True)
+    files = without_results(_pictures_below(folder, data=True))
     if not files:
         raise _none_in(folder)
     if lows := _lr_beside(folder):

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps
 
-from npbsrn.errors import PictureError
+from npbsrn.errors import NpbsrnError, PictureError
 from npbsrn.images.layout import layout_at
 from npbsrn.images.opening import opened, refusals, refuse_huge
 from npbsrn.images.reading import read_picture
@@ -49,7 +49,13 @@ def look_at(path: Path, name: str, max_pixels: int | None) -> tuple[int, int] | 
     layout = layout_at(path)
     with refusals(name), open(path, "rb") as file:
         if layout is None:
-            opened(file, max_pixels, decoded=False).close()
+            try:
+                opened(file, max_pixels, decoded=False).close()
+            except NpbsrnError:
+                raise
+            except ValueError as error:
+                if "MAX_TEXT" not in str(error):  # of a PNG, which reading leaves out
+                    raise
             return None, None
         refuse_huge(layout.width, layout.height, max_pixels, file)
     return _turned(path, layout.width, layout.height)

@@ -98,8 +98,8 @@ class Run:
                 state, loss = self._timed_step(state, ahead)
             compiled.add(patch)
             losses.append(loss)
+            bar.set_postfix_str(self._words(state, losses, bar), refresh=False)
             _advance(bar)
-            bar.set_postfix_str(self._words(state, losses, bar))
             due = self._is_due(state)
             if due or state.step % config.checkpoint_every == 0 or interrupt.number is not None:
                 self._save(state)

@@ -4,9 +4,11 @@ import io
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from npbsrn.inference.any_scale import LARGEST
 from npbsrn.serving.assets import page_files
+from npbsrn.serving.views import look_at, view_of
 from npbsrn.shipped import MODELS
 from tests.serving.client import Page, request, serving
 from tests.serving.pictures import DEEP, NEEDS_DEEP, PICTURES, encoded, photograph
@@ -73,3 +75,14 @@ def test_sides_are_those_that_one_sees():
         told = page.enlarge("a.jpg", photograph())  # which is turned by a quarter
         assert (told["width"], told["height"]) == (6, 9)
         assert (told["attempt"]["width"], told["attempt"]["height"]) == (12, 18)
+
+
+def test_a_png_of_texts_too_long_for_pillow_is_taken(tmp_path):
+    """As the shell takes it, which leaves them out."""
+    texts = PngInfo()
+    texts.add_text("Comment", "x" * 2_000_000, zip=True)
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png", pnginfo=texts)
+    assert look_at(tmp_path / "a.png", "a.png", None) == (None, None)
+    view, kind = view_of(tmp_path / "a.png", "a.png")
+    with Image.open(view) as image:
+        assert (image.size, kind) == ((6, 4), "image/png")
