@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -210,12 +211,18 @@ def test_work_can_be_watched_and_cancelled(chromium, slow):
         assert page.get_by_role("link", name="Download a.png").count() == 0
 
 
-def test_the_page_says_when_the_server_has_ended(chromium):
+def test_the_page_says_when_the_server_has_ended(chromium, slow):
     with serving() as server:
         context = chromium.new_context()
         page = context.new_page()
         page.goto(server.address)
         page.get_by_role("radio", name="clean").wait_for()
+        choose(page, ("a.png", picture()), ("b.png", picture()))
+        page.get_by_role("button", name="Enlarge 2 pictures").click()
+        card(page, "a.png").get_by_text("47 %").wait_for()
+        threading.Timer(0.5, slow.go.set).start()  # so that neither is done before the server ends
+    for name in ("a.png", "b.png"):
+        card(page, name).get_by_text("the server does not answer").wait_for(timeout=PATIENCE)
     page.get_by_text("The connection to npbsrn serve is lost.").wait_for(timeout=PATIENCE)
     context.close()
 

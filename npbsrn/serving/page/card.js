@@ -140,6 +140,13 @@ export class Card {
     }
   }
 
+  /** The connection is lost: how the work stands is not known any more. Once it is back, `update` tells. */
+  lose() {
+    if (!this.busy) return;
+    this.part("progress").removeAttribute("value");
+    this.part(".left").textContent = "the server does not answer";
+  }
+
   unfold() {
     const { width, height, number } = this.attempt;
     const [before, after] = [`${this.path}/before`, `${this.path}/after?n=${number}`];

@@ -111,7 +111,10 @@ async function open() {
   for (const scale of scales) addScale(at("scales"), scale, `${scale}×`, scale === Math.max(...scales));
   addScale(at("scales"), "other", "Other", false);
   about.models.forEach(addModel);
-  path = await visit(told, stands => alarm(stands ? "" : "The connection to npbsrn serve is lost. If you have ended it, start it again and open the page that it names."));
+  path = await visit(told, stands => {
+    alarm(stands ? "" : "The connection to npbsrn serve is lost. If you have ended it, start it again and open the page that it names.");
+    if (!stands) for (const card of cards) card.lose();
+  });
 }
 
 at("files").onchange = event => {
