@@ -117,7 +117,8 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     left = f"; {there} existed already and are left alone, --overwrite replaces them" if there else ""
     where = f"{batch.folder}: " if batch.folder else ""
     if failed and failed == tried:
-        none = f"none of {failed} pictures could" if failed > 1 else "the one picture could not"
+        one = "the other picture could not" if there else "the one picture could not"
+        none = f"none of {failed} pictures could" if failed > 1 else one
         say(f"{none} be enlarged{left}")
     elif failed:
         say(f"{where}{failed} of {tried} pictures could not be enlarged{left}")
