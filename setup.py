@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
-
 # Where the repository's files can be seen, such as "https://HOST/OWNER/npbsrn/blob/main/": the index has none but
 # the README. While it is empty, links to them become plain words, and pictures are left out with what is said of them.
 BASE = ""
@@ -27,6 +25,8 @@ def for_an_index(text: str, base: str = BASE) -> str:
 
 
 if __name__ == "__main__":
+    from setuptools import setup  # which is there to build, not to test
+
     setup(
         long_description=for_an_index((Path(__file__).parent / "README.md").read_text(encoding="utf-8")),
         long_description_content_type="text/markdown",
