@@ -1,7 +1,7 @@
-"""Draw the pictures of the README and of models.md: crops of the sample photograph, reduced and enlarged again.
+"""Draw the picture of models.md: crops of the sample photograph, reduced and enlarged again.
 
-Run it from the repository's root: ``python docs/make_figures.py``. `before-after.png` shows bicubic, npbsrn and the
-original; `photo.png`, of a small picture that was saved as JPEG, bicubic, `clean`, `photo` and the original.
+Run it from the repository's root: ``python docs/make_figures.py``. `photo.png` shows, of a small picture that was saved
+as JPEG, bicubic, `clean`, `photo` and the original.
 """
 
 from collections.abc import Sequence
@@ -42,11 +42,10 @@ def _side_by_side(pictures: Sequence[Array]) -> Array:
 
 
 def main() -> None:
-    """Write both pictures and print PSNR of the whole pictures."""
+    """Write it and print PSNR of the whole pictures."""
     truth = read_rgb(IMAGES / "coffee.png")
     reduced = resize(truth, 1 / SCALE)
     bicubic = Bicubic(SCALE, by_axis=True)
-    draw({"bicubic": bicubic, "npbsrn": choose_runner(None, SCALE)}, reduced, truth, IMAGES / "before-after.png")
     named = {name: choose_runner(name, SCALE) for name in ("clean", "photo")}
     draw({"bicubic": bicubic, **named}, as_jpeg(reduced), truth, IMAGES / "photo.png")
 

@@ -71,6 +71,22 @@ class KernelCache(FunctionCache):
 
     _impl_class = _Impl
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        _harden(self._cache_file)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Load kept machine code without what only compiling takes.
+
+        Numba imports all that it can compile, and SciPy's BLAS with it, before it looks for what is kept: a third of
+        the time of a command that enlarges a small picture. It does so again before it compiles.
+        """
+        try:
+            rtsys.initialize(context)  # whose functions machine code may call
+            return self._load_overload(signature, context)
+        except Exception:  # of a Numba that needs more
+            return super().load_overload(signature, context)
+
 
 def _harden(kept: Any) -> None:
     """Let a change of any kernel be noticed, and let what is damaged or cannot be kept be compiled anew.
@@ -106,28 +122,6 @@ def _harden(kept: Any) -> None:
     kept._open_for_write = atomic_write  # Numba's own leaves a temporary file behind an interrupt
 
 
-def _load_alone(cache: Any) -> None:
-    """Load kept machine code without what only compiling takes.
-
-    Numba imports all that it can compile, and SciPy's BLAS with it, before it looks for what is kept: a third of the
-    time of a command that enlarges a small picture. It does so again before it compiles.
-
-    Parameters
-    ----------
-    cache : numba.core.caching.FunctionCache
-    """
-    load_after_all, load = cache.load_overload, cache._load_overload
-
-    def load_overload(signature: Any, context: Any) -> Any:
-        try:
-            rtsys.initialize(context)  # whose functions machine code may call
-            return load(signature, context)
-        except Exception:  # of a Numba that needs more
-            return load_after_all(signature, context)
-
-    cache.load_overload = load_overload
-
-
 def inlined(function: Callable[..., Any]) -> Any:
     """Make a function's lines part of each kernel that calls it, before anything is compiled.
 
@@ -159,11 +153,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         except (RuntimeError, UsageError):  # Numba's, where the folder cannot be written; of who has no home folder
             _warn_once()
             return njit(nogil=True, **options)(function)
-        kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         FOLDERS.add(dispatcher.stats.cache_path)
-        if kept is not None:  # a detail of Numba's, on which no feature depends
-            _harden(kept)
-            _load_alone(dispatcher._cache)
         hand_environments(dispatcher)
         return dispatcher
 

@@ -63,11 +63,8 @@ def enlarge(entry: Entry, attempt: Attempt, pixels: int | None, threads: int | N
 
     def end(state: str, error: str = "", size: tuple[int, int] = (0, 0)) -> None:
         if attempt.state in OPEN:  # else it was cancelled meanwhile, and perhaps deleted
-            attempt.state, attempt.error, (attempt.width, attempt.height) = (
-                state,
-                _by_names(error, entry, attempt),
-                size,
-            )
+            attempt.state, attempt.error = state, _by_names(error, entry, attempt)
+            attempt.width, attempt.height = size
             attempt.size = attempt.target.stat().st_size if state == "done" else 0
 
     def note(words: str) -> None:

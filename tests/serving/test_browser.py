@@ -224,6 +224,8 @@ def test_the_page_says_when_the_server_has_ended(chromium, slow):
     for name in ("a.png", "b.png"):
         card(page, name).get_by_text("the server does not answer").wait_for(timeout=PATIENCE)
     page.get_by_text("The connection to npbsrn serve is lost.").wait_for(timeout=PATIENCE)
+    assert page.get_by_text("the server does not answer").count() == 2
+    assert page.get_by_role("link", name="Download").count() == 0
     context.close()
 
 

@@ -47,6 +47,7 @@ def test_a_page_that_never_listens_goes():
     with serving() as server:
         told = request(server, "POST", "visits")[2]
         until(lambda: request(server, "POST", f"visits/{told['visit']}/pictures?name=a.png", b"")[0] == 404)
+        assert held(server) == []
 
 
 def test_a_page_that_closes_ends_its_work(slow):
