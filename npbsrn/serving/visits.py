@@ -44,6 +44,8 @@ class Limits:
         That are open at once. Each holds a connection open, of which browsers have six with one server.
     patience : float
         Seconds for which what a page has sent outlives it: a connection may break, and come back.
+    first : float
+        Seconds that a page has for its first connection, on a busy machine too.
     """
 
     upload: int = 256 * MEGABYTE
@@ -52,6 +54,7 @@ class Limits:
     kept: int = 4000 * MEGABYTE
     pages: int = 4
     patience: float = 5.0
+    first: float = 60.0
 
 
 class Listener:
@@ -116,7 +119,7 @@ class Visits:
             raise RefusedError(429, f"{self.limits.pages} pages are open already; close one of them, then reload this")
         visit = Visit()
         self._visits[visit.token] = visit
-        self._leave(visit)
+        self._close_after(self.limits.first, visit)
         return visit
 
     def __getitem__(self, token: str) -> Visit:
@@ -145,10 +148,10 @@ class Visits:
         finally:
             visit.listeners.discard(listener)
             if not visit.listeners:
-                self._leave(visit)
+                self._close_after(self.limits.patience, visit)
 
-    def _leave(self, visit: Visit) -> None:
-        visit.left = asyncio.get_running_loop().call_later(self.limits.patience, self.close, visit)
+    def _close_after(self, seconds: float, visit: Visit) -> None:
+        visit.left = asyncio.get_running_loop().call_later(seconds, self.close, visit)
 
     def close(self, visit: Visit) -> None:
         """Delete all that a page has sent, and what was made of it."""

@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+import time
 
 import pytest
 
@@ -43,8 +44,16 @@ def test_a_page_may_come_back():
         assert request(server, "GET", f"{page.path}/pictures/1/result")[0] == 200
 
 
+def test_a_page_may_take_its_time_to_listen_first():
+    with serving(patience=0.01) as server:
+        told = request(server, "POST", "visits")[2]
+        time.sleep(0.2)
+        with Page(server, f"visits/{told['visit']}") as page:
+            assert page.send("a.png", encoded("PNG"))[0] == 201
+
+
 def test_a_page_that_never_listens_goes():
-    with serving() as server:
+    with serving(first=0.3) as server:
         told = request(server, "POST", "visits")[2]
         until(lambda: request(server, "POST", f"visits/{told['visit']}/pictures?name=a.png", b"")[0] == 404)
         assert held(server) == []
