@@ -4,7 +4,7 @@
 [--quick] [--plot FILE.png]``, after ``pip install '.[peers,plot]'``. DIR holds ONNX files of float networks with public
 weights, NAME-x4.onnx, which take and give bytes as npbsrn does; docs/log/performance.md says how to make them. OpenVINO
 and ONNX Runtime run them; the quicker one counts. float32 is always timed, bfloat16 where the CPU multiplies it, int8
-where DIR has a quantized NAME-x4-int8.onnx, too.
+where DIR has a NAME-x4-int8.xml of `benchmarks.quantize_peers`, which OpenVINO runs.
 
 All take turns on the same cores; figures are medians. PSNR is that of `npbsrn.evaluate`, on the given folders, by
 default Set5 and Set14 in $NPBSRN_DATA; the frontier is that of the mean of the folders. A star is for what no other
@@ -65,7 +65,7 @@ def peer_files(folder: Path | None) -> tuple[dict[Network, Path], list[str]]:
     if peers and "bfloat16" not in there:
         missing.append("bfloat16: the CPU does not multiply it, or OpenVINO is not there")
     if peers and "int8" not in there:
-        missing.append(f"int8: {folder} has no NAME-x{SCALE}-int8.onnx")
+        missing.append(f"int8: {folder} has no NAME-x{SCALE}-int8.xml")
     return files, missing
 
 

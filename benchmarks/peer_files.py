@@ -1,4 +1,4 @@
-"""Networks in ONNX files that take and give bytes: (1, h, w, 3) uint8 to (1, h * s, w * s, 3), for any h and w."""
+"""Networks in files that take and give bytes: (1, h, w, 3) uint8 to (1, h * s, w * s, 3), for any h and w."""
 
 import re
 from collections.abc import Callable
@@ -16,17 +16,16 @@ from npbsrn.runtime.progress import Progress
 Array = np.ndarray[Any, Any]
 Enlarge = Callable[[Array], Array]  # (h, w, 3) uint8
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of int8 the hint is for what is not in int8
-NAME = re.compile(r"(?P<name>.+)-x(?P<scale>\d)(?P<int8>-int8)?\.onnx")
+NAME = re.compile(r"(?P<name>.+)-x(?P<scale>\d)(\.onnx|(?P<int8>-int8)\.xml)")
 
 
 def find_peers(folder: str | PathLike[str], scale: int) -> dict[str, dict[str, Path]]:
     """The files of a folder for a scale: by the network's name "float32" and, where there is one, "int8".
 
-    They are NAME-xSCALE.onnx and NAME-xSCALE-int8.onnx.
+    They are NAME-xSCALE.onnx, and NAME-xSCALE-int8.xml of OpenVINO's own form (`benchmarks.quantize_peers`).
     """
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(Path(folder).glob("*.onnx")):
+    for path in sorted(Path(folder).glob("*")):
         match = NAME.fullmatch(path.name)
         if match and int(match["scale"]) == scale:
             found.setdefault(match["name"], {})["int8" if match["int8"] else "float32"] = path
@@ -35,7 +34,9 @@ def find_peers(folder: str | PathLike[str], scale: int) -> dict[str, dict[str, P
 
 def precisions_of(files: dict[str, Path]) -> dict[str, Path]:
     """A network's file by each precision that can be had: bfloat16 where the CPU multiplies it."""
-    found = {name: files[name] for name in ("float32", "int8") if name in files}
+    found = {"float32": files["float32"]} if "float32" in files else {}
+    if "int8" in files and find_spec("openvino"):
+        found["int8"] = files["int8"]
     if "float32" in files and find_spec("openvino") and openvino_has_bf16():
         found["bfloat16"] = files["float32"]
     return found
@@ -50,7 +51,7 @@ def runtimes(
     ----------
     path : path
     precision : str
-        Of `PRECISIONS`.
+        float32, bfloat16, or int8: what a file of int8 leaves in float is bfloat16 where the CPU multiplies that.
     threads : int, optional
         By default the runtime's.
     size : (height, width), optional
@@ -58,8 +59,9 @@ def runtimes(
     """
     found: dict[str, Enlarge] = {}
     if find_spec("openvino"):
-        found["OpenVINO"] = _openvino(path, PRECISIONS[precision], threads, size)
-    if find_spec("onnxruntime") and precision != "bfloat16":
+        short = precision == "bfloat16" or (precision == "int8" and openvino_has_bf16())
+        found["OpenVINO"] = _openvino(path, "bf16" if short else "f32", threads, size)
+    if find_spec("onnxruntime") and path.suffix == ".onnx" and precision != "bfloat16":
         found["ONNX Runtime"] = _onnxruntime(path, threads)
     return found
 

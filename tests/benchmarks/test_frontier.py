@@ -54,14 +54,15 @@ def test_psnr_is_the_mean_of_the_sets():
 
 
 def test_peers_are_found_by_name_and_scale(tmp_path):
-    for name in ("b-m4c32-x4", "b-m4c32-x3", "b-m4c32-x4-int8", "a-x2-x4", "a", "x4", "c-x4-int8", "d-x4-int4"):
+    for name in ("b-m4c32-x4", "b-m4c32-x3", "b-m4c32-x4-int8", "a-x2-x4", "a", "x4", "d-x4-int4"):
         (tmp_path / f"{name}.onnx").touch()
-    (tmp_path / "b-x4.txt").touch()
+    for name in ("b-m4c32-x4-int8.xml", "b-m4c32-x4-int8.bin", "b-m4c32-x4.xml", "c-x4-int8.xml", "b-x4.txt"):
+        (tmp_path / name).touch()
     found = {name: {kind: path.name for kind, path in files.items()} for name, files in find_peers(tmp_path, 4).items()}
     assert found == {
         "a-x2": {"float32": "a-x2-x4.onnx"},
-        "b-m4c32": {"float32": "b-m4c32-x4.onnx", "int8": "b-m4c32-x4-int8.onnx"},
-        "c": {"int8": "c-x4-int8.onnx"},
+        "b-m4c32": {"float32": "b-m4c32-x4.onnx", "int8": "b-m4c32-x4-int8.xml"},
+        "c": {"int8": "c-x4-int8.xml"},
     }
     assert list(find_peers(tmp_path, 3)) == ["b-m4c32"]
     assert find_peers(tmp_path / "none", 4) == {}
