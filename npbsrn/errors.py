@@ -58,6 +58,10 @@ class ExistsError(UsageError):
         super().__init__(f"{path} exists already and is left alone; choose another file, or add --overwrite")
 
 
+class ClusterError(UsageError):
+    """A cluster cannot be reached, lacks something, or is gone."""
+
+
 class HeldError(UsageError):
     """Another process holds a lock."""
 

@@ -29,7 +29,7 @@ FLOORS = [
     ["models"],
     ["packed"],
     ["inference"],
-    ["training", "comparison", "serving"],
+    ["training", "comparison", "serving", "cluster"],
     ["reproduction"],
     ["cli"],
     ["__main__"],

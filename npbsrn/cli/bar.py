@@ -5,7 +5,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from npbsrn.images.formats import TIFF, WRITTEN
 from npbsrn.images.opening import opened
 from npbsrn.runtime.interrupts import above_bars
 from npbsrn.runtime.progress import Progress
+from npbsrn.storage.remote import Place
 
 LAYOUT = "{desc}{percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} megapixels, {elapsed} and {remaining} left"
 LEAST = 0.1  # seconds between two drawings
@@ -35,14 +36,18 @@ class Bar:
         All that will be enlarged; their headers are read for their sizes.
     hidden : bool
         Whether there is to be no bar on a terminal either.
+    sizes : sequence of float, optional
+        The pictures' megapixels, where somebody has read them already.
     """
 
-    def __init__(self, pictures: Sequence[Path], hidden: bool) -> None:
+    def __init__(self, pictures: Sequence[Place], hidden: bool, sizes: Sequence[float] | None = None) -> None:
         self._lock = threading.Lock()
-        self._done: dict[Path, float] = {}
+        self._done: dict[Place, float] = {}
         self._ended = 0
         shown = not hidden and sys.stderr is not None and sys.stderr.isatty()
-        self._sizes = {path: _megapixels(path) for path in pictures} if shown else {}
+        self._sizes: dict[Place, float] = {}
+        if shown:
+            self._sizes = dict(zip(pictures, sizes or map(megapixels, pictures), strict=True))
         self._bar: Any = None
         if shown:
             from tqdm import tqdm  # which takes 40 ms
@@ -57,7 +62,7 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
 
-    def of(self, path: Path, stop: threading.Event | None = None) -> Progress:
+    def of(self, path: Place, stop: threading.Event | None = None) -> Progress:
         """A callback for one picture, which raises `Stopped` when all is to end."""
 
         def tell(done: int, total: int) -> None:
@@ -67,7 +72,7 @@ class Bar:
 
         return tell
 
-    def end(self, path: Path) -> None:
+    def end(self, path: Place) -> None:
         """A picture is done, or has failed."""
         with self._lock:
             self._ended += 1
@@ -75,7 +80,7 @@ class Bar:
                 self._bar.set_description_str(f"{self._ended} of {len(self._sizes)} pictures ", refresh=False)
         self._move(path, 1.0)
 
-    def _move(self, path: Path, share: float) -> None:
+    def _move(self, path: Place, share: float) -> None:
         size = self._sizes.get(path, 0.0)
         if size:
             with self._lock:
@@ -126,10 +131,10 @@ class Stopped(BaseException):
     """The work on a picture ends, as all does."""
 
 
-def _megapixels(path: Path) -> float:
-    """As a picture's header has it; 0 where it cannot be read."""
+def megapixels(picture: Any) -> float:
+    """As a picture's header has it, at a path or in a file that is open; 0 where it cannot be read."""
     with warnings.catch_warnings(), suppress(Exception):
         warnings.simplefilter("ignore")
-        with open(path, "rb") as file, opened(file) as image:
+        with nullcontext(picture) if hasattr(picture, "read") else open(picture, "rb") as file, opened(file) as image:
             return float(image.width * image.height / 1e6)
     return 0.0

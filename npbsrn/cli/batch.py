@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from npbsrn.cli.finding import found_in, heif_cure, lies_in, real_path
 from npbsrn.datasets.results import RESULT
@@ -11,10 +12,13 @@ from npbsrn.errors import DataError, ExistsError, PictureError, UsageError
 from npbsrn.images.formats import WRITTEN, is_read, is_written, target_suffix
 from npbsrn.images.reading import is_ours
 from npbsrn.storage.files import short_name
+from npbsrn.storage.remote import Place
+
+Where = TypeVar("Where")  # a path; or, over Dask, a URL as well
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[Where]):
     """What is to be done.
 
     Parameters
@@ -35,13 +39,13 @@ class Batch:
         The folder for all results, which need not be there.
     """
 
-    jobs: list[tuple[Path, Path]]
-    existing: list[Path]
-    others: list[Path]
-    results: list[Path] = field(default_factory=list)
+    jobs: list[tuple[Where, Where]]
+    existing: list[Where]
+    others: list[Where]
+    results: list[Where] = field(default_factory=list)
     clashes: list[str] = field(default_factory=list)
     single: bool = False
-    folder: Path | None = None
+    folder: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,16 @@ class Wish:
         if self.file:
             return self.file
         place = self.folder / below.parent if self.folder else source.parent
-        default = "" if self.folder else self.label
+        return place / self.name(source, apart=bool(self.folder))
+
+    def name(self, source: Place, apart: bool) -> str:
+        """What the result of a picture is called, beside it or in a folder apart."""
+        default = "" if apart else self.label
         ending = (default if self.suffix is None else self.suffix) + (self.form or target_suffix(source.suffix))
-        return place / short_name(source.stem, ending)
+        return short_name(source.stem, ending)
 
 
-def plan(wish: Wish) -> Batch:
+def plan(wish: Wish) -> Batch[Path]:
     """Pair pictures with the files to write.
 
     Of folders, hidden files and folders are left out, and so are links to folders. A picture is also left out if it

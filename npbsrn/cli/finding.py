@@ -11,6 +11,7 @@ from npbsrn.errors import DataError
 from npbsrn.images.formats import HEIF, OPENED, WRITTEN, is_read
 from npbsrn.images.opening import HEIF_CURE
 from npbsrn.images.reading import is_ours
+from npbsrn.storage.remote import Place
 
 # Pictures of kinds that Pillow does not read, or not without a plug-in.
 OTHERS = {
@@ -70,7 +71,7 @@ def pictures_below(folder: Path, flat: bool = False, without: Path | None = None
             raise DataError(f"the folder {folder} cannot be read ({error.strerror}); check its permissions")
         warnings.warn(f"the folder {error.filename} cannot be read ({error.strerror}): left out", stacklevel=4)
 
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
+    known = known_suffixes()
     taken: list[Path] = []
     others: list[Path] = []
     apart = None if without is None else real_path(without)
@@ -88,7 +89,12 @@ def pictures_below(folder: Path, flat: bool = False, without: Path | None = None
     return sorted(taken), sorted(others)
 
 
-def heif_cure(others: Iterable[Path]) -> str:
+def known_suffixes() -> set[str]:
+    """Of all pictures, those too that are not read here."""
+    return {suffix for suffix, name in Image.registered_extensions().items() if name in OPENED} | OTHERS | {*WRITTEN}
+
+
+def heif_cure(others: Iterable[Place]) -> str:
     """What to say of HEIC pictures among those that are left out; nothing if there are none."""
     return f"; of HEIC pictures, {HEIF_CURE}" if any(path.suffix.lower() in HEIF for path in others) else ""
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from npbsrn.runtime.memory import available_bytes
 from npbsrn.runtime.progress import Progress
 from npbsrn.runtime.threads import thread_count
 from npbsrn.storage.files import check_folder
+from npbsrn.storage.remote import Place
 
 
 @dataclass(frozen=True)
@@ -70,23 +71,28 @@ class Manner:
     def _begun(self, task: Task) -> Iterator[Job]:
         try:
             job = begin(task)
-            if job.flattened and not self.quiet:
-                colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
-                with above_bars():
-                    say(f"{task.label}: transparency is laid over {colour}")
+            if job.flattened:
+                self.say_flattened(task.label)
             yield job
         except MemoryError:
             raise TooLargeError(
                 "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
             ) from None
 
+    def say_flattened(self, label: object) -> None:
+        """Say that a picture has lost its transparency."""
+        if not self.quiet:
+            colour = "#{:02x}{:02x}{:02x}".format(*(self.saving.background or ()))
+            with above_bars():
+                say(f"{label}: transparency is laid over {colour}")
+
 
 @dataclass(frozen=True)
 class Done:
     """What has become of a picture."""
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     width: int
     height: int
     seconds: float
@@ -95,14 +101,20 @@ class Done:
         return f"{self.source} -> {self.target}: {self.width}x{self.height} pixels, {self.seconds:.1f} s"
 
 
-def enlarge_batch(batch: Batch, manner: Manner) -> int:
-    """Enlarge what is to be done; returns the exit code."""
-    if batch.folder:
+# How several pictures are enlarged: of a batch, a manner, a list for the results that are written, and what to say of
+# an interrupt. Yields each job as it ends, with an object whose `result()` returns a `Done`, or raises.
+Way = Callable[[Batch, Manner, list[Place], Callable[[], str]], Generator[Any, None, None]]
+
+
+def enlarge_batch(batch: Batch, manner: Manner, way: Way | None = None) -> int:
+    """Enlarge what is to be done, by the threads of this process or another way; returns the exit code."""
+    if isinstance(batch.folder, Path):
         check_folder(batch.folder, f"into {batch.folder}", PictureError, made=True)
+    if batch.folder:
         manner = replace(manner, saving=replace(manner.saving, make_folder=True))
-    if batch.single:
+    if batch.single and way is None:
         return _enlarge_one(batch, manner)
-    there, failures = _enlarge_several(batch, manner)
+    there, failures = _enlarge_several(batch, manner, way or _enlarge_all)
     failures += batch.clashes
     if batch.others:
         say(f"left out, as what is not taken from folders: {_names(batch.others)}{heif_cure(batch.others)}")
@@ -127,15 +139,15 @@ def enlarge_batch(batch: Batch, manner: Manner) -> int:
     return 1 if failed else 0
 
 
-def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
+def _enlarge_several(batch: Batch, manner: Manner, way: Way) -> tuple[int, list[str]]:
     """Enlarge all pictures; how many results another process has written meanwhile, and what is wrong with others."""
-    there, failures, written = 0, [], list[Path]()
+    there, failures, written = 0, [], list[Place]()
 
     def words() -> str:
         goes_on = "" if manner.overwrite else "; the same command goes on with the others"
         return f"; {len(written)} of {len(batch.jobs)} pictures are done{goes_on}"
 
-    with explained(words), closing(_enlarge_all(batch, manner, written)) as all_of_them:
+    with explained(words), closing(way(batch, manner, written, words)) as all_of_them:
         for (picture, _), future in all_of_them:
             try:
                 done = future.result()
@@ -155,7 +167,9 @@ def _enlarge_several(batch: Batch, manner: Manner) -> tuple[int, list[str]]:
     return there, failures
 
 
-def _enlarge_all(batch: Batch, manner: Manner, written: list[Path]) -> Generator[Any, None, None]:
+def _enlarge_all(
+    batch: Batch, manner: Manner, written: list[Place], words: Callable[[], str]
+) -> Generator[Any, None, None]:
     """Enlarge all pictures, several at once, so that while one is read or written the CPUs compute others."""
     threads, stop, gate = manner.how.threads or thread_count(), threading.Event(), Gate(available_bytes())
     with Bar([picture for picture, _ in batch.jobs], manner.quiet) as bar, named_warnings():
@@ -205,7 +219,7 @@ def _enlarge(picture: Path, result: Path, manner: Manner, progress: Progress) ->
     return Done(picture, result, width, height, time.perf_counter() - start)
 
 
-def _names(paths: Sequence[Path]) -> str:
+def _names(paths: Sequence[Place]) -> str:
     """The first ten of some paths."""
     more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
     return ", ".join(str(path) for path in paths[:10]) + more

@@ -12,9 +12,10 @@ from PIL import ImageColor
 from npbsrn import __version__
 from npbsrn.cli.bar import at_work, named_warnings
 from npbsrn.cli.batch import Wish, plan
-from npbsrn.cli.folder import Manner, enlarge_batch
+from npbsrn.cli.folder import Manner, Way, enlarge_batch
 from npbsrn.cli.options import MODEL, add_engine_options, max_pixels
 from npbsrn.cli.say import say, tell
+from npbsrn.cli.stores import has_url, plan_stores
 from npbsrn.errors import PictureError, UsageError
 from npbsrn.images.formats import WRITTEN, is_written, target_suffix
 from npbsrn.images.opening import MAX_PIXELS, opened, refusals
@@ -43,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-t", "--tile", type=_tile, default="auto", metavar="PIXELS", help="side of the tiles of a large picture"
     )
     parser.add_argument("-j", "--threads", type=_threads, help="default: $NPBSRN_NUM_THREADS, or all CPUs")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="have the workers of a Dask scheduler do it: tcp://HOST:PORT; or local"
+    )
     parser.add_argument(
         "--max-pixels", type=max_pixels, default=MAX_PIXELS, metavar="N",
         help=f'of a picture that is opened, or "any"; default {MAX_PIXELS}',
@@ -87,12 +91,34 @@ def run(arguments: argparse.Namespace) -> int:
     streams = STANDARD in (*inputs, arguments.output)
     if streams and (len(inputs) > 1 or Path(inputs[0]).is_dir()):
         raise UsageError('"-" stands for one picture; name no others with it')
+    if streams and arguments.dask is not None:
+        raise UsageError('"-" is a stream of this machine; name files or folders for --dask, or leave it out')
+    urls = has_url([*inputs, arguments.output])
+    if urls and arguments.dask is None:
+        raise UsageError("URLs are read and written by Dask's workers; add --dask local, or a scheduler's address")
+    if arguments.dask is not None:
+        from npbsrn.cluster.client import check_address
+
+        check_address(arguments.dask)  # before weights are read
     manner = _manner(arguments)
     if not arguments.quiet:
         _say_how(manner)
     if streams:
         return _enlarge_stream(inputs[0], arguments, manner)
-    return enlarge_batch(plan(_wish(inputs, arguments, manner)), manner)
+    way = _over(arguments, manner)
+    if urls:
+        return enlarge_batch(plan_stores(inputs, arguments.output, _wish([], arguments, manner)), manner, way)
+    return enlarge_batch(plan(_wish(inputs, arguments, manner)), manner, way)
+
+
+def _over(arguments: argparse.Namespace, manner: Manner) -> Way | None:
+    """The way over Dask, where that is asked for."""
+    if arguments.dask is None:
+        return None
+    from npbsrn.cli.cluster import Over, network_of
+
+    network = network_of(arguments.model, arguments.engine, manner.how.runner)
+    return Over(arguments.dask, network, manner.how.threads or 1)
 
 
 def _manner(arguments: argparse.Namespace) -> Manner:

@@ -1,4 +1,4 @@
-"""How much memory is available: by the system, by a container's limit, and by the process's own."""
+"""How much memory is available: by the system, by a container's limit, and by the process's own limits."""
 
 import os
 import sys
@@ -14,19 +14,30 @@ STATM = Path("/proc/self/statm")
 V2 = "memory.max", "memory.current", "inactive_file"
 V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 
+_limit: int | None = None  # see `hold_to`
+
+
+def hold_to(limit: int | None) -> None:
+    """Hold this process to so many bytes in all, beside what else limits it; None lifts that.
+
+    For a process whose memory another one watches, which ends it where it takes more.
+    """
+    global _limit
+    _limit = limit
+
 
 def available_bytes() -> int | None:
     """Memory that can be had without swapping and without being ended for it.
 
-    The least of what the system has, what each cgroup of the process may still take (a container's limit is one), and
-    what is left of the process's address space (``ulimit -v``).
+    The least of what the system has, what each cgroup of the process may still take (a container's limit is one), what
+    is left of the process's address space (``ulimit -v``), and of what `hold_to` leaves it.
 
     Returns
     -------
     available : int, or None
         None where nothing says (only Linux does).
     """
-    sizes = [*_of_system(), *_of_groups(), *_of_process()]
+    sizes = [*_of_system(), *_of_groups(), *_of_process(), *_of_hold()]
     return max(0, min(sizes)) if sizes else None
 
 
@@ -67,6 +78,12 @@ def _of_process() -> Iterator[int]:
     if limit != resource.RLIM_INFINITY:
         for line in _lines(STATM):
             yield limit - int(line.split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _of_hold() -> Iterator[int]:
+    if _limit is not None:
+        for line in _lines(STATM):
+            yield _limit - int(line.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _lines(path: Path) -> list[str]:

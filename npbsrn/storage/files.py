@@ -5,8 +5,9 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,8 @@ from npbsrn.errors import ExistsError, HeldError, NpbsrnError, WeightsError
 from npbsrn.runtime.interrupts import ENDING, UNFINISHED
 
 LONGEST = 255  # bytes of a file's name, on every usual file system
+
+_mark: ContextVar[str] = ContextVar("mark", default="")  # see `marked`
 
 
 def short_name(stem: str, ending: str) -> str:
@@ -85,7 +88,7 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
     """
     path = Path(os.path.realpath(path)) if follow else Path(path).absolute()
     # Of 50 letters, each of 4 bytes at most, as a name has 255 bytes.
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:50]}.{_mark.get()}{secrets.token_hex(8)}.tmp")
     try:
         with ENDING:
             UNFINISHED.add(str(temporary))
@@ -107,6 +110,31 @@ def atomic_write(path: str | os.PathLike[str], replace: bool = True, follow: boo
         raise
     finally:
         UNFINISHED.discard(str(temporary))
+
+
+@contextmanager
+def marked(mark: str) -> Iterator[None]:
+    """Let temporary files that this thread makes while the block runs have a mark, for `remove_marked`.
+
+    Parameters
+    ----------
+    mark : str
+        At most 16 letters and digits, which nobody else has.
+    """
+    token = _mark.set(mark)
+    try:
+        yield
+    finally:
+        _mark.reset(token)
+
+
+def remove_marked(folders: Iterable[Path], mark: str) -> None:
+    """Remove the temporary files of a mark from some folders: those of processes that were killed."""
+    for folder in folders:
+        with suppress(OSError):
+            for path in folder.iterdir():
+                if path.name.startswith(".") and f".{mark}" in path.name and path.suffix == ".tmp":
+                    path.unlink(missing_ok=True)
 
 
 @contextmanager

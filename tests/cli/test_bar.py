@@ -106,7 +106,7 @@ def test_it_never_goes_beyond_its_end(pixels, steps):
     sizes = {str(path): size / 1e6 for path, size in zip(paths, pixels, strict=True)}
     with (
         mock.patch.object(sys, "stderr", Terminal()),
-        mock.patch("npbsrn.cli.bar._megapixels", lambda path: sizes[str(path)]),
+        mock.patch("npbsrn.cli.bar.megapixels", lambda path: sizes[str(path)]),
         mock.patch("npbsrn.cli.bar.LEAST", 0.0),
         Bar(paths, False) as bar,
     ):

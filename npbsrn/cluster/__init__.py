@@ -1,0 +1,1 @@
+"""Many pictures by the processes of several machines, over Dask."""
