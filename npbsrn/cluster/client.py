@@ -2,10 +2,12 @@
 
 import logging
 import os
+import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -24,8 +26,10 @@ CLOSE = 5  # seconds for local workers that have nothing to do
 RETRIES = 2  # of a picture whose failure may be the machine's; Dask itself allows for three workers that die of one
 POLL = 0.05  # seconds between two looks at what is done
 ASK = 5.0  # seconds between two looks at whether there are workers
-# A built-in function, which any worker knows, whatever version of Python and of this package it has, or none.
+# A built-in function, which any worker knows, whatever version of Python and of this package it has, or none. A worker
+# would end by a request that it cannot read, and so would all that it is sent to after that.
 VERSION = eval, "__import__('npbsrn').__version__"
+HAS_PART = eval, "__import__('npbsrn.cluster') and True"
 
 
 class Cluster:
@@ -147,10 +151,10 @@ class Cluster:
 
     def _connected(self, distributed: Any, address: Any) -> Any:
         """A client of a scheduler."""
+        if isinstance(address, str):
+            _check_form(address)
         try:
-            return distributed.Client(address, timeout=CONNECT, set_as_default=False)
-        except ValueError as error:
-            raise ClusterError(f"--dask {self.address}: {error}; give tcp://HOST:PORT, or local") from None
+            return _within(2 * CONNECT, lambda: distributed.Client(address, timeout=CONNECT, set_as_default=False))
         except Exception as error:  # a port that is closed, or where something else answers
             raise ClusterError(
                 f"there is no Dask scheduler at {self.address} ({_first_line(error)}); start one by `dask scheduler`, "
@@ -166,11 +170,19 @@ class Cluster:
                 f"the scheduler at {self.address} has no workers; start some by `dask worker {self.address} "
                 "--nthreads 1`"
             ) from None
-        for where, version in self._client.run(*VERSION, on_error="return").items():
-            if isinstance(version, ImportError):
-                raise ClusterError(f"the worker at {where} has no npbsrn; install npbsrn {__version__} on all machines")
-            if not isinstance(version, Exception):  # a worker that has just ended
-                refuse_version(str(version), __version__)
+        for version in self._asked(VERSION):
+            refuse_version(version, __version__)
+        self._asked(HAS_PART)
+
+    def _asked(self, question: tuple[Callable[..., Any], str]) -> list[Any]:
+        """What all workers answer."""
+        answers = self._client.run(*question, on_error="return")
+        for where, answer in answers.items():
+            if isinstance(answer, ImportError):
+                raise ClusterError(
+                    f"the worker at {where} lacks npbsrn ({answer}); install npbsrn {__version__} on all machines"
+                )
+        return [answer for answer in answers.values() if not isinstance(answer, Exception)]  # of one that has ended
 
     def _has_workers(self) -> bool:
         try:
@@ -188,6 +200,38 @@ def check_address(address: str) -> None:
     if not address.strip():
         raise UsageError("--dask names no scheduler; give tcp://HOST:PORT, or local")
     _distributed()
+
+
+def _check_form(address: str) -> None:
+    """Refuse what is no address: of a client that fails over it, Dask complains once more when it is forgotten."""
+    from distributed.comm import addressing
+    from distributed.comm.registry import get_backend
+
+    try:
+        scheme, location = addressing.parse_address(address)
+        get_backend(scheme)
+        addressing.parse_host_port(location)
+    except ValueError as error:
+        raise ClusterError(f"--dask {address}: {error}; give tcp://HOST:PORT, or local") from None
+
+
+def _within(seconds: float, make: Callable[[], Any]) -> Any:
+    """What a call returns or raises, if it ends in time: Dask waits for ever for some servers that are none of its."""
+    ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+
+    def call() -> None:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(make())
+        except BaseException as error:
+            future.set_exception(error)
+        ended.put(future)
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        return ended.get(timeout=seconds).result()
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds} s") from None
 
 
 def _distributed() -> Any:
