@@ -1,5 +1,6 @@
 """A Dask cluster to send requests to: one that is there, or one of this machine's own processes."""
 
+import asyncio
 import logging
 import os
 import queue
@@ -7,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -20,6 +21,7 @@ from npbsrn.errors import ClusterError, PictureError, UsageError
 
 CURE = "pip install 'npbsrn[dask]'"
 LOCAL = "local"  # instead of an address
+PAGES = "127.0.0.1:0"
 CONNECT = 5  # seconds for a scheduler to answer
 WORKERS = 60  # seconds for its first worker to be there: it may start beside the command
 CLOSE = 5  # seconds for local workers that have nothing to do
@@ -59,10 +61,10 @@ class Cluster:
         try:
             address: Any = self.address
             if address == LOCAL:
-                # No dashboard, which would take a port and packages of its own.
+                # Pages about them are for this machine only, at ports that are free.
                 self._local = address = distributed.LocalCluster(
-                    n_workers=self.count, threads_per_worker=1, processes=True, dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
+                    n_workers=self.count, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL,
+                    dashboard_address=PAGES, worker_dashboard_address=PAGES,
                 )  # fmt: skip
                 self._held.callback(self._close)
             self._client = self._connected(distributed, address)
@@ -153,13 +155,12 @@ class Cluster:
         """A client of a scheduler."""
         if isinstance(address, str):
             _check_form(address)
-        try:
-            return _within(2 * CONNECT, lambda: distributed.Client(address, timeout=CONNECT, set_as_default=False))
-        except Exception as error:  # a port that is closed, or where something else answers
-            raise ClusterError(
-                f"there is no Dask scheduler at {self.address} ({_first_line(error)}); start one by `dask scheduler`, "
-                "or give --dask local"
-            ) from None
+            if reason := _within(2 * CONNECT, lambda: asyncio.run(_why_not(distributed, address))):
+                raise ClusterError(
+                    f"there is no Dask scheduler at {self.address} ({reason}); start one by `dask scheduler`, "
+                    "or give --dask local"
+                )
+        return distributed.Client(address, timeout=CONNECT, set_as_default=False)
 
     def _check_workers(self) -> None:
         """Wait for workers, and refuse those that lack this package or have another version of it."""
@@ -203,7 +204,7 @@ def check_address(address: str) -> None:
 
 
 def _check_form(address: str) -> None:
-    """Refuse what is no address: of a client that fails over it, Dask complains once more when it is forgotten."""
+    """Refuse what is no address."""
     from distributed.comm import addressing
     from distributed.comm.registry import get_backend
 
@@ -215,23 +216,35 @@ def _check_form(address: str) -> None:
         raise ClusterError(f"--dask {address}: {error}; give tcp://HOST:PORT, or local") from None
 
 
-def _within(seconds: float, make: Callable[[], Any]) -> Any:
-    """What a call returns or raises, if it ends in time: Dask waits for ever for some servers that are none of its."""
-    ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+async def _why_not(distributed: Any, address: str) -> str:
+    """Why no scheduler can be had at an address; empty if one answers.
 
-    def call() -> None:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(make())
-        except BaseException as error:
-            future.set_exception(error)
-        ended.put(future)
+    Asked before there is a client: one that fails says more, and later.
+    """
+    from distributed.core import connect, send_recv
 
-    threading.Thread(target=call, daemon=True).start()
+    options = distributed.Security().get_connection_args("client")
     try:
-        return ended.get(timeout=seconds).result()
+        comm = await connect(address, timeout=CONNECT, **options)
+        try:
+            kind = (await asyncio.wait_for(send_recv(comm, op="identity"), CONNECT))["type"]
+        finally:
+            comm.abort()
+    except OSError as error:  # TimeoutError, too
+        return _first_line(error)
+    except Exception:  # of bytes that mean something else
+        return "what answers there is none"
+    return "" if kind == "Scheduler" else f"it is a Dask {kind.lower()}"
+
+
+def _within(seconds: float, ask: Callable[[], str]) -> str:
+    """An answer, if it comes in time: Dask waits for ever for some servers that are none of its."""
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {seconds} s") from None
+        return f"no answer within {seconds:g} s"
 
 
 def _distributed() -> Any:

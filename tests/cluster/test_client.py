@@ -1,0 +1,106 @@
+"""Schedulers that are not there, and workers that will not do: one sentence each, within seconds."""
+
+import socket
+import sys
+import threading
+
+import pytest
+
+from npbsrn.cli.parser import main
+from tests.cluster.conftest import end, npbsrn, start, wait_for
+
+
+@pytest.fixture
+def extra():
+    pytest.importorskip("distributed", reason="Dask is missing: pip install '.[dask]'")
+
+
+def test_the_extra_is_named_where_it_is_missing(place, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["upscale", "a.png", "-o", "out/", "--dask", "local"]) == 2
+    assert capsys.readouterr().err == "npbsrn: --dask needs more packages: pip install 'npbsrn[dask]'\n"
+    assert not (place / "out").exists()
+
+
+def test_dask_is_imported_only_where_it_is_asked_for(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    assert main(["upscale", "a.png", "-o", "out/", "-m", "bicubic", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nowhere", "--dask nowhere: missing port number in address 'nowhere'; give tcp://HOST:PORT, or local"),
+        ("tcp://host", "--dask tcp://host: missing port number in address 'host'; give tcp://HOST:PORT, or local"),
+        ("odd://host:1", "--dask odd://host:1: unknown address scheme 'odd'"),
+        (" ", "--dask names no scheduler; give tcp://HOST:PORT, or local"),
+    ],
+)
+def test_what_is_no_address(address, words, place, capsys, extra):
+    assert main(["upscale", "a.png", "-o", "out/", "--dask", address]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"npbsrn: {words}")
+    assert said.count("\n") == 1
+    assert not (place / "out").exists()
+
+
+def test_streams_are_refused(place, capsys):
+    assert main(["upscale", "-", "-o", "b.png", "--dask", "local"]) == 2
+    assert capsys.readouterr().err.startswith('npbsrn: "-" is a stream of this machine; name files or folders')
+
+
+def test_nobody_answers(place, extra):
+    with socket.socket() as unheard:  # bound, and not listening
+        unheard.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{unheard.getsockname()[1]}"
+        code, said = npbsrn("upscale", "a.png", "-o", "out/", "--dask", address, cwd=place)
+    assert code == 2
+    assert said.startswith(f"npbsrn: there is no Dask scheduler at {address} (")
+    assert said.endswith("; start one by `dask scheduler`, or give --dask local\n")
+    assert said.count("\n") == 1
+
+
+def test_something_else_answers(place, extra):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+
+        def answer():
+            try:
+                while True:
+                    other.accept()[0].sendall(b"HTTP/1.0 400 Bad request\r\n\r\n")
+            except OSError:
+                return
+
+        threading.Thread(target=answer, daemon=True).start()
+        code, said = npbsrn("upscale", "a.png", "-o", "out/", "--dask", address, cwd=place)
+        other.shutdown(socket.SHUT_RDWR)
+    assert code == 2
+    assert said.startswith(f"npbsrn: there is no Dask scheduler at {address} (")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("__version__ = '0.0.9'", r"a worker has npbsrn 0.0.9, and this machine has npbsrn "),
+        ("raise ImportError('no such package')", "lacks npbsrn (no such package); install npbsrn "),
+    ],
+)
+def test_workers_with_another_version(version, words, place, scheduler):
+    fake = place / "fake/npbsrn"
+    fake.mkdir(parents=True)
+    (fake / "__init__.py").write_text(version)
+    ready = place / "ready.py"
+    ready.write_text("def dask_setup(worker):\n    open('ready', 'w').close()\n")
+    worker = start("worker", scheduler, "--nthreads", 1, "--no-nanny", "--name", "other", PYTHONPATH=str(fake.parent))
+    try:
+        code, said = npbsrn("upscale", "a.png", "-o", "out/", "--dask", scheduler, cwd=place)
+    finally:
+        end(worker)
+    assert code == 2
+    assert words in said
+    assert said.count("\n") == 1
+    wait_for(lambda: worker.poll() is not None)

@@ -1,0 +1,72 @@
+"""docs/kubernetes.yaml: whether it can be read, and whether its parts name each other and this package's command."""
+
+from pathlib import Path
+
+import pytest
+
+from npbsrn import __version__
+from npbsrn.cli.parser import make_parser
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def parts():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is missing: pip install '.[dask]'")
+    return list(yaml.safe_load_all((DOCS / "kubernetes.yaml").read_text()))
+
+
+def only(parts, kind, *name):
+    found = [part for part in parts if part["kind"] == kind and (not name or part["metadata"]["name"] in name)]
+    assert len(found) == 1
+    return found[0]
+
+
+def container(part):
+    (found,) = part["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_the_job_runs_the_command_on_the_scheduler(parts):
+    service = only(parts, "Service")
+    (port,) = service["spec"]["ports"]
+    address = f"tcp://{service['metadata']['name']}:{port['port']}"
+    job = container(only(parts, "Job"))
+    program, command = job["command"]
+    assert program == "npbsrn"
+    arguments = make_parser(command).parse_args(job["args"])
+    assert arguments.dask == address
+    mounts = tuple(mount["mountPath"] for mount in job["volumeMounts"])
+    assert arguments.input[0].startswith(mounts)
+    assert arguments.output.startswith(mounts)
+    worker = container(only(parts, "Deployment", "npbsrn-worker"))
+    assert worker["command"][-1] == address
+    assert worker["volumeMounts"] == job["volumeMounts"]  # under the same paths
+    scheduler = only(parts, "Deployment", "npbsrn-scheduler")
+    assert container(scheduler)["command"][-1] == str(port["targetPort"])
+    assert service["spec"]["selector"] == scheduler["spec"]["template"]["metadata"]["labels"]
+
+
+def test_each_part_selects_its_own_pods(parts):
+    for part in parts:
+        assert {"apiVersion", "kind", "metadata", "spec"} <= part.keys()
+        if part["kind"] == "Deployment":
+            assert part["spec"]["selector"]["matchLabels"] == part["spec"]["template"]["metadata"]["labels"]
+    labels = {part["spec"]["template"]["metadata"]["labels"]["app"] for part in parts if "template" in part["spec"]}
+    (rule,) = only(parts, "NetworkPolicy")["spec"]["ingress"]
+    (who,) = rule["from"]
+    assert {*who["podSelector"]["matchExpressions"][0]["values"]} < labels
+
+
+def test_workers_have_the_memory_that_they_may_take(parts):
+    worker = container(only(parts, "Deployment", "npbsrn-worker"))
+    options = dict(zip(worker["args"][:-1:2], worker["args"][1::2], strict=True))
+    count = int(options["--nworkers"])
+    gigabytes = int(options["--memory-limit"].removesuffix("GiB"))
+    assert count * gigabytes < int(worker["resources"]["limits"]["memory"].removesuffix("Gi"))
+    assert int(worker["resources"]["limits"]["cpu"]) == count * int(options["--nthreads"])
+
+
+def test_all_pods_have_this_version(parts):
+    images = {container(part)["image"] for part in parts if "template" in part["spec"]}
+    assert {image.rpartition(":")[2] for image in images} == {__version__}
