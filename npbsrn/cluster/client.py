@@ -221,13 +221,11 @@ async def _why_not(distributed: Any, address: str) -> str:
 
     Asked before there is a client: one that fails says more, and later.
     """
-    from distributed.core import connect, send_recv
-
     options = distributed.Security().get_connection_args("client")
     try:
-        comm = await connect(address, timeout=CONNECT, **options)
+        comm = await distributed.comm.connect(address, timeout=CONNECT, **options)
         try:
-            kind = (await asyncio.wait_for(send_recv(comm, op="identity"), CONNECT))["type"]
+            kind = (await asyncio.wait_for(distributed.core.send_recv(comm, op="identity"), CONNECT))["type"]
         finally:
             comm.abort()
     except OSError as error:  # TimeoutError, too

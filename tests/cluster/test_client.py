@@ -70,13 +70,16 @@ def test_something_else_answers(place, extra):
         def answer():
             try:
                 while True:
-                    other.accept()[0].sendall(b"HTTP/1.0 400 Bad request\r\n\r\n")
+                    with other.accept()[0] as visitor:
+                        visitor.sendall(b"HTTP/1.0 400 Bad request\r\n\r\n")
             except OSError:
                 return
 
-        threading.Thread(target=answer, daemon=True).start()
+        thread = threading.Thread(target=answer)
+        thread.start()
         code, said = npbsrn("upscale", "a.png", "-o", "out/", "--dask", address, cwd=place)
         other.shutdown(socket.SHUT_RDWR)
+        thread.join()
     assert code == 2
     assert said.startswith(f"npbsrn: there is no Dask scheduler at {address} (")
     assert said.count("\n") == 1

@@ -46,7 +46,7 @@ def test_all_is_as_without_a_cluster(place, workers):
     assert "photographs/cut.png is damaged" in said
     assert "photographs/below/clear.png: transparency is laid over #ffffff" in said
     assert files_of(place / "by-one") == files_of(place / "by-many")
-    assert len(files_of(place / "by-one")) == 7
+    assert len(files_of(place / "by-one")) == 6
 
 
 def test_what_is_done_is_left_alone(place, workers):
