@@ -76,6 +76,27 @@ def seconds_of(side: Side, requests: Sequence[Request], target: Path) -> float:
     return seconds
 
 
+def measured(options: argparse.Namespace, network: Network) -> dict[str, list[float]]:
+    """Seconds of each round of both sides."""
+    times: dict[str, list[float]] = {"pool": [], "dask": []}
+    with (
+        TemporaryDirectory() as place,
+        ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool,
+    ):
+        (source := Path(place) / "in").mkdir()
+        make_pictures(source, options.count, options.suffix, *options.side)
+        requests = requests_for(source, Path(place), network)
+        first = requests[: 2 * options.workers]
+        seconds_of(in_pool(pool), first, Path(place) / "pool")  # before Dask adds to the environment of new processes
+        with Cluster(LOCAL, options.workers) as cluster:
+            seconds_of(over(cluster), first, Path(place) / "dask")
+            sides = {"pool": in_pool(pool), "dask": over(cluster)}
+            for turn in range(options.rounds):
+                for name in sorted(sides, reverse=turn % 2 == 0):
+                    times[name].append(seconds_of(sides[name], requests, Path(place) / f"{name}-{turn}"))
+    return times
+
+
 def main() -> None:
     """Print the pictures a second of both sides, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,21 +114,7 @@ def main() -> None:
     runner = runner_for(options.model, options.scale)
     runner.run(np.zeros((32, 32, 3), np.uint8))  # compiles
     network = network_of(options.model, "auto", runner)
-    times: dict[str, list[float]] = {"pool": [], "dask": []}
-    with (
-        TemporaryDirectory() as place,
-        Cluster(LOCAL, options.workers) as cluster,
-        ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool,
-    ):
-        (source := Path(place) / "in").mkdir()
-        make_pictures(source, options.count, options.suffix, *options.side)
-        requests = requests_for(source, Path(place), network)
-        sides = {"pool": in_pool(pool), "dask": over(cluster)}
-        for name, side in sides.items():
-            seconds_of(side, requests[: 2 * options.workers], Path(place) / f"before-{name}")
-        for turn in range(options.rounds):
-            for name in sorted(sides, reverse=turn % 2 == 0):
-                times[name].append(seconds_of(sides[name], requests, Path(place) / f"{name}-{turn}"))
+    times = measured(options, network)
     figures: dict[str, Any] = {name: options.count / float(np.median(seconds)) for name, seconds in times.items()}
     ratios = [pool / dask for pool, dask in zip(times["pool"], times["dask"], strict=True)]
     figures |= {"ratio": float(np.median(ratios)), "bar": BAR}
