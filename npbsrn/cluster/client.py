@@ -22,6 +22,8 @@ from npbsrn.errors import ClusterError, PictureError, UsageError
 CURE = "pip install 'npbsrn[dask]'"
 LOCAL = "local"  # instead of an address
 PAGES = "127.0.0.1:0"
+# A terminal sends Ctrl-C to the workers, too; they would say so at length, and others be started in their place.
+PRELOAD = ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"]
 # Dask's own has MALLOC_TRIM_THRESHOLD_=65536, too, by which memory is given back and asked for again with every array:
 # a picture then takes 5 % longer.
 ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
@@ -77,7 +79,13 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is not None:
             self.kill()
-        self._held.close()
+        if kind is None or not self.is_local:
+            self._held.close()
+            return
+        # Of workers that were killed, Dask may wait for ever; this process ends soon, and all of theirs with it.
+        thread = threading.Thread(target=self._held.close, daemon=True)
+        thread.start()
+        thread.join(CLOSE)
 
     @property
     def is_local(self) -> bool:
@@ -123,8 +131,9 @@ class Cluster:
                 watch(there)
                 time.sleep(POLL)
         finally:
-            with suppress(Exception):  # of a scheduler that is gone
-                self._client.cancel(list(futures), force=True)
+            if futures and not self.is_local:  # whose workers are killed
+                with suppress(Exception):  # of a scheduler that is gone
+                    self._client.cancel(list(futures), force=True)
 
     def kill(self) -> None:
         """End local workers at once, whatever they are at; others finish the picture that they are at."""
@@ -208,7 +217,7 @@ def _local_cluster(distributed: Any, workers: int) -> Any:
 
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         return distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL,
+            n_workers=workers, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, preload=PRELOAD,
             dashboard_address=PAGES, worker_dashboard_address=PAGES,
         )  # fmt: skip
 
