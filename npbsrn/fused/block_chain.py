@@ -12,6 +12,7 @@ from npbsrn.fused.lb_blocks import CHANNELS, SIZES, STES, LBWeights, lb_blocks
 from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, taped
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
+from npbsrn.ops.across import count_across
 from npbsrn.ops.norm import move_running
 from npbsrn.storage.params import Params
 
@@ -57,7 +58,7 @@ class BlockChain(Layer):
         assert isinstance(scheme, Bam)  # see _fits_fast
         y, moments, pull = lb_blocks(x, weights, first.residual, scheme.statistic, scheme.activation_ste)
         for (at, nth, *_), (means, variances) in zip(backs, moments, strict=True):
-            _move_running(params[at][nth], means, variances, x.size // CHANNELS)
+            _move_running(params[at][nth], means, variances, count_across(x.size // CHANNELS))
 
         def back(dy: Array) -> tuple[Array, Params]:
             dx, dweights = pull(dy)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.across import synchronized
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu_ref, scale_channels, weight_by_statistic_ref, weighted_sum
@@ -147,6 +148,7 @@ def lb_blocks(
     pull : dy -> (dx, list of dweights)
     """
     from npbsrn.fused.backward import blocks_backward
+    from npbsrn.fused.by_shards import backward_by_shards, forward_by_shards
     from npbsrn.fused.forward import blocks_forward
     from npbsrn.fused.shared import Weights
 
@@ -157,19 +159,24 @@ def lb_blocks(
     scale, slope, beta, gain, shift = stacked
     own = Weights(scale, slope, beta, gain, shift, np.float32(residual), STATISTICS.index(statistic))
     saved = _allocate_saved(len(weights), n, height, width)
-    workers = min(thread_count(), SHARDS)
+    workers, shard = min(thread_count(), SHARDS), synchronized()
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
-    run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
+    if shard is None:
+        run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
+    else:
+        forward_by_shards(shard, flat, y, words, own, saved, moments, height, width)
 
     def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
-        dx, feature_map = empty(flat.shape, np.float32), empty((n, flat[0].size), np.float32)
-        dz = empty((3, n, flat[0].size), np.float32)
+        dx, grads, number = empty(flat.shape, np.float32), _allocate_grads(len(weights), n), STES.index(ste)
+        if shard is not None:
+            backward_by_shards(shard, cotangent, dx, nibbles, own, number, saved, grads, height, width)
+            return dx.reshape(x.shape), _sum_grads(grads)
+        feature_map, dz = empty((n, flat[0].size), np.float32), empty((3, n, flat[0].size), np.float32)
         parts = empty((2, 3, SHARDS, 9 * CHANNELS**2), np.float32)
-        grads = _allocate_grads(len(weights), n)
         run_parallel(
-            blocks_backward, workers, cotangent, dx, nibbles, own, STES.index(ste), saved, feature_map, dz, parts,
-            grads, height, width,
+            blocks_backward, workers, cotangent, dx, nibbles, own, number, saved, feature_map, dz, parts, grads, height,
+            width,
         )  # fmt: skip
         return dx.reshape(x.shape), _sum_grads(grads)
 
