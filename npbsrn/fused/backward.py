@@ -144,9 +144,7 @@ def _input_back(
 
 
 @kernel()
-def batch_means(
-    conv: int, gains: Array, shifts: Array, weights: Weights, saved: Saved, count: int, norm: Norm
-) -> None:
+def batch_means(conv: int, gains: Array, shifts: Array, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
     """What BN's backward pass needs of the whole batch: from (N, 48), in the order of the samples."""
     for c in range(WIDTH):
         along_y, along_one = 0.0, 0.0
@@ -301,7 +299,8 @@ INPUTS, FILTERS = 3, 4  # stages of a block: its convolutions 2, 1 and 0, then i
 @kernel()
 def backward_stage(
     worker: int, workers: int, barrier: Array, stage: int, b: int, feature_map: Array, nibbles: Array,
-    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, height: int, width: int,
+    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, height: int,
+    width: int,
 ) -> None:  # fmt: skip
     """One worker's shard of one stage of block b, for a batch of which others have a part.
 
@@ -310,13 +309,14 @@ def backward_stage(
     stage : int
         0, 1 or 2 for convolution 2, 1 or 0; `INPUTS`, or `FILTERS`.
     norm : Norm
-        Of the whole batch, see `batch_means`; those of a convolution's result are the caller's to make behind its stage.
+        Of the whole batch; behind the stage of a convolution the caller fills in what belongs to it by `batch_means`.
     parts : (3, SHARDS, 48 * 9 * 48) float32
     worker, workers, barrier, feature_map, nibbles, weights, ste, saved, dz, grads, height, width
         See `blocks_backward`.
     """
     low, high = SHARDS * worker // workers, SHARDS * (worker + 1) // workers
-    own, kept, out, workspace = weights_of(weights, b), saved_of(saved, b), _grads_of(grads, b), make_workspace(height, width)
+    own, kept, out = weights_of(weights, b), saved_of(saved, b), _grads_of(grads, b)
+    workspace = make_workspace(height, width)
     if stage == 0:
         parts[:, low:high] = 0
     if stage == 0:

@@ -137,7 +137,8 @@ def _terms_back(
 def signs_back(
     dbits: Array, values: Array, own_factor: Any, mean: Array, inverse: Array, gain: Array, shift: Array,
     offsets: Array, terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int,
-    high: int, task: int, given: bool, count: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    high: int, task: int, given: bool, count: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array,
+    dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 

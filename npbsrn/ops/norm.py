@@ -229,7 +229,7 @@ def _compiled(
         map_parallel(lambda part: norm_backward(*fixed, *part, task, count, *out), parts)
         sums = sums_across(dgain, dshift)
         if may_wait:
-            own = by_channel_of(mean, inverse, gain, shift, *sums, slope, count)
+            own = by_channel_of(mean, inverse, gain, shift, sums, slope, count)
             pending: Any = Pending(x.shape, d, flat, own, np.zeros(1, np.float32), PRELU)
             return pending, dgain, dshift, dslope
         if divided:

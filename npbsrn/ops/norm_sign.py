@@ -96,15 +96,19 @@ def norm_signs(
         dterms = tuple(empty(total.shape if k < filled else (0,), np.float32) for k in range(len(flat)))
         dgain, dshift = np.empty_like(gain), np.empty_like(shift)
         dweights, doffsets = (np.empty((channels, count), np.float32) for count in (len(factors), len(offsets)))
-        numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
-        first = SUMS if divided else task
-        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, first, False, count, *out), by_channel)
+        numbers = flat, factors, STES.index(ste), shape
+
+        def back(task: int, whole: bool, dgain: Array, dshift: Array) -> None:
+            out = dterms, dweights, dgain, dshift, doffsets
+            fixed = given, *norm, offsets, *numbers
+            map_parallel(lambda part: signs_back(*fixed, *part, task, whole, count, *out), by_channel)
+
+        back(SUMS if divided else task, False, dgain, dshift)
         sums = sums_across(dgain, dshift)
         if divided and task != SUMS:
-            rest = dterms, dweights, *sums, doffsets
-            map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, task, True, count, *rest), by_channel)
+            back(task, True, *sums)
         if task == SUMS:
-            own = by_channel_of(mean, inverse, gain, shift, *sums, np.ones_like(gain), count)
+            own = by_channel_of(mean, inverse, gain, shift, sums, np.ones_like(gain), count)
             pending: Any = Pending(terms[0].shape, given, total, own, offsets, STES.index(ste))
             return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)

@@ -1,8 +1,8 @@
 """Shards of a batch that are trained on apart, in threads of this process or in other processes.
 
-A batch is divided into equal shards, each of which passes through the network by itself. What depends on the whole batch
-is exchanged: the statistics of batch normalisation, and the gradients. Both are summed in the order of the shards,
-whoever has them: so a run gives the same bytes wherever its shards are.
+A batch is divided into equal shards, each of which passes through the network by itself. What depends on the whole
+batch is exchanged: the statistics of batch normalisation, and the gradients. Both are summed in the order of the
+shards, whoever has them: so a run gives the same bytes wherever its shards are.
 """
 
 import contextvars
@@ -68,7 +68,7 @@ class Shard:
         self.order: list[Array] = []  # as they were handed over
 
     def gather(self, part: Array) -> Array:
-        """This array of all shards, (count, ...), in their order; all shards must call it, with one shape."""
+        """An array of all shards, (count, ...), in their order, from this one's; each must call it, with one shape."""
         return self._shards.gather(self.number, part)
 
     def hand_over(self, gradients: Iterator[Array]) -> None:
@@ -118,6 +118,11 @@ class Shards:
         self._lock = threading.Lock()
         self._buckets: list[list[Any]] = []
         self._sums: list[Callable[[], Array]] = []
+
+    def part_of(self, samples: int) -> tuple[int, int]:
+        """The first of so many samples of a batch that this process has, and behind the last."""
+        first, last = (samples * shard // self.count for shard in self.own)
+        return first, last
 
     def gather(self, number: int, part: Array) -> Array:
         """See `Shard.gather`."""

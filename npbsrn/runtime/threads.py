@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 
 SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 GIVEN_UP = 1 << 40  # in a barrier: one of the workers has failed, and the others are not to wait for it
-_inside = threading.local()  # `busy` in `map_parallel`: work that is given out there is done where it is; `most` threads
+# `busy` in `map_parallel`: work that is given out there is done where it is; `most`: see `limited`
+_inside = threading.local()
 
 
 def thread_count() -> int:

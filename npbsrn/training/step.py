@@ -90,7 +90,9 @@ def divided_loss_and_grads(
         part = None if taught is None else taught[first:last]
         loss, grads = loss_and_grads(network, nest(own), x[first:last], y[first:last], part, share, 1 / shards.count)
         shard.hand_over(iter(grads.values()))
-        moved = {name: own[name] if shards.synchronize else np.mean(shard.gather(own[name]), axis=0) for name in running}
+        moved = {name: own[name] for name in running}
+        if not shards.synchronize:
+            moved = {name: np.mean(shard.gather(array), axis=0) for name, array in moved.items()}
         return float(np.mean(shard.gather(np.array(loss)))), grads, moved
 
     results, sums = shards.run(work)
