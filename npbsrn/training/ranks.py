@@ -27,6 +27,7 @@ PATIENCE = 600.0  # seconds without a sign of the others before a rank ends all;
 SIGN = 1.0  # seconds between two signs of life
 SPIN = 2e-3  # seconds in which the others are nearly there, and a rank that waits for them does not sleep
 NAP = 1e-4
+PASSING = 0.5  # seconds in which mpiexec passes words on, which it drops when it ends the ranks
 
 
 class Alone:
@@ -201,7 +202,7 @@ class Ranks(Alone):
             sys.exit(code)
         except NpbsrnError as error:
             if not self.first:
-                time.sleep(SIGN)  # what all ranks find the first one says, and ends all
+                time.sleep(2 * PASSING)  # what all ranks find the first one says, and ends all
             self._end(str(error), 2)
         except BaseException as error:
             self._end(f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
@@ -210,6 +211,7 @@ class Ranks(Alone):
         """Say why, and end all ranks."""
         with contextlib.suppress(OSError, ValueError), above_bars():
             print(f"npbsrn: {printable(words)}", file=sys.stderr, flush=True)
+        time.sleep(PASSING)
         self._mpi.COMM_WORLD.Abort(code)
 
     def _threads(self) -> int:
