@@ -159,18 +159,18 @@ def lb_blocks(
     scale, slope, beta, gain, shift = stacked
     own = Weights(scale, slope, beta, gain, shift, np.float32(residual), STATISTICS.index(statistic))
     saved = _allocate_saved(len(weights), n, height, width)
-    workers, shard = min(thread_count(), SHARDS), synchronized()
+    workers, divided = min(thread_count(), SHARDS), synchronized() is not None
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
-    if shard is None:
+    if not divided:
         run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
     else:
-        forward_by_shards(shard, flat, y, words, own, saved, moments, height, width)
+        forward_by_shards(flat, y, words, own, saved, moments, height, width)
 
     def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
         dx, grads, number = empty(flat.shape, np.float32), _allocate_grads(len(weights), n), STES.index(ste)
-        if shard is not None:
-            backward_by_shards(shard, cotangent, dx, nibbles, own, number, saved, grads, height, width)
+        if divided:
+            backward_by_shards(cotangent, dx, nibbles, own, number, saved, grads, height, width)
             return dx.reshape(x.shape), _sum_grads(grads)
         feature_map, dz = empty((n, flat[0].size), np.float32), empty((3, n, flat[0].size), np.float32)
         parts = empty((2, 3, SHARDS, 9 * CHANNELS**2), np.float32)
