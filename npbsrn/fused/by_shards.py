@@ -54,7 +54,7 @@ def backward_by_shards(
         arguments = b, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, height, width
         for conv in (2, 1, 0):
             run_parallel(backward_stage, workers, 2 - conv, *arguments)
-            own: list[Array] = [np.sum(by[b, conv], axis=0, dtype=np.float64) for by in (grads.gain, grads.shift)]
+            own = [np.sum(by[b, conv].astype(np.float64), axis=0) for by in (grads.gain, grads.shift)]
             gains, shifts = (sums[None] for sums in sums_across(*own))
             count = count_across(n * height * width)
             batch_means(conv, gains, shifts, weights_of(weights, b), saved_of(saved, b), count, norm)
