@@ -9,7 +9,7 @@ import numpy as np
 from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.fused.lb_blocks import CHANNELS, SIZES, STES, LBWeights, lb_blocks
-from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, taped
+from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, hand_over, taped
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
 from npbsrn.ops.across import count_across
@@ -64,8 +64,9 @@ class BlockChain(Layer):
             dx, dweights = pull(dy)
             grads: Params = {str(g): {} for g in range(1, len(self.groups) + 1)}
             dfilters: RememberedGrad = ()
-            for (at, nth, back_weights, pull_filters, dlast), own in zip(backs[::-1], dweights[::-1], strict=True):
+            for (at, nth, back_weights, pull_filters, dlast), own in zip(backs[::-1], reversed(dweights), strict=True):
                 dfilters, grads[at][nth] = back_weights(own, pull_filters(dfilters if dlast is None else dlast))
+                hand_over(grads[at][nth])
             return dx, grads
 
         return y, back

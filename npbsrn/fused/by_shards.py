@@ -4,6 +4,7 @@
 statistics of the batch. Where others have a part of the batch, each stage is a call of its own.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,14 @@ def forward_by_shards(
 def backward_by_shards(
     dy: Array, dx: Array, nibbles: Array, weights: Weights, ste: int, saved: Saved, grads: Grads, height: int,
     width: int,
-) -> None:  # fmt: skip
-    """See `npbsrn.fused.backward.blocks_backward`; the samples are those of this thread's shard."""
+) -> Iterator[int]:  # fmt: skip
+    """See `npbsrn.fused.backward.blocks_backward`; the samples are those of this thread's shard.
+
+    Yields
+    ------
+    b : int
+        A block whose gradients are ready, from the last to the first; with the first one dx is filled.
+    """
     workers, n, values = min(thread_count(), SHARDS), len(dy), dy[0].size
     feature_map, dz = empty((n, values), np.float32), empty((3, n, values), np.float32)
     parts = empty((3, SHARDS, 9 * WIDTH**2), np.float32)
@@ -60,5 +67,7 @@ def backward_by_shards(
             batch_means(conv, gains, shifts, weights_of(weights, b), saved_of(saved, b), count, norm)
         run_parallel(backward_stage, workers, INPUTS, *arguments)
         run_parallel(backward_stage, workers, FILTERS, *arguments)
-    for tiles, sample in zip(feature_map, dx, strict=True):
-        from_tiles(tiles, sample)
+        if b == 0:
+            for tiles, sample in zip(feature_map, dx, strict=True):
+                from_tiles(tiles, sample)
+        yield b

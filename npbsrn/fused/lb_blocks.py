@@ -1,6 +1,6 @@
 """LB-blocks as one operation: their binary convolutions, fused, on bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class LBWeights:
 
 
 LBPull = Callable[[Array], tuple[Array, LBWeights]]
-LBPulls = Callable[[Array], tuple[Array, list[LBWeights]]]
+LBPulls = Callable[[Array], tuple[Array, "list[LBWeights] | InTurn"]]
 
 
 def lb_block_ref(
@@ -145,7 +145,8 @@ def lb_blocks(
     y : (N, 48, H, W) float32
     moments : list of (means, variances), each (3, 48)
         Of what each block's BNs took in; the variances are the biased ones.
-    pull : dy -> (dx, list of dweights)
+    pull : dy -> (dx, dweights)
+        A list of them by block; or, where the batch is divided, `InTurn`.
     """
     from npbsrn.fused.backward import blocks_backward
     from npbsrn.fused.by_shards import backward_by_shards, forward_by_shards
@@ -166,12 +167,14 @@ def lb_blocks(
     else:
         forward_by_shards(flat, y, words, own, saved, moments, height, width)
 
-    def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
+    def pull(dy: Array) -> tuple[Array, "list[LBWeights] | InTurn"]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
         dx, grads, number = empty(flat.shape, np.float32), _allocate_grads(len(weights), n), STES.index(ste)
         if divided:
-            backward_by_shards(cotangent, dx, nibbles, own, number, saved, grads, height, width)
-            return dx.reshape(x.shape), _sum_grads(grads)
+            ready = backward_by_shards(cotangent, dx, nibbles, own, number, saved, grads, height, width)
+            return dx.reshape(x.shape), InTurn(
+                _sum_grads(type(grads)(*(d[b : b + 1] for d in grads)))[0] for b in ready
+            )
         feature_map, dz = empty((n, flat[0].size), np.float32), empty((3, n, flat[0].size), np.float32)
         parts = empty((2, 3, SHARDS, 9 * CHANNELS**2), np.float32)
         run_parallel(
@@ -181,6 +184,19 @@ def lb_blocks(
         return dx.reshape(x.shape), _sum_grads(grads)
 
     return y.reshape(x.shape), list(zip(saved.mean, saved.variance, strict=True)), pull
+
+
+class InTurn:
+    """What comes back to each block, computed when it is asked for, from the last to the first, and dx with that.
+
+    So gradients of some blocks are on their way while those of others are computed.
+    """
+
+    def __init__(self, blocks: Iterator[LBWeights]) -> None:
+        self._blocks = blocks
+
+    def __reversed__(self) -> Iterator[LBWeights]:
+        return self._blocks
 
 
 STATISTICS = ("abs", "mean", "none")  # in the order of the kernels' numbers

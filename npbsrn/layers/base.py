@@ -135,7 +135,7 @@ class Chain(Layer):
             grads: Params = {}
             for name, back in reversed(backs[1:]):
                 dy, grads[name] = back(dy)
-                _hand_over(grads[name])
+                hand_over(grads[name])
             for (name, back), (_, layer) in zip(backs[:1], self.layers[:1], strict=True):
                 dy, grads[name] = back(dy) if inner or not layer.can_lead else back(dy, False)
             return dy, grads
@@ -153,7 +153,7 @@ class Chain(Layer):
         return latent_below(self.layers)
 
 
-def _hand_over(grads: Params) -> None:
+def hand_over(grads: Params) -> None:
     """Let the gradients of a layer be on their way while those of others are computed, where a batch is divided."""
     if (shard := current()) is not None:
         shard.hand_over(array for _, array in leaves(grads))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npbsrn.fused.forward import combine, _sample_moments
+from npbsrn.fused.forward import _sample_moments, combine
 from npbsrn.fused.shared import to_tiles
 
 LANES, CHANNELS = 16, 48

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npbsrn.networks.base import make_network
-from npbsrn.runtime.shards import Shards
+from npbsrn.runtime.shards import Here, Shards
 from npbsrn.storage.params import leaves
 from npbsrn.training.optimizer import Vector
 from npbsrn.training.step import divided_loss_and_grads, loss_and_grads
@@ -78,3 +78,35 @@ def test_the_fused_blocks():
     whole = np.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads.values()))
     apart = np.sqrt(sum(float(np.vdot(found[name] - grad, found[name] - grad)) for name, grad in grads.items()))
     assert apart < 1e-4 * whole
+
+
+class Told(Here):
+    """An exchange that keeps the order of what it is asked for."""
+
+    def __init__(self):
+        self.order = []
+
+    def gather(self, parts):
+        self.order.append("statistics")
+        return super().gather(parts)
+
+    def begin_sum(self, parts):
+        self.order.append("gradients")
+        return super().begin_sum(parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "side"),
+    [
+        ({"name": "srresnet", "blocks": 2, "width": 8, "binarizer": "dorefa"}, np.float64, 6),
+        pytest.param({"name": "bsrn", "blocks": 2}, np.float32, 16, marks=pytest.mark.slow),
+    ],
+)
+def test_gradients_are_on_their_way_during_the_backward_pass(monkeypatch, options, dtype, side):
+    monkeypatch.setattr("npbsrn.runtime.shards.BUCKET", 1)
+    network, params, x, y = case(options, dtype, side=side)
+    told = Told()
+    divided_loss_and_grads(network, params, x, y, None, 0.0, Shards(2, exchange=told))
+    first = told.order.index("gradients")
+    assert first < len(told.order) - 1 - told.order[::-1].index("statistics") - 1  # but for those of the loss
+    assert told.order[first:].count("gradients") > 4
