@@ -214,7 +214,7 @@ def blocks_forward(
         See `npbsrn.runtime.threads.run_parallel`.
     x, y : (N, 48, H * W) float32
         Input, and output, which is filled; W a multiple of 16.
-    words : (B, 3, 48 * 27) uint16
+    words : (B, 3, 48 * 27) uint32
         Bits of the convolutions' filters; see `npbsrn.kernels.popcount.pack_filters`.
     weights : Weights
     saved : Saved

@@ -208,7 +208,7 @@ def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
     from npbsrn.kernels.popcount import pack_filters
     from npbsrn.kernels.tables import filter_nibbles, nibbles_size
 
-    words = np.empty((len(weights), 3, CHANNELS * 27), np.uint16)
+    words = np.empty((len(weights), 3, CHANNELS * 27), np.uint32)
     nibbles = np.empty((len(weights), 3, nibbles_size(CHANNELS, CHANNELS, 3)), np.uint8)
     for own, word, nibble in zip(weights, words, nibbles, strict=True):
         for n, w in enumerate(own.filters):
