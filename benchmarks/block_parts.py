@@ -55,7 +55,7 @@ def _workspace(height: int, width: int) -> Workspace:
     nibbles = drawn(look_up.nibbles_size(WIDTH, WIDTH, 3), np.uint8, 16)
     return Workspace(
         drawn(3 * (height + 2) * (width + 2) + LANES, np.uint16, 1 << 16),
-        drawn(WIDTH * 27, np.uint16, 1 << 16),
+        drawn(WIDTH * 27, np.uint32, 1 << 16) * np.uint32(0x10001),
         aligned_zeros(values, np.uint16),
         drawn(WIDTH * ROWS * width, np.float32, 100),
         nibbles * np.uint8(8),

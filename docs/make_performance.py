@@ -1,4 +1,4 @@
-"""Fill the tables of some pages: from docs/figures/*.json, and from the models' cards.
+"""Fill the tables of some pages: from docs/figures/*.json, the models' cards, and the rows in training/tables.
 
 ``python docs/make_performance.py``. A benchmark writes such a file by ``--json``; the file says which command and which
 CPU its figures are of, and so does the page. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; what
@@ -12,12 +12,14 @@ from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
+from reproduced import SHOWN
+
 from npbsrn.packed.format import load_packed
 from npbsrn.shipped import MODELS, packed_weights
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures"
-PAGES = "performance.md", "training.md", "claims.md"
+PAGES = "performance.md", "training.md", "claims.md", "reproduction.md"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -212,7 +214,7 @@ def _of_card(card: dict[str, Any]) -> list[str]:
     return [FIRST.get(begin, begin), f"{card['steps']:,}", f"{card['minutes']:.1f}", device]
 
 
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: dict[str, Callable[[], str]] = SHOWN | {
     own.__name__: own
     for own in (models, peers, parts, sizes, memory, strips, start, folder, png, train, hours, first, layers, networks)
 }  # fmt: skip

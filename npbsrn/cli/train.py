@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn train``."""
+    from npbsrn.training.ranks import find_ranks
     from npbsrn.training.train import train
 
     options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
@@ -61,6 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
         progress=not arguments.quiet,
         **options,
     )  # fmt: skip
+    if not find_ranks().first:
+        return
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"
     tell(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")

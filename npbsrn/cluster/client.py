@@ -25,7 +25,7 @@ PAGES = "127.0.0.1:0"
 # A terminal sends Ctrl-C to the workers, too; they would say so at length, and others be started in their place.
 PRELOAD = ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"]
 # Dask's own has MALLOC_TRIM_THRESHOLD_=65536, too, by which memory is given back and asked for again with every array:
-# a picture then takes 5 % longer.
+# that takes system time with every picture.
 ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 CONNECT = 5  # seconds for a scheduler to answer
 WORKERS = 60  # seconds for its first worker to be there: it may start beside the command

@@ -144,13 +144,13 @@ def _input_back(
 
 
 @kernel()
-def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
-    """What BN's backward pass needs of the whole batch, in the order of the samples."""
+def batch_means(conv: int, gains: Array, shifts: Array, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
+    """What BN's backward pass needs of the whole batch: from (N, 48), in the order of the samples."""
     for c in range(WIDTH):
         along_y, along_one = 0.0, 0.0
-        for s in range(grads.gain.shape[1]):
-            along_y += grads.gain[conv, s, c]
-            along_one += grads.shift[conv, s, c]
+        for s in range(gains.shape[0]):
+            along_y += gains[s, c]
+            along_one += shifts[s, c]
         norm.along_y[conv, c], norm.along_one[conv, c] = along_y / count, along_one / count
         norm.factor[conv, c] = saved.inverse[conv, c] * weights.gain[conv, c]
 
@@ -199,6 +199,26 @@ def _convolution_back(
                 _betas_back(grads, s, conv + 1, workspace)
 
 
+@part(forceinline=True)
+def _inputs_back(
+    low: int, high: int, pixels: int, weights: Weights, saved: Saved, dz: Array, norm: Norm, feature_map: Array,
+    grads: Grads, workspace: Workspace,
+) -> None:  # fmt: skip
+    """`_input_back` of all samples of the shards `low` to `high`."""
+    n = feature_map.shape[0]
+    for s in range(shard_start(low, n), shard_start(high, n)):
+        _input_back(s, pixels, weights, saved, dz, norm, feature_map, workspace)
+        _betas_back(grads, s, 0, workspace)
+
+
+@part(forceinline=True)
+def _filters_back(parts: Array, worker: int, workers: int, grads: Grads, workspace: Workspace) -> None:
+    """Cotangents of all filters from those of the shards."""
+    _add_shards(parts[0], 9, worker, workers, grads.filters3, workspace)
+    _add_shards(parts[1], 1, worker, workers, grads.filters1[0], workspace)
+    _add_shards(parts[2], 1, worker, workers, grads.filters1[1], workspace)
+
+
 @kernel()
 def _block_back(
     worker: int, workers: int, barrier: Array, height: int, width: int, feature_map: Array, nibbles: Array,
@@ -213,23 +233,19 @@ def _block_back(
         2, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    _batch_means(2, grads, weights, saved, n * pixels, norm)
+    batch_means(2, grads.gain[2], grads.shift[2], weights, saved, n * pixels, norm)
     _convolution_back(
         1, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    _batch_means(1, grads, weights, saved, n * pixels, norm)
+    batch_means(1, grads.gain[1], grads.shift[1], weights, saved, n * pixels, norm)
     _convolution_back(
         0, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    _batch_means(0, grads, weights, saved, n * pixels, norm)
-    for s in range(shard_start(low, n), shard_start(high, n)):
-        _input_back(s, pixels, weights, saved, dz, norm, feature_map, workspace)
-        _betas_back(grads, s, 0, workspace)
-    _add_shards(parts[0], 9, worker, workers, grads.filters3, workspace)
-    _add_shards(parts[1], 1, worker, workers, grads.filters1[0], workspace)
-    _add_shards(parts[2], 1, worker, workers, grads.filters1[1], workspace)
+    batch_means(0, grads.gain[0], grads.shift[0], weights, saved, n * pixels, norm)
+    _inputs_back(low, high, pixels, weights, saved, dz, norm, feature_map, grads, workspace)
+    _filters_back(parts, worker, workers, grads, workspace)
 
 
 @kernel()
@@ -275,3 +291,47 @@ def blocks_backward(
         )  # fmt: skip
     for s in range(first, last):
         from_tiles(feature_map[s], dx[s])
+
+
+INPUTS, FILTERS = 3, 4  # stages of a block: its convolutions 2, 1 and 0, then its inputs, then the sum of the shards
+
+
+@kernel()
+def backward_stage(
+    worker: int, workers: int, barrier: Array, stage: int, b: int, feature_map: Array, nibbles: Array,
+    weights: Weights, ste: int, saved: Saved, dz: Array, norm: Norm, parts: Array, grads: Grads, height: int,
+    width: int,
+) -> None:  # fmt: skip
+    """One worker's shard of one stage of block b, for a batch of which others have a part.
+
+    Parameters
+    ----------
+    stage : int
+        0, 1 or 2 for convolution 2, 1 or 0; `INPUTS`, or `FILTERS`.
+    norm : Norm
+        Of the whole batch; behind the stage of a convolution the caller fills in what belongs to it by `batch_means`.
+    parts : (3, SHARDS, 48 * 9 * 48) float32
+    worker, workers, barrier, feature_map, nibbles, weights, ste, saved, dz, grads, height, width
+        See `blocks_backward`.
+    """
+    low, high = SHARDS * worker // workers, SHARDS * (worker + 1) // workers
+    own, kept, out = weights_of(weights, b), saved_of(saved, b), _grads_of(grads, b)
+    workspace = make_workspace(height, width)
+    if stage == 0:
+        parts[:, low:high] = 0
+    if stage == 0:
+        _convolution_back(
+            2, low, high, height, width, feature_map, nibbles[b], own, ste, kept, dz, norm, parts, out, workspace
+        )
+    if stage == 1:
+        _convolution_back(
+            1, low, high, height, width, feature_map, nibbles[b], own, ste, kept, dz, norm, parts, out, workspace
+        )
+    if stage == 2:
+        _convolution_back(
+            0, low, high, height, width, feature_map, nibbles[b], own, ste, kept, dz, norm, parts, out, workspace
+        )
+    if stage == INPUTS:
+        _inputs_back(low, high, height * width, own, kept, dz, norm, feature_map, out, workspace)
+    if stage == FILTERS:
+        _filters_back(parts, worker, workers, out, workspace)

@@ -9,9 +9,10 @@ import numpy as np
 from npbsrn.binarizers.bam import Bam
 from npbsrn.binarizers.base import Binarizer, Remembered, RememberedGrad
 from npbsrn.fused.lb_blocks import CHANNELS, SIZES, STES, LBWeights, lb_blocks
-from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, taped
+from npbsrn.layers.base import Back, Chain, Identity, Layer, Rng, Trace, hand_over, taped
 from npbsrn.layers.blocks import BinaryBlock, BlockGroup, long_range
 from npbsrn.layers.conv import PReLU
+from npbsrn.ops.across import count_across
 from npbsrn.ops.norm import move_running
 from npbsrn.storage.params import Params
 
@@ -57,14 +58,15 @@ class BlockChain(Layer):
         assert isinstance(scheme, Bam)  # see _fits_fast
         y, moments, pull = lb_blocks(x, weights, first.residual, scheme.statistic, scheme.activation_ste)
         for (at, nth, *_), (means, variances) in zip(backs, moments, strict=True):
-            _move_running(params[at][nth], means, variances, x.size // CHANNELS)
+            _move_running(params[at][nth], means, variances, count_across(x.size // CHANNELS))
 
         def back(dy: Array) -> tuple[Array, Params]:
             dx, dweights = pull(dy)
             grads: Params = {str(g): {} for g in range(1, len(self.groups) + 1)}
             dfilters: RememberedGrad = ()
-            for (at, nth, back_weights, pull_filters, dlast), own in zip(backs[::-1], dweights[::-1], strict=True):
+            for (at, nth, back_weights, pull_filters, dlast), own in zip(backs[::-1], reversed(dweights), strict=True):
                 dfilters, grads[at][nth] = back_weights(own, pull_filters(dfilters if dlast is None else dlast))
+                hand_over(grads[at][nth])
             return dx, grads
 
         return y, back

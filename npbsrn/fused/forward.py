@@ -76,7 +76,7 @@ def _sample_moments(values: Array, pixels: int, moments: Array) -> None:
 
 
 @kernel()
-def _combine(moments: Array, pixels: int, mean: Array, inverse: Array, variance: Array) -> None:
+def combine(moments: Array, pixels: int, mean: Array, inverse: Array, variance: Array) -> None:
     """Moments of the batch from those of its samples, in the order of the samples (Chan et al., 1983).
 
     Every worker does this for itself and writes the same values.
@@ -152,17 +152,37 @@ def _convolution(
 
 
 @part(forceinline=True)
+def _meet(
+    conv: int, barrier: Array, workers: int, height: int, width: int, saved: Saved, moments: Array
+) -> None:  # fmt: skip
+    """Wait for the whole batch's statistics."""
+    wait(barrier, workers)
+    combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])
+
+
+@part(forceinline=True)
 def _convolutions(
-    conv: int, barrier: Array, workers: int, first: int, last: int, height: int, width: int, words: Array,
-    weights: Weights, saved: Saved, out: Array, moments: Array, a: Array,
+    conv: int, first: int, last: int, height: int, width: int, words: Array, weights: Weights, saved: Saved,
+    out: Array, moments: Array, a: Array,
 ) -> None:  # fmt: skip
     """One convolution of the samples `first` to `last`, once the whole batch's statistics are there."""
-    wait(barrier, workers)
-    _combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])
     for s in range(first, last):
         _convolution(conv, s, height, width, words, weights, saved, out, a)
         if conv < 2:
             _sample_moments(saved.totals[conv + 1, s], height * width, moments[conv + 1, s])
+
+
+@part(forceinline=True)
+def _begin(
+    first: int, last: int, weights: Weights, saved: Saved, moments: Array, a: Array, height: int, width: int
+) -> None:
+    """Begin all three sums of the samples `first` to `last`, with A_0."""
+    _, n, size = saved.totals.shape
+    for s in range(first, last):
+        for place in range(0, height * width, LANES):
+            totals, counts = saved.totals.ravel(), saved.counts[0, s]
+            _accumulate(saved.inputs[s], counts, 0, place, weights, a, totals, s * size, n * size)
+        _sample_moments(saved.totals[0, s], height * width, moments[0, s])
 
 
 @kernel()
@@ -171,16 +191,14 @@ def _block(
     saved: Saved, moments: Array, a: Array, height: int, width: int,
 ) -> None:  # fmt: skip
     """One block, samples `first` to `last`."""
-    _, n, size = saved.totals.shape
-    for s in range(first, last):
-        for place in range(0, height * width, LANES):
-            totals, counts = saved.totals.ravel(), saved.counts[0, s]
-            _accumulate(saved.inputs[s], counts, 0, place, weights, a, totals, s * size, n * size)
-        _sample_moments(saved.totals[0, s], height * width, moments[0, s])
+    _begin(first, last, weights, saved, moments, a, height, width)
     # one after another with a constant, so that each becomes code of its own
-    _convolutions(0, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
-    _convolutions(1, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
-    _convolutions(2, barrier, workers, first, last, height, width, words, weights, saved, out, moments, a)
+    _meet(0, barrier, workers, height, width, saved, moments)
+    _convolutions(0, first, last, height, width, words, weights, saved, out, moments, a)
+    _meet(1, barrier, workers, height, width, saved, moments)
+    _convolutions(1, first, last, height, width, words, weights, saved, out, moments, a)
+    _meet(2, barrier, workers, height, width, saved, moments)
+    _convolutions(2, first, last, height, width, words, weights, saved, out, moments, a)
 
 
 @kernel()
@@ -196,7 +214,7 @@ def blocks_forward(
         See `npbsrn.runtime.threads.run_parallel`.
     x, y : (N, 48, H * W) float32
         Input, and output, which is filled; W a multiple of 16.
-    words : (B, 3, 48 * 27) uint16
+    words : (B, 3, 48 * 27) uint32
         Bits of the convolutions' filters; see `npbsrn.kernels.popcount.pack_filters`.
     weights : Weights
     saved : Saved
@@ -215,3 +233,36 @@ def blocks_forward(
         _block(workers, barrier, first, last, saved.inputs[b + 1], words[b], own, kept, moments, a, height, width)
     for s in range(first, last):
         from_tiles(saved.inputs[blocks, s], y[s])
+
+
+BEGIN, CONVOLVE = 0, 1  # stages of a block: its sums are begun, then come its three convolutions
+
+
+@kernel()
+def forward_stage(
+    worker: int, workers: int, barrier: Array, stage: int, b: int, words: Array, weights: Weights, saved: Saved,
+    moments: Array, height: int, width: int,
+) -> None:  # fmt: skip
+    """One worker's shard of one stage of block b.
+
+    What `blocks_forward` does between two meetings of its workers, for a batch of which others have a part: the
+    statistics that a convolution needs, in `saved`, are the caller's to make.
+
+    Parameters
+    ----------
+    stage : int
+        `BEGIN`, or `CONVOLVE` + n for convolution n.
+    worker, workers, barrier, words, weights, saved, moments, height, width
+        See `blocks_forward`. ``saved.inputs[0]`` holds the chain's input, see `to_tiles`.
+    """
+    n, a = saved.totals.shape[2], aligned(WIDTH * LANES)
+    first, last = shard_start(SHARDS * worker // workers, n), shard_start(SHARDS * (worker + 1) // workers, n)
+    own, kept, out = weights_of(weights, b), saved_of(saved, b), saved.inputs[b + 1]
+    if stage == BEGIN:
+        _begin(first, last, own, kept, moments, a, height, width)
+    if stage == CONVOLVE:
+        _convolutions(0, first, last, height, width, words[b], own, kept, out, moments, a)
+    if stage == CONVOLVE + 1:
+        _convolutions(1, first, last, height, width, words[b], own, kept, out, moments, a)
+    if stage == CONVOLVE + 2:
+        _convolutions(2, first, last, height, width, words[b], own, kept, out, moments, a)

@@ -1,11 +1,12 @@
 """LB-blocks as one operation: their binary convolutions, fused, on bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.across import synchronized
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.ops.norm import affine, standardize
 from npbsrn.ops.pointwise import prelu_ref, scale_channels, weight_by_statistic_ref, weighted_sum
@@ -46,7 +47,7 @@ class LBWeights:
 
 
 LBPull = Callable[[Array], tuple[Array, LBWeights]]
-LBPulls = Callable[[Array], tuple[Array, list[LBWeights]]]
+LBPulls = Callable[[Array], tuple[Array, "list[LBWeights] | InTurn"]]
 
 
 def lb_block_ref(
@@ -144,9 +145,11 @@ def lb_blocks(
     y : (N, 48, H, W) float32
     moments : list of (means, variances), each (3, 48)
         Of what each block's BNs took in; the variances are the biased ones.
-    pull : dy -> (dx, list of dweights)
+    pull : dy -> (dx, dweights)
+        A list of them by block; or, where the batch is divided, `InTurn`.
     """
     from npbsrn.fused.backward import blocks_backward
+    from npbsrn.fused.by_shards import backward_by_shards, forward_by_shards
     from npbsrn.fused.forward import blocks_forward
     from npbsrn.fused.shared import Weights
 
@@ -157,23 +160,43 @@ def lb_blocks(
     scale, slope, beta, gain, shift = stacked
     own = Weights(scale, slope, beta, gain, shift, np.float32(residual), STATISTICS.index(statistic))
     saved = _allocate_saved(len(weights), n, height, width)
-    workers = min(thread_count(), SHARDS)
+    workers, divided = min(thread_count(), SHARDS), synchronized() is not None
     y, moments = empty(flat.shape, np.float32), np.empty((3, n, CHANNELS, 2), np.float32)
-    run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
+    if not divided:
+        run_parallel(blocks_forward, workers, flat, y, words, own, saved, moments, height, width)
+    else:
+        forward_by_shards(flat, y, words, own, saved, moments, height, width)
 
-    def pull(dy: Array) -> tuple[Array, list[LBWeights]]:
+    def pull(dy: Array) -> tuple[Array, "list[LBWeights] | InTurn"]:
         cotangent = np.ascontiguousarray(dy).reshape(flat.shape)
-        dx, feature_map = empty(flat.shape, np.float32), empty((n, flat[0].size), np.float32)
-        dz = empty((3, n, flat[0].size), np.float32)
+        dx, grads, number = empty(flat.shape, np.float32), _allocate_grads(len(weights), n), STES.index(ste)
+        if divided:
+            ready = backward_by_shards(cotangent, dx, nibbles, own, number, saved, grads, height, width)
+            return dx.reshape(x.shape), InTurn(
+                _sum_grads(type(grads)(*(d[b : b + 1] for d in grads)))[0] for b in ready
+            )
+        feature_map, dz = empty((n, flat[0].size), np.float32), empty((3, n, flat[0].size), np.float32)
         parts = empty((2, 3, SHARDS, 9 * CHANNELS**2), np.float32)
-        grads = _allocate_grads(len(weights), n)
         run_parallel(
-            blocks_backward, workers, cotangent, dx, nibbles, own, STES.index(ste), saved, feature_map, dz, parts,
-            grads, height, width,
+            blocks_backward, workers, cotangent, dx, nibbles, own, number, saved, feature_map, dz, parts, grads, height,
+            width,
         )  # fmt: skip
         return dx.reshape(x.shape), _sum_grads(grads)
 
     return y.reshape(x.shape), list(zip(saved.mean, saved.variance, strict=True)), pull
+
+
+class InTurn:
+    """What comes back to each block, computed when it is asked for, from the last to the first, and dx with that.
+
+    So gradients of some blocks are on their way while those of others are computed.
+    """
+
+    def __init__(self, blocks: Iterator[LBWeights]) -> None:
+        self._blocks = blocks
+
+    def __reversed__(self) -> Iterator[LBWeights]:
+        return self._blocks
 
 
 STATISTICS = ("abs", "mean", "none")  # in the order of the kernels' numbers
@@ -185,7 +208,7 @@ def _pack(weights: Sequence[LBWeights]) -> tuple[Array, Array]:
     from npbsrn.kernels.popcount import pack_filters
     from npbsrn.kernels.tables import filter_nibbles, nibbles_size
 
-    words = np.empty((len(weights), 3, CHANNELS * 27), np.uint16)
+    words = np.empty((len(weights), 3, CHANNELS * 27), np.uint32)
     nibbles = np.empty((len(weights), 3, nibbles_size(CHANNELS, CHANNELS, 3)), np.uint8)
     for own, word, nibble in zip(weights, words, nibbles, strict=True):
         for n, w in enumerate(own.filters):

@@ -52,6 +52,7 @@ def _constant(kind: Any, value: int) -> Any:
 
 
 def _splat(builder: Any, word: Any, kind: Any) -> Any:
+    """As many of a number as a vector has lanes."""
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, word, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, undefined, _constant(ir.VectorType(I32, kind.count), 0))
@@ -119,14 +120,22 @@ def _count_part(
         start = builder.mul(loop.index, ir.Constant(I64, len(inputs)))
         total = None
         for k, x in enumerate(inputs):
-            word = builder.load(builder.gep(words, [builder.add(start, ir.Constant(I64, k))]))
-            counted = ones(builder, builder.xor(x, _splat(builder, word, kind)), vectors.counted)
+            word = _filter_word(builder, words, builder.add(start, ir.Constant(I64, k)), vectors)
+            counted = ones(builder, builder.xor(x, word), vectors.counted)
             total = counted if total is None else builder.add(total, counted)
         total = _by_word(builder, total, vectors)
         where = builder.add(builder.mul(loop.index, ir.Constant(I64, TILE)), ir.Constant(I64, part))
         target = at(builder, out, where, kind)
         before = builder.and_(builder.load(target, align=2), kept)
         builder.store(builder.add(total, before), target, align=2)
+
+
+def _filter_word(builder: Any, words: Any, place: Any, vectors: Vectors) -> Any:
+    """One word in all lanes; see `arrange`."""
+    if not vectors.by_word:
+        return _splat(builder, builder.load(builder.gep(words, [place])), vectors.words)
+    pair = builder.load(at(builder, words, builder.mul(place, ir.Constant(I64, 2)), I32), align=2)
+    return builder.bitcast(_splat(builder, pair, ir.VectorType(I32, vectors.lanes // 2)), vectors.words)
 
 
 def vectors_of(name: str) -> Vectors:
@@ -142,8 +151,21 @@ def emitter(name: str) -> Callable[..., None]:
 
 
 def arrange(words: Array, outputs: int, size: int, name: str) -> Array:
-    """Filters as the kernel of this name reads them; see `npbsrn.kernels.look_up.arrange_for_look_up`."""
-    return arrange_for_look_up(words, outputs, size) if name == "avx2" else words
+    """Filters as the kernel of this name reads them; see `npbsrn.kernels.look_up.arrange_for_look_up`.
+
+    AVX-512 repeats 32 bits in all lanes as it reads them. For 16 bits it needs one more instruction, which takes the
+    place of one that counts: so each word stands there twice.
+    """
+    if name == "avx2":
+        return arrange_for_look_up(words, outputs, size)
+    return np.repeat(words, 2) if vectors_of(name).by_word else words
+
+
+def filter_size(outputs: int, words: int, name: str) -> int:
+    """Numbers in the filters of so many output channels, of so many words each, as `arrange` gives them."""
+    if name == "avx2":
+        return (outputs + outputs % 2) * 2 * words
+    return outputs * words * (2 if vectors_of(name).by_word else 1)
 
 
 def tiles_at_once(name: str) -> int:

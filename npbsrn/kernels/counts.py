@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.kernels import counting
 from npbsrn.kernels.bits import GROUP
 from npbsrn.kernels.counting import arrange, make_count, tiles_at_once
 from npbsrn.kernels.cpu import chosen_kernel
@@ -15,7 +16,6 @@ from npbsrn.kernels.jit import inlined, part
 Array = np.ndarray[Any, Any]
 
 CHOSEN = chosen_kernel()
-LOOKS_UP = CHOSEN == "avx2"
 AT_ONCE = tiles_at_once(CHOSEN)
 
 
@@ -24,9 +24,12 @@ def arranged(words: Array, outputs: int, size: int) -> Array:
     return arrange(words, outputs, size, CHOSEN)
 
 
+OF_ONE, OF_TWO = counting.filter_size(1, 1, CHOSEN), counting.filter_size(2, 1, CHOSEN)  # numbers of 1 and 2 channels
+
+
 def filter_size(outputs: int, words: int) -> int:
     """Numbers in the filters of so many output channels, of so many words each, as the chosen kernel reads them."""
-    return (outputs + outputs % 2) * 2 * words if LOOKS_UP else outputs * words
+    return (outputs // 2 * OF_TWO + outputs % 2 * OF_ONE) * words
 
 
 _filter_size = inlined(filter_size)

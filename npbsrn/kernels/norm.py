@@ -13,12 +13,13 @@ from npbsrn.kernels.simd import LANES, select, splat, total
 Array = np.ndarray[Any, Any]
 
 ZERO, ONE = np.float32(0), np.float32(1)
+ALL, SUMS, VALUES = 0, 1, 2  # what `norm_backward` fills
 
 
 @kernel()
 def norm_forward(
     values: Array, gain: Array, shift: Array, slope: Array, shape: tuple[int, int, int], low: int, high: int,
-    mean: Array, variance: Array, inverse: Array, out: Array,
+    given: bool, mean: Array, variance: Array, inverse: Array, out: Array,
 ) -> None:  # fmt: skip
     """``gain * normal + shift`` of the channels `low` to `high`, then PReLU if there are slopes.
 
@@ -30,8 +31,10 @@ def norm_forward(
         The slope may be empty.
     shape : (N, C, pixels)
     low, high : int
+    given : bool
+        Whether the statistics are given; otherwise they are those of the values.
     mean, variance, inverse : (C,) float32
-        Filled, see `npbsrn.kernels.moments.moments_of`.
+        Filled unless `given`, see `npbsrn.kernels.moments.moments_of`.
     out : float32
         Like `values`, filled.
     """
@@ -40,8 +43,9 @@ def norm_forward(
     wide, none = np.empty(row.size // 4 + 1, np.float64), np.empty(0, np.float32)
     for c in range(low, high):
         take_channel((values,), none, c, shape, row)
-        m, variance[c], i = moments_of(row, wide)
-        mean[c], inverse[c], g, b = m, i, gain[c], shift[c]
+        if not given:
+            mean[c], variance[c], inverse[c] = moments_of(row, wide)
+        m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         a = slope[c] if len(slope) > 0 else ONE
         for s in range(n):
             place, own = (s * channels + c) * pixels, row[s * pixels : (s + 1) * pixels]
@@ -69,8 +73,8 @@ def give(values: Any, place: int, count: int, vector: Any, workspace: Any) -> No
 @kernel()
 def norm_backward(
     dy: Array, values: Array, mean: Array, inverse: Array, gain: Array, shift: Array, slope: Array,
-    shape: tuple[int, int, int], low: int, high: int, sums_alone: bool, dvalues: Array, dgain: Array, dshift: Array,
-    dslope: Array,
+    shape: tuple[int, int, int], low: int, high: int, task: int, count: int, dvalues: Array, dgain: Array,
+    dshift: Array, dslope: Array,
 ) -> None:  # fmt: skip
     """Pull back `norm_forward`, of the channels `low` to `high`.
 
@@ -85,22 +89,25 @@ def norm_backward(
         The slope may be empty.
     shape : (N, C, pixels)
     low, high : int
-    sums_alone : bool
-        Without `dvalues`.
+    task : int
+        `ALL`, `SUMS`: `dvalues` is left alone, or `VALUES`: the sums are given, those of a batch of which the values
+        are a shard.
+    count : int
+        Values of a channel in the batch.
     dvalues : float32
         Filled.
     dgain, dshift, dslope : (C,) float32
-        Filled.
+        Filled, the sums.
     """
     n, channels, pixels = shape
-    number, part = np.float32(n * pixels), np.empty(LANES, np.float32)
+    number, part = np.float32(count), np.empty(LANES, np.float32)
     d, x, out, workspace = memory(dy), memory(values), memory(dvalues), memory(part)
     ahead = channels * pixels  # this channel of the next sample is asked for
     for c in range(low, high):
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         a = slope[c] if len(slope) > 0 else ONE
         ones, products, due = splat(ZERO), splat(ZERO), splat(ZERO)
-        for s in range(n):
+        for s in range(0 if task == VALUES else n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
                 ask(d, first + v + ahead)
@@ -112,8 +119,9 @@ def norm_backward(
                 own = select(z > ZERO, own, own * a)
                 ones = ones + own
                 products = products + own * normal
-        dshift[c], dgain[c], dslope[c] = total(ones), total(products), total(due)
-        if sums_alone:
+        if task != VALUES:
+            dshift[c], dgain[c], dslope[c] = total(ones), total(products), total(due)
+        if task == SUMS:
             continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):

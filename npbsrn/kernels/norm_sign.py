@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 PRELU = 5  # in place of a stand-in: no sign
 IDENTITY, CLIP, BIREAL, WINDOW, STEEP = 0, 1, 2, 3, 4  # stand-ins for the gradient of a sign, see npbsrn.ops.sign
-TERMS, SUMS, TOTAL = 0, 1, 2  # what `signs_back` fills
+TERMS, SUMS, TOTAL = 0, 1, 2  # what `signs_back` fills, see there
 NUMBERS = 8  # of a channel, see `npbsrn.ops.pending.Pending`
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
@@ -137,7 +137,8 @@ def _terms_back(
 def signs_back(
     dbits: Array, values: Array, own_factor: Any, mean: Array, inverse: Array, gain: Array, shift: Array,
     offsets: Array, terms: tuple[Array, ...], weights: Array, ste: int, shape: tuple[int, int, int], low: int,
-    high: int, task: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array, dshift: Array, doffsets: Array,
+    high: int, task: int, given: bool, count: int, dterms: tuple[Array, ...], dweights: Array, dgain: Array,
+    dshift: Array, doffsets: Array,
 ) -> None:  # fmt: skip
     """Pull back signs through BN and the sum of terms, of the channels `low` to `high`.
 
@@ -159,17 +160,22 @@ def signs_back(
     low, high : int
     task : int
         `TERMS`, `SUMS`: `dterms` and `dweights` are left alone, or `TOTAL`.
+    given : bool
+        Whether `dgain` and `dshift` are given, as sums over a batch of which the values are a shard; `doffsets` is left
+        alone then.
+    count : int
+        Values of a channel in the batch.
     dterms : K flat arrays (N, C, pixels), float32
         Filled; of `TOTAL`, the first one is, with dx.
     dweights : (C, K) float32
         Filled.
     dgain, dshift : (C,) float32
-        Filled.
+        Filled unless `given`.
     doffsets : (C, bases) float32
         Filled.
     """
     n, channels, pixels = shape
-    bases, size, number = len(offsets), n * channels * pixels, np.float32(n * pixels)
+    bases, size, number = len(offsets), n * channels * pixels, np.float32(count)
     part, sums = np.empty(LANES, np.float32), np.empty((bases + len(weights)) * LANES, np.float32)
     totals = np.empty(pixels + LANES, np.float32)  # cotangents of a sample's sum
     d, x, places = memory(dbits), memory(values), memory(offsets)
@@ -179,35 +185,36 @@ def signs_back(
         m, i, g, b = mean[c], inverse[c], gain[c], shift[c]
         ones, products = splat(ZERO), splat(ZERO)
         sums[:] = ZERO
-        for s in range(n):
+        for s in range(0 if given else n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
-                count = pixels - v
+                left = pixels - v
                 for j in range(bases):
                     ask(d, j * size + first + v + ahead)
                 ask(x, first + v + ahead)
-                normal = _normal(x, own_factor, first + v, count, m, i, workspace)
-                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
+                normal = _normal(x, own_factor, first + v, left, m, i, workspace)
+                dz = _from_signs(d, bases, size, first + v, left, normal * g + b, places, ste, along, workspace)
                 ones = ones + dz
                 products = products + dz * normal
-        dshift[c], dgain[c] = total(ones), total(products)
-        for j in range(bases):
-            doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
+        if not given:
+            dshift[c], dgain[c] = total(ones), total(products)
+            for j in range(bases):
+                doffsets[c, j] = total(load(along, j * LANES)) if bases > 1 else dshift[c]
         if task == SUMS:
             continue
         one, y, factor = dshift[c] / number, dgain[c] / number, g * i
         for s in range(n):
             first = (s * channels + c) * pixels
             for v in range(0, pixels, LANES):
-                count = pixels - v
-                normal = _normal(x, own_factor, first + v, count, m, i, workspace)
-                dz = _from_signs(d, bases, size, first + v, count, normal * g + b, places, ste, along, workspace)
+                left = pixels - v
+                normal = _normal(x, own_factor, first + v, left, m, i, workspace)
+                dz = _from_signs(d, bases, size, first + v, left, normal * g + b, places, ste, along, workspace)
                 dx = (dz - one - normal * y) * factor
                 if len(weights) > 0:
                     store(own, v, dx)
                 else:
                     ask_to_write(memory(dterms[0]), first + v + ahead)
-                    give(memory(dterms[0]), first + v, count, dx, workspace)
+                    give(memory(dterms[0]), first + v, left, dx, workspace)
             _terms_back(own, terms, weights, first, pixels, ahead, task, dterms, by_weight, workspace)
         for k in range(len(weights)):
             dweights[c, k] = total(load(by_weight, k * LANES))

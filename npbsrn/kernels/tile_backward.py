@@ -1,7 +1,8 @@
 """The backward pass of a binary 3x3 convolution in training, by Winograd's filtering (`npbsrn.kernels.tile_points`).
 
 A sample is processed in blocks of some rows of tiles. A block's cotangent goes to the points once; there it is
-multiplied with the filters for dX and with the signs of the activations for dW, for 16 input channels after another.
+multiplied with the filters for dX and with the signs of the activations for dW, for 16 input channels after another,
+or for 32.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from npbsrn.kernels.jit import kernel, part
 from npbsrn.kernels.memory import ask_to_write, hold, load, memory, put, scalar, store
 from npbsrn.kernels.norm_sign import Behind
 from npbsrn.kernels.pixel_tables import transpose16
-from npbsrn.kernels.products import multiply
+from npbsrn.kernels.products import MATRICES, multiply
 from npbsrn.kernels.signed_sums import aligned
 from npbsrn.kernels.simd import LANES
 from npbsrn.kernels.statistic import Term, numbers_of, term_back
@@ -45,7 +46,7 @@ class Workspace(NamedTuple):
     kept: int  # (16, `size_of_kept`): the same, pixels last
     turned: int  # (16, 16)
     points: int  # of a block of tiles
-    products: int  # at the points: the signs of 16 channels, and then what they get
+    products: int  # at the points: the signs of `MATRICES` times 16 channels, and then what they get
     row: int  # see `npbsrn.kernels.tile_points.row_size`
     dx: int  # (8, W, 16) and 16 more pixels: a row of tiles of 16 channels, and a row of pixels above and below
     below: int  # (I / 16, 2, W, 16): the last two of these, which are the first two of the next tiles
@@ -69,7 +70,7 @@ def _workspace_for(sizes: Sizes, tiles: tuple[int, int]) -> Workspace:
     turned = kept + LANES * size_of_kept(width)
     points = turned + LANES * LANES
     products = points + POINTS * apart(count * sizes.outputs)
-    row = products + POINTS * apart(count * LANES)
+    row = products + MATRICES * POINTS * apart(count * LANES)
     dx = row + row_size(tiles[1])
     below = dx + (EDGE * width + LANES) * LANES
     dw = below + planes * (EDGE - STEP) * width * LANES
@@ -113,24 +114,38 @@ def _copy(source: Any, place: int, out: Any, where: int, count: int) -> None:
 
 
 @part(forceinline=True)
+def _place_of(at: Workspace, tiles: tuple[int, int], n: int) -> int:
+    """Where the nth plane of `products` begins."""
+    return at.products + n * POINTS * apart(tiles[0] * tiles[1] * LANES)
+
+
+@part(forceinline=True)
 def _filters(
-    tiles: tuple[int, int], p: int, nth: int, sizes: Sizes, points: Any, products: Any, dw: Any, begun: bool
-) -> None:
-    """At point p: what a block gives to the filters of 16 input channels, the `nth` of all bases; added if `begun`."""
+    tiles: tuple[int, int], p: int, nth: int, planes: int, sizes: Sizes, points: Any, products: Any, dw: Any,
+    begun: bool,
+) -> None:  # fmt: skip
+    """At point p: what a block gives to the filters of some planes of input channels; added if `begun`.
+
+    The planes are the `nth` of all bases and those behind it.
+    """
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
+    near = apart(count * LANES)
     multiply(
-        points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * apart(count * LANES), dw,
-        (nth * POINTS + p) * gap, sizes.outputs, begun,
+        points, p * apart(count * sizes.outputs), 1, sizes.outputs, count, products, p * near, POINTS * near, dw,
+        (nth * POINTS + p) * gap, POINTS * gap, sizes.outputs, planes, begun,
     )  # fmt: skip
 
 
 @part(forceinline=True)
-def _inputs(tiles: tuple[int, int], p: int, c: int, sizes: Sizes, filters: Any, points: Any, products: Any) -> None:
-    """At point p: what a block sends through the filters to 16 input channels from `c` on."""
+def _inputs(
+    tiles: tuple[int, int], p: int, c: int, planes: int, sizes: Sizes, filters: Any, points: Any, products: Any
+) -> None:
+    """At point p: what a block sends through the filters to some planes of input channels from plane c on."""
     count, gap = tiles[0] * tiles[1], apart(sizes.outputs * LANES)
+    near = apart(count * LANES)
     multiply(
-        points, p * apart(count * sizes.outputs), sizes.outputs, 1, sizes.outputs, filters,
-        (c // LANES * POINTS + p) * gap, products, p * apart(count * LANES), count, False,
+        points, p * apart(count * sizes.outputs), sizes.outputs, 1, sizes.outputs, filters, (c * POINTS + p) * gap,
+        POINTS * gap, products, p * near, POINTS * near, count, planes, False,
     )  # fmt: skip
 
 
@@ -224,22 +239,27 @@ def backward_samples(
                         o, sizes, g, kept, turned, memory(dslope), memory(sums),
                     )  # fmt: skip
                     points_of_result(g, sizes.width, r, tiles, sizes.outputs, o, row, points)
-            for c in range(planes):
+            for c in range(0, planes, MATRICES):
+                some = min(MATRICES, planes - c)
                 for j in range(sizes.bases):
-                    first = ((j * sizes.samples + s) * planes + c) * rows * picture
-                    points_of_signs(memory(bits), first, (rows, picture), top, tiles, row, products)
+                    nth = j * planes + c
+                    for n in range(some):
+                        first = ((j * sizes.samples + s) * planes + c + n) * rows * picture
+                        own_points = memory(workspace[_place_of(at, tiles, n) :])
+                        points_of_signs(memory(bits), first, (rows, picture), top, tiles, row, own_points)
                     for p in range(POINTS):
-                        nth = j * planes + c
-                        _filters(tiles, p, nth, sizes, points, products, total, s > low or top > 0)
+                        _filters(tiles, p, nth, some, sizes, points, products, total, s > low or top > 0)
                         if j + 1 == sizes.bases:  # the signs are done with; the block's points are near
-                            _inputs(tiles, p, c * LANES, sizes, memory(filters), points, products)
-                for r in range(tiles[0]):
-                    above = top + STEP * r
-                    _copy(below, c * overlap, own, 0, overlap)
-                    rows_from_points(products, r, tiles, sizes.width, row, own)
-                    done = STEP if above + STEP < sizes.height else EDGE
-                    _give_rows(own, above - 1, done, c * LANES, memory(coefs), s, sizes, turned, memory(dx))
-                    _copy(own, STEP * sizes.width * LANES, below, c * overlap, overlap)
+                            _inputs(tiles, p, c, some, sizes, memory(filters), points, products)
+                for n in range(some):
+                    own_points = memory(workspace[_place_of(at, tiles, n) :])
+                    for r in range(tiles[0]):
+                        above = top + STEP * r
+                        _copy(below, (c + n) * overlap, own, 0, overlap)
+                        rows_from_points(own_points, r, tiles, sizes.width, row, own)
+                        done = STEP if above + STEP < sizes.height else EDGE
+                        _give_rows(own, above - 1, done, (c + n) * LANES, memory(coefs), s, sizes, turned, memory(dx))
+                        _copy(own, STEP * sizes.width * LANES, below, (c + n) * overlap, overlap)
     for j in range(sizes.bases):
         part = memory(workspace[at.dw + j * planes * POINTS * apart(sizes.outputs * LANES) :])
         filters_from_points(part, sizes.outputs, sizes.inputs, row, memory(dw[j * sizes.outputs * 9 * sizes.inputs :]))

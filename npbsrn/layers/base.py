@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NoReturn, TypeVar, cast
 import numpy as np
 
 from npbsrn.binarizers.base import Binarizer
-from npbsrn.storage.params import Params
+from npbsrn.runtime.shards import current
+from npbsrn.storage.params import Params, leaves
 
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
@@ -134,6 +135,7 @@ class Chain(Layer):
             grads: Params = {}
             for name, back in reversed(backs[1:]):
                 dy, grads[name] = back(dy)
+                hand_over(grads[name])
             for (name, back), (_, layer) in zip(backs[:1], self.layers[:1], strict=True):
                 dy, grads[name] = back(dy) if inner or not layer.can_lead else back(dy, False)
             return dy, grads
@@ -149,6 +151,12 @@ class Chain(Layer):
     def latent(self) -> Iterator[tuple[str, Binarizer]]:
         """Those of all layers."""
         return latent_below(self.layers)
+
+
+def hand_over(grads: Params) -> None:
+    """Let the gradients of a layer be on their way while those of others are computed, where a batch is divided."""
+    if (shard := current()) is not None:
+        shard.hand_over(array for _, array in leaves(grads))
 
 
 @dataclass(frozen=True)

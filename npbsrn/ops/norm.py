@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.across import count_across, moments_across, sums_across, synchronized
 from npbsrn.ops.pending import Pending, by_channel_of
 from npbsrn.ops.pointwise import prelu
 from npbsrn.ops.sums import mean_over
@@ -28,7 +29,8 @@ def standardize(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, C
     ----------
     x : array
     axes : tuple of int
-        (0, 2, 3) for activations (N, C, H, W); (1, 2, 3) for filters (O, I, kh, kw).
+        (0, 2, 3) for activations (N, C, H, W), whose batch may be divided, see `npbsrn.ops.across`; (1, 2, 3) for
+        filters (O, I, kh, kw).
 
     Returns
     -------
@@ -43,12 +45,17 @@ def standardize(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, C
     mean = mean_over(x, axes)
     centred = x - mean
     variance = mean_over(centred * centred, axes)
+    batch = 0 in axes
+    if batch and synchronized():
+        mean, variance = moments_across(mean, variance)
+        centred = x - mean
     inverse = 1 / np.sqrt(variance + EPS)
     y = centred * inverse
+    count = count_across(y.size // mean.size) if batch else y.size // mean.size
 
     def pull(dy: Array) -> Array:
-        along_one = np.mean(dy, axis=axes, keepdims=True)
-        along_y = np.mean(dy * y, axis=axes, keepdims=True)
+        sums = (np.sum(d, axis=axes, keepdims=True) for d in (dy, dy * y))
+        along_one, along_y = (total / dy.dtype.type(count) for total in (sums_across(*sums) if batch else sums))
         return (dy - along_one - y * along_y) * inverse
 
     return y, mean, variance, pull
@@ -115,7 +122,7 @@ def batch_norm_ref(
     """
     if train:
         normal, mean, variance, pull_normal = standardize(x, (0, 2, 3))
-        move_running(running, mean.ravel(), variance.ravel(), x.size // x.shape[1])
+        move_running(running, mean.ravel(), variance.ravel(), count_across(x.size // x.shape[1]))
     else:
         running_mean, running_variance = running
         inverse = 1 / np.sqrt(running_variance + EPS)
@@ -131,6 +138,11 @@ def batch_norm_ref(
         return pull_normal(dnormal), dgain, dshift
 
     return y, pull
+
+
+def with_inverse(mean: Array, variance: Array) -> tuple[Array, Array, Array]:
+    """Statistics with ``1 / sqrt(variance + eps)``, as kernels take them."""
+    return mean, variance, 1 / np.sqrt(variance + np.float32(EPS))
 
 
 CHANNELS = 8  # that a thread takes at once
@@ -192,25 +204,36 @@ def _compiled(
     x: Array, gain: Array, shift: Array, slope: Array, running: tuple[Array, Array], may_wait: bool = False
 ) -> tuple[Array, NormPReLUPull]:
     """Both, an empty slope standing for no PReLU."""
-    from npbsrn.kernels.norm import norm_backward, norm_forward
+    from npbsrn.kernels.moments import channel_moments
+    from npbsrn.kernels.norm import ALL, SUMS, VALUES, norm_backward, norm_forward
     from npbsrn.kernels.norm_sign import PRELU
 
     n, channels, height, width = x.shape
     flat, y, shape = np.ascontiguousarray(x).reshape(-1), empty(x.shape, np.float32), (n, channels, height * width)
-    mean, variance, inverse = (np.empty(channels, np.float32) for _ in range(3))
-    parts, filled = parts_by_channel(channels), (mean, variance, inverse, y.reshape(-1))
-    map_parallel(lambda part: norm_forward(flat, gain, shift, slope, shape, *part, *filled), parts)
-    move_running(running, mean, variance, x.size // channels)
+    moments = tuple(np.empty(channels, np.float32) for _ in range(3))
+    parts, divided, count = parts_by_channel(channels), synchronized() is not None, count_across(x.size // channels)
+    if divided:
+        none = np.empty(0, np.float32)
+        map_parallel(lambda part: channel_moments((flat,), none, shape, *part, none, *moments), parts)
+        moments = with_inverse(*moments_across(*moments[:2]))
+    filled = *moments, y.reshape(-1)
+    map_parallel(lambda part: norm_forward(flat, gain, shift, slope, shape, *part, divided, *filled), parts)
+    mean, variance, inverse = moments
+    move_running(running, mean, variance, count)
 
     def pull(dy: Array) -> tuple[Array, Array, Array, Array]:
         d, dx = np.ascontiguousarray(dy).reshape(-1), empty((0,) if may_wait else x.shape, np.float32)
         dgain, dshift, dslope = (np.empty_like(gain) for _ in range(3))
         fixed, out = (d, flat, mean, inverse, gain, shift, slope, shape), (dx.reshape(-1), dgain, dshift, dslope)
-        map_parallel(lambda part: norm_backward(*fixed, *part, may_wait, *out), parts)
+        task = SUMS if may_wait or divided else ALL
+        map_parallel(lambda part: norm_backward(*fixed, *part, task, count, *out), parts)
+        sums = sums_across(dgain, dshift)
         if may_wait:
-            own = by_channel_of(mean, inverse, gain, shift, dgain, dshift, slope, x.size)
+            own = by_channel_of(mean, inverse, gain, shift, sums, slope, count)
             pending: Any = Pending(x.shape, d, flat, own, np.zeros(1, np.float32), PRELU)
             return pending, dgain, dshift, dslope
+        if divided:
+            map_parallel(lambda part: norm_backward(*fixed, *part, VALUES, count, out[0], *sums, dslope), parts)
         return dx, dgain, dshift, dslope
 
     return y, pull

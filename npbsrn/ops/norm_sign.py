@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from npbsrn.ops.across import count_across, moments_across, sums_across, synchronized
 from npbsrn.ops.bits import WORD, Bits, border_of, memory_for_bits
-from npbsrn.ops.norm import batch_norm_ref, move_running, parts_by_channel
+from npbsrn.ops.norm import batch_norm_ref, move_running, parts_by_channel, with_inverse
 from npbsrn.ops.pending import MayWait, Pending, by_channel_of
 from npbsrn.ops.pointwise import Scaled, weighted_sum
 from npbsrn.ops.sign import binarize
@@ -81,7 +82,10 @@ def norm_signs(
     by_channel = parts_by_channel(channels)
     statistics = mean, variance, inverse
     map_parallel(lambda part: channel_moments(flat, factors, shape, *part, total, *statistics), by_channel)
-    move_running(running, mean, variance, total.size // channels)
+    divided, count = synchronized() is not None, count_across(total.size // channels)
+    if divided:
+        mean, variance, inverse = with_inverse(*moments_across(mean, variance))
+    move_running(running, mean, variance, count)
     norm = total, factors[0] if alone and weights is not None else None, mean, inverse, gain, shift
     bits = [_pack(norm, np.float32(offset), (n, channels, height, width), pad) for offset in offsets]
 
@@ -92,10 +96,19 @@ def norm_signs(
         dterms = tuple(empty(total.shape if k < filled else (0,), np.float32) for k in range(len(flat)))
         dgain, dshift = np.empty_like(gain), np.empty_like(shift)
         dweights, doffsets = (np.empty((channels, count), np.float32) for count in (len(factors), len(offsets)))
-        numbers, out = (flat, factors, STES.index(ste), shape), (dterms, dweights, dgain, dshift, doffsets)
-        map_parallel(lambda part: signs_back(given, *norm, offsets, *numbers, *part, task, *out), by_channel)
+        numbers = flat, factors, STES.index(ste), shape
+
+        def back(task: int, whole: bool, dgain: Array, dshift: Array) -> None:
+            out = dterms, dweights, dgain, dshift, doffsets
+            fixed = given, *norm, offsets, *numbers
+            map_parallel(lambda part: signs_back(*fixed, *part, task, whole, count, *out), by_channel)
+
+        back(SUMS if divided else task, False, dgain, dshift)
+        sums = sums_across(dgain, dshift)
+        if divided and task != SUMS:
+            back(task, True, *sums)
         if task == SUMS:
-            own = by_channel_of(mean, inverse, gain, shift, dgain, dshift, np.ones_like(gain), total.size)
+            own = by_channel_of(mean, inverse, gain, shift, sums, np.ones_like(gain), count)
             pending: Any = Pending(terms[0].shape, given, total, own, offsets, STES.index(ste))
             return [pending], None, dgain, dshift, np.sum(doffsets, axis=0)
         along = None if weights is None else np.sum(dweights, axis=0)

@@ -1,5 +1,6 @@
 """Cotangents that are computed where they are read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,15 @@ class MayWait(list[Array]):
 
 
 def by_channel_of(
-    mean: Array, inverse: Array, gain: Array, shift: Array, dgain: Array, dshift: Array, slope: Array, size: int
+    mean: Array, inverse: Array, gain: Array, shift: Array, sums: Sequence[Array], slope: Array, count: int
 ) -> Array:
-    """The numbers of a `Pending` by channel (C, 8), of arrays (C,) and the number of all values.
+    """The numbers of a `Pending` by channel (C, 8), of arrays (C,) and the number of values in a channel.
+
+    The sums are those that BN's gain and shift get, over the whole batch.
 
     They are mean, inverse, gain, shift, the means of dz and of dz y, gain * inverse, and PReLU's slope.
     """
-    means = (sums / np.float32(size // len(gain)) for sums in (dshift, dgain))
+    means = (total / np.float32(count) for total in reversed(sums))
     return np.stack([mean, inverse, gain, shift, *means, gain * inverse, slope], axis=1)
 
 

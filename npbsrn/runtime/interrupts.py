@@ -41,7 +41,7 @@ class Deferral:
     Parameters
     ----------
     first : str
-        What to say to the first one.
+        What to say to the first one; may be empty.
     again : str
         The words of an interrupt that ends at once.
     """
@@ -60,7 +60,8 @@ class Deferral:
             if self.number is not None:
                 return self.again
             self.number = number
-        _say(self.first)
+        if self.first:
+            _say(self.first)
         return None
 
     def check(self, words: str) -> None:

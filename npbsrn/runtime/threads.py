@@ -3,7 +3,8 @@
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,22 +18,35 @@ Result = TypeVar("Result")
 
 SHARDS = 4  # of a batch: fixed, so that sums over its parts do not depend on the number of threads
 GIVEN_UP = 1 << 40  # in a barrier: one of the workers has failed, and the others are not to wait for it
-_inside = threading.local()  # of `map_parallel`: work that is given out there is done where it is
+# `busy` in `map_parallel`: work that is given out there is done where it is; `most`: see `limited`
+_inside = threading.local()
 
 
 def thread_count() -> int:
-    """``$NPBSRN_NUM_THREADS``, or the number of CPUs that this process may use.
+    """``$NPBSRN_NUM_THREADS``, or the number of CPUs that this process may use; less where it is `limited`.
 
     Raises
     ------
     UsageError
         If the variable is not a whole number above 0.
     """
+    if most := getattr(_inside, "most", None):
+        return int(most)
     if text := os.environ.get("NPBSRN_NUM_THREADS"):
         if not text.isdecimal() or int(text) == 0:
             raise UsageError(f"NPBSRN_NUM_THREADS must be a whole number above 0, not {text!r}")
         return int(text)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limited(most: int) -> Iterator[None]:
+    """Let `thread_count` be this in this thread while the block runs."""
+    before, _inside.most = getattr(_inside, "most", None), most
+    try:
+        yield
+    finally:
+        _inside.most = before
 
 
 def parts_of(count: int, parts: int) -> list[tuple[int, int]]:

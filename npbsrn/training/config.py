@@ -68,6 +68,11 @@ class TrainConfig:
         Steps between validations and checkpoints; the last step always has both.
     holdout : int
         How many pictures of the folder are kept for validation where no validation folder is given; at most a tenth.
+    shards : int
+        Equal parts of a batch that pass through the network apart, in threads or by several processes; see
+        `npbsrn.runtime.shards`. Their number decides how gradients are rounded, and nothing else.
+    synchronize : bool
+        Whether batch normalisation takes the statistics of the whole batch, or of each shard.
     """
 
     network: dict[str, Any] = field(default_factory=lambda: {"name": "bsrn", "scale": 4})
@@ -96,12 +101,15 @@ class TrainConfig:
     validate_every: int = 500
     checkpoint_every: int = 250
     holdout: int = 10
+    shards: int = 1
+    synchronize: bool = True
 
     def __post_init__(self) -> None:
         positive: Callable[[Any], bool] = lambda v: v > 0  # noqa: E731
         fraction: Callable[[Any], bool] = lambda v: 0 <= v < 1  # noqa: E731
         for names, allowed, words in (
-            ("steps batch patch halve_every validate_every checkpoint_every rate binary_rate", positive, "above 0"),
+            ("steps batch patch shards halve_every validate_every checkpoint_every", positive, "above 0"),
+            ("rate binary_rate", positive, "above 0"),
             ("beta1 beta2 ema late_from", fraction, "at least 0 and below 1"),
             ("warmup weight_decay clip seed holdout late_patch flat_patches", lambda v: v >= 0, "at least 0"),
             ("distill", lambda v: 0 <= v <= 1, "at least 0 and at most 1"),
@@ -111,8 +119,11 @@ class TrainConfig:
                 value = getattr(self, name)
                 if not (_is_number(value) and allowed(value)):
                     raise UsageError(f"{name} must be a number {words}, not {value!r}")
-        if not isinstance(self.degrade, bool):
-            raise UsageError(f"degrade must be True or False, not {self.degrade!r}")
+        for name in ("degrade", "synchronize"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if self.batch % self.shards:
+            raise UsageError(f"a batch of {self.batch} cannot be divided into {self.shards} shards; give another batch")
         if self.flat_patches > self.batch:
             raise UsageError(f"flat_patches must be at most the batch of {self.batch}, not {self.flat_patches}")
         if self.schedule not in SCHEDULES:

@@ -103,31 +103,37 @@ class PatchSource:
         self.shares = areas / areas.sum()
         self.places = Places(self.entries, scale, patch, keep) if keep < 1 else None
 
-    def batch(self, seed: int, step: int, size: int, patch: int) -> tuple[Array, Array]:
+    def batch(
+        self, seed: int, step: int, size: int, patch: int, part: tuple[int, int] | None = None
+    ) -> tuple[Array, Array]:
         """The patches of one step: a pure function of its arguments and the pictures.
 
         A picture is drawn in proportion to its area, a place in it uniformly (or both together, from the places that
         are kept), and one of the eight rotations and mirrorings. Colours and degradations have a generator of their
         own: with or without them, the same places are drawn.
 
+        Of a batch that is divided, `part` is what is wanted: its first patch, and behind the last.
+
         Returns
         -------
-        x : (size, 3, patch, patch) float32, in [0, 1]
-        y : (size, 3, patch * scale, patch * scale) float32, in [0, 1]
+        x : (size of the part, 3, patch, patch) float32, in [0, 1]
+        y : (size of the part, 3, patch * scale, patch * scale) float32, in [0, 1]
         """
         rng, more = np.random.default_rng((seed, step)), np.random.default_rng((seed, step, 1))
-        p, s = patch, self.scale
+        p, s, (first, last) = patch, self.scale, part or (0, size)
         lows = np.empty((size, 3, p, p), np.uint8)
         highs = np.empty((size, 3, p * s, p * s), np.uint8)
         for n, (index, top, left) in enumerate(self._places(rng, size, p)):
             lr, hr = self.entries[index]
             turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+            if not (first <= n < last or self.degrade):  # whose generator goes on with each patch
+                continue
             low = self._low(lr, top, left, p, more)
             high = hr.rows(top * s, p * s)[:, left * s : (left + p) * s]
             lows[n], highs[n] = _turn(low, turns, mirror), _turn(high, turns, mirror)
         colours = more.integers(256, size=(self.flat_patches, 3, 1, 1))
         lows[: self.flat_patches], highs[: self.flat_patches] = colours, colours
-        return VALUES[lows], VALUES[highs]
+        return VALUES[lows[first:last]], VALUES[highs[first:last]]
 
     def _low(self, lr: Decoded, top: int, left: int, patch: int, rng: np.random.Generator) -> Array:
         """A patch of an LR picture, (patch, patch, 3) uint8."""

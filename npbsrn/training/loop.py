@@ -1,6 +1,8 @@
 """The training loop: batch, step, and again, with validation and checkpoints in between."""
 
 import dataclasses
+import hashlib
+import signal
 import sys
 import time
 from collections import deque
@@ -20,12 +22,14 @@ from npbsrn.inference.runners import Runner
 from npbsrn.kernels.compiling import WATCH
 from npbsrn.models import Model
 from npbsrn.networks.base import Network
-from npbsrn.runtime.interrupts import Deferral, deferred
+from npbsrn.runtime.interrupts import Deferral, Interrupted, deferred
+from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.storage.params import nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource
+from npbsrn.training.ranks import Alive, Alone
 from npbsrn.training.records import Records
 from npbsrn.training.step import train_step
 from npbsrn.training.validation import ValidationSet
@@ -56,6 +60,9 @@ class Run:
     records : Records
     progress : bool
     teacher : Model, optional
+    ranks : Alone
+    shards : Shards, optional
+        Those of this rank, if batches are divided.
     """
 
     config: TrainConfig
@@ -65,13 +72,15 @@ class Run:
     records: Records
     progress: bool
     teacher: Model | None = None
+    ranks: Alone = Alone()  # noqa: RUF009  # which has no state
+    shards: Shards | None = None
 
     def go(self, state: State) -> Model:
         """Train from `state` to the last step; returns the averaged weights."""
         self.records.begin_metrics(state.judged)
         if state.step == 0:
             self.records.checkpoint(state)  # so that a run that is killed early can be resumed, too
-        with deferred(WAITS, LAST) as interrupt:
+        with deferred(WAITS if self.ranks.first else "", LAST) as interrupt:
             with quiet_blas(), self._bar(state) as bar, self._batches(state) as ahead:
                 state = self._steps(state, interrupt, bar, ahead)
             with interrupt.at_once(SAVED):
@@ -100,11 +109,12 @@ class Run:
             losses.append(loss)
             bar.set_postfix_str(self._words(state, losses, bar), refresh=False)
             _advance(bar)
-            due = self._is_due(state)
-            if due or state.step % config.checkpoint_every == 0 or interrupt.number is not None:
+            due, interrupted = self._is_due(state), self.ranks.interrupted(interrupt.number is not None)
+            if due or state.step % config.checkpoint_every == 0 or interrupted:
                 self._save(state)
                 saved = state.step
-                interrupt.check(SAVED)
+            if interrupted:
+                raise Interrupted(SAVED, interrupt.number or signal.SIGINT)
             if due:
                 state = self._judged(state, interrupt)
         return state
@@ -123,6 +133,7 @@ class Run:
 
     def _save(self, state: State) -> None:
         self._refuse_infinite(state, *state.params.values())
+        self.ranks.refuse_drift(hashlib.blake2b(state.params.vector.tobytes(), digest_size=16).digest())
         self.records.checkpoint(state)
 
     def model(self, state: State) -> Model:
@@ -143,10 +154,10 @@ class Run:
     @contextmanager
     def _batches(self, state: State) -> Iterator[Iterator[tuple[Array, Array]]]:
         """The batches from `state` on; while one is used, a thread reads the next."""
-        config = self.config
+        config, part = self.config, None if self.shards is None else self.shards.part_of(self.config.batch)
 
         def batch(step: int) -> tuple[Array, Array]:
-            return self.source.batch(config.seed, step, config.batch, config.patch_at(step))
+            return self.source.batch(config.seed, step, config.batch, config.patch_at(step), part)
 
         def one_ahead(pool: ThreadPoolExecutor) -> Iterator[tuple[Array, Array]]:
             coming = pool.submit(batch, state.step)
@@ -163,7 +174,7 @@ class Run:
         start = time.perf_counter()
         x, y = next(batches)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused right below
-            new, loss = train_step(state, self.network, self.config, x, y, self.teacher)
+            new, loss = train_step(state, self.network, self.config, x, y, self.teacher, self.shards)
         self._refuse_infinite(state, np.array(loss))
         total, count = state.losses
         seconds = state.seconds + time.perf_counter() - start
@@ -179,8 +190,7 @@ class Run:
 
     def _validate(self, state: State) -> State:
         """Judge the averaged weights, write a line of metrics, keep the best."""
-        runner = runner_of_model(self.model(state))  # as `npbsrn.upscale` will run it
-        scores = [self._judge(runner, held) for held in self.valid]
+        scores = self.ranks.lead(lambda alive: self._judged_sets(state, alive))
         psnr = scores[0][0] if scores else None
         state = dataclasses.replace(state, psnr=psnr)
         self.records.metrics(state, scores)
@@ -189,7 +199,11 @@ class Run:
             self.records.weights("best.npz", self.model(state))
         return dataclasses.replace(state, judged=state.step, losses=(0.0, 0))
 
-    def _judge(self, runner: Runner, held: ValidationSet) -> tuple[float, float]:
+    def _judged_sets(self, state: State, alive: Alive) -> list[tuple[float, float]]:
+        runner = runner_of_model(self.model(state))  # as `npbsrn.upscale` will run it
+        return [self._judge(runner, held, alive) for held in self.valid]
+
+    def _judge(self, runner: Runner, held: ValidationSet, alive: Alive) -> tuple[float, float]:
         """Mean PSNR and SSIM on a set; some of the pictures are kept."""
         scores, scale = [], self.config.scale
         for number, (name, lr, hr) in enumerate(held.pictures):
@@ -197,6 +211,7 @@ class Run:
             scores.append(compare(result, hr, scale))
             if number < SHOWN:
                 self.records.picture(held.name, name, result)
+            alive()
         psnr, ssim = (float(np.nanmean(column)) for column in zip(*scores, strict=True))
         return psnr, ssim
 

@@ -29,8 +29,8 @@ def step_bytes(network: Network, batch: int, patch: int) -> int:
     return BYTES * batch * side**2 * sum(array.shape[0] for array in filters)
 
 
-def refuse_too_large(network: Network, config: TrainConfig) -> None:
-    """Refuse a batch that cannot fit into memory.
+def refuse_too_large(network: Network, config: TrainConfig, share: float = 1) -> None:
+    """Refuse a batch, of which this process has a `share`, that cannot fit into memory.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def refuse_too_large(network: Network, config: TrainConfig) -> None:
         If a step needs more than is available.
     """
     patch, available = max(config.patch, config.late_patch), available_bytes()
-    need = step_bytes(network, config.batch, patch)
+    need = int(step_bytes(network, config.batch, patch) * share)
     if available is not None and need > available:
         raise UsageError(
             f"{config.batch} patches of {patch}x{patch} need at least {need / 1e9:.1f} GB of memory and "

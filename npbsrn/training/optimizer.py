@@ -31,6 +31,9 @@ class Vector(dict[str, Array]):
         for name, part in zip(names, np.split(self.vector, ends[:-1]), strict=True):
             self[name] = part.reshape(arrays[name].shape)
 
+    def __reduce__(self) -> Any:
+        return Vector, (dict(self),)  # so that the arrays of a copy are views of one, too
+
     @cached_property
     def nested(self) -> Params:
         """The same arrays as a nested dict."""

@@ -143,3 +143,28 @@ class Records:
             raise DataError(
                 f"cannot write to {self.folder} ({error.strerror}); free some space or choose another output folder"
             ) from None
+
+
+class Unwritten(Records):
+    """Those of a rank that is not the first: nothing is written."""
+
+    def __init__(self, folder: Path, config: TrainConfig, origin: Origin) -> None:
+        self.folder, self.config, self.origin, self.sets = folder, config, origin, []
+
+    def begin_metrics(self, judged: int) -> None:
+        """Nothing, as all that follow."""
+
+    def metrics(self, state: State, scores: list[tuple[float, float]]) -> None:
+        """See above."""
+
+    def log(self, words: str) -> None:
+        """See above."""
+
+    def picture(self, own: str, name: str, picture: Array) -> None:
+        """See above."""
+
+    def checkpoint(self, state: State, again: bool = False) -> None:
+        """See above."""
+
+    def weights(self, name: str, model: Model) -> None:
+        """See above."""

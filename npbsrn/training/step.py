@@ -8,7 +8,9 @@ import numpy as np
 from npbsrn.models import Model
 from npbsrn.networks.base import Network
 from npbsrn.ops.loss import l1_loss
-from npbsrn.storage.params import Params, leaves
+from npbsrn.runtime.shards import Shard, Shards
+from npbsrn.runtime.threads import parts_of
+from npbsrn.storage.params import Params, leaves, nest
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.optimizer import Flat, Vector, adam, clip_norm, keep_within, moving_average
@@ -24,8 +26,9 @@ def first_state(network: Network, seed: int, init: Flat | None = None) -> State:
 
 
 def loss_and_grads(
-    network: Network, params: Params, x: Array, y: Array, taught: Array | None = None, share: float = 0.0
-) -> tuple[float, Flat]:
+    network: Network, params: Params, x: Array, y: Array, taught: Array | None = None, share: float = 0.0,
+    factor: float = 1.0,
+) -> tuple[float, Flat]:  # fmt: skip
     """Loss of a batch and its gradients: ``(1 - share) * L1(out, y) + share * L1(out, taught)``.
 
     What is distilled is the picture alone, by the loss that the network is trained with (Hinton et al., 2015, with
@@ -43,6 +46,8 @@ def loss_and_grads(
         The teacher's result.
     share : float
         Of the teacher in the loss.
+    factor : float
+        On the gradients.
 
     Returns
     -------
@@ -52,20 +57,64 @@ def loss_and_grads(
     out, back = network.apply(params, x, train=True)
     loss, pull = l1_loss(out, y)
     if taught is None:
-        dout = pull(1.0)
+        dout = pull(factor)
     else:
         apart, pull_apart = l1_loss(out, taught)
-        loss, dout = (1 - share) * loss + share * apart, pull(1 - share) + pull_apart(share)
+        loss, dout = (1 - share) * loss + share * apart, pull(factor * (1 - share)) + pull_apart(factor * share)
     _, grads = back(dout, False)
     return loss, dict(leaves(grads))
 
 
+def divided_loss_and_grads(
+    network: Network, params: Vector, x: Array, y: Array, taught: Array | None, share: float, shards: Shards
+) -> tuple[float, Flat]:
+    """`loss_and_grads` of a batch of which this process has some shards; the results are those of the whole batch.
+
+    The loss of a batch is the mean of its shards' losses, as these are of one size, and so is the gradient: each shard
+    divides its own by their number before they are added. Where statistics are not synchronized, each shard moves
+    running averages of its own, and `params` get their mean.
+
+    Parameters
+    ----------
+    network, params, taught, share
+        See `loss_and_grads`.
+    x, y : arrays
+        The samples of this process's shards.
+    shards : Shards
+    """
+    running = [name for name in params if ".running_" in name]
+
+    def work(shard: Shard) -> tuple[float, Flat, Flat]:
+        own = {name: array.copy() if name in running else array for name, array in params.items()}
+        first, last = parts_of(len(x), shards.local)[shard.number]
+        part = None if taught is None else taught[first:last]
+        loss, grads = loss_and_grads(network, nest(own), x[first:last], y[first:last], part, share, 1 / shards.count)
+        shard.hand_over(iter(grads.values()))
+        moved = {name: own[name] for name in running}
+        if not shards.synchronize:
+            moved = {name: np.mean(shard.gather(array), axis=0) for name, array in moved.items()}
+        return float(np.mean(shard.gather(np.array(loss)))), grads, moved
+
+    results, sums = shards.run(work)
+    loss, grads, moved = results[0]
+    for name, array in moved.items():
+        params[name][...] = array
+    return loss, {name: sums[id(array)] for name, array in grads.items()}
+
+
 def train_step(
-    state: State, network: Network, config: TrainConfig, x: Array, y: Array, teacher: Model | None = None
-) -> tuple[State, float]:
-    """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place."""
+    state: State, network: Network, config: TrainConfig, x: Array, y: Array, teacher: Model | None = None,
+    shards: Shards | None = None,
+) -> tuple[State, float]:  # fmt: skip
+    """State after one step on one batch, and the batch's loss. The arrays of `state` are moved in place.
+
+    Where the batch is divided, `x` and `y` are the samples of this process's `shards`.
+    """
     taught = None if teacher is None else teacher.network.apply(teacher.params, x)[0]
-    loss, grads = loss_and_grads(network, state.params.nested, x, y, taught, config.distill)
+    if shards is None:
+        loss, grads = loss_and_grads(network, state.params.nested, x, y, taught, config.distill)
+    else:
+        loss, grads = divided_loss_and_grads(network, state.params, x, y, taught, config.distill, shards)
     rates = config.rate_at(state.step), config.beta1, config.beta2, config.weight_decay, config.binary_rate
     grad = clip_norm(np.concatenate([grads[name].ravel() for name in state.m]), config.clip)
     latent = network.latent()

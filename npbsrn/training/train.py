@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,19 @@ from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.models import Model, check_scale, load
 from npbsrn.networks.base import Network, make_network
 from npbsrn.runtime import buffers
-from npbsrn.runtime.threads import quiet_blas
+from npbsrn.runtime.shards import Shards
+from npbsrn.runtime.threads import SHARDS, quiet_blas
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import leaves
-from npbsrn.training.checkpoint import Origin
+from npbsrn.training.checkpoint import Origin, State
 from npbsrn.training.config import TrainConfig, choose_network, make_config
 from npbsrn.training.data import PatchSource
 from npbsrn.training.folder import check_folder, own_folder, refuse_mixing
 from npbsrn.training.loop import Run
 from npbsrn.training.memory import refuse_too_large
 from npbsrn.training.optimizer import Flat
-from npbsrn.training.records import Records
+from npbsrn.training.ranks import Alive, Alone, find_ranks
+from npbsrn.training.records import Records, Unwritten
 from npbsrn.training.resume import go_on
 from npbsrn.training.sieve import TRAINING, Sieve, listing
 from npbsrn.training.step import first_state, train_step
@@ -119,28 +122,74 @@ def train(
         raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
     with contextlib.ExitStack() as until_the_end:
         until_the_end.callback(buffers.clear)
-        if resume:
-            until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
-            state, config, origin = go_on(run, origin, scale, preset, options)
-        else:
-            state, config = None, make_config(scale or 4, preset or "default", options)
+        ranks = find_ranks()
+        until_the_end.enter_context(ranks.together())
+
+        def begin(_: Alive) -> tuple[State | None, TrainConfig, Origin]:
+            if resume:
+                until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
+                return go_on(run, origin, scale, preset, options)
             check_folder(run, begun=False)
-        network = make_network(config.network)
-        refuse_too_large(network, config)
+            return None, make_config(scale or 4, preset or "default", _with_shards(options, ranks)), origin
+
+        state, config, origin = ranks.lead(begin)
+        network, shards = make_network(config.network), _divide(config, ranks)
+        refuse_too_large(network, config, 1 if shards is None else shards.local / shards.count)
         teacher_model, origin = load_teacher(origin, config)
         sieve = Sieve(origin.left_out)
-        source, valid, origin = _pictures(run, origin, config, sieve, cache, progress)
-        if left_out := sieve.summary():
+        pictures = functools.partial(_pictures, run, origin, config, sieve, cache, progress)
+        source, valid, origin = _found_by(ranks, pictures)
+        if left_out := sieve.summary() if ranks.first else "":
             warnings.warn(left_out, stacklevel=2)
         if state is None:
             if minutes is not None:
-                config = _fit_to_time(minutes, config, network, source, teacher_model)
-            state = first_state(network, config.seed, _weights_of(init, network, config.seed))
-            until_the_end.enter_context(own_folder(run, begun=False))  # only now: a run that is refused leaves nothing
-        records = Records(run, config, origin, state.step, [held.name for held in valid])
+                fitted = _fit_to_time(minutes, config, network, source, teacher_model, shards)
+                config = ranks.lead(lambda _: fitted)
+            first = first_state(network, config.seed, _weights_of(init, network, config.seed))
+            state = ranks.lead(lambda _: first)
+            if ranks.first:  # only now: a run that is refused leaves nothing
+                until_the_end.enter_context(own_folder(run, begun=False))
+        if not ranks.first:
+            records: Records = Unwritten(run, config, origin)
+        else:
+            records = Records(run, config, origin, state.step, [held.name for held in valid])
         if left_out:
             records.log(left_out)
-        return Run(config, network, source, valid, records, progress, teacher_model).go(state)
+        show = progress and ranks.first
+        return Run(config, network, source, valid, records, show, teacher_model, ranks, shards).go(state)
+
+
+def _with_shards(options: dict[str, Any], ranks: Alone) -> dict[str, Any]:
+    """Options of a run that several ranks begin: up to four of them give the same bytes."""
+    return options if ranks.size == 1 else {"shards": max(SHARDS, ranks.size), **options}
+
+
+def _divide(config: TrainConfig, ranks: Alone) -> Shards | None:
+    """The shards of this rank."""
+    if config.shards < ranks.size:
+        raise UsageError(
+            f"a run of {config.shards} shards cannot be trained by {ranks.size} ranks; start {config.shards} at most, "
+            f"or begin a run with --set shards={ranks.size}"
+        )
+    return ranks.divide(config.shards, config.synchronize)
+
+
+Found = tuple[PatchSource, list[ValidationSet], Origin]
+
+
+def _found_by(ranks: Alone, pictures: Callable[[Alive], Found]) -> Found:
+    """The pictures, decoded by the first rank, so that the others find them in its cache."""
+    found: list[Found] = []
+
+    def look(alive: Alive) -> Origin:
+        found.append(pictures(alive))
+        return found[0][2]
+
+    origin = ranks.lead(look)
+    source, valid, own = found[0] if found else pictures(lambda: None)
+    if own.digest != origin.digest:
+        raise DataError("the ranks do not see the same pictures; name a folder that is the same for all of them")
+    return source, valid, origin
 
 
 def _pictures(
@@ -150,7 +199,8 @@ def _pictures(
     sieve: Sieve,
     cache: str | PathLike[str] | None,
     progress: bool,
-) -> tuple[PatchSource, list[ValidationSet], Origin]:
+    alive: Alive,
+) -> Found:
     """Decode the training and validation pictures; add their digest and the pictures left out to the origin."""
     if origin.folder is None:
         raise UsageError("name a folder of pictures to train on")
@@ -158,8 +208,13 @@ def _pictures(
     refuse_mixing(run, Path(origin.folder), [pair for found in (pairs, *(sets or {}).values()) for pair in found])
     patch, holdout = max(config.patch, config.late_patch), config.holdout if sets is None else 0
     with tqdm(desc="decode", total=len(pairs), disable=None if progress else True, leave=False) as bar:
+
+        def decoded() -> None:
+            bar.update()
+            alive()
+
         source = PatchSource(
-            pairs, config.scale, patch, cache, bar.update, sieve, holdout,
+            pairs, config.scale, patch, cache, decoded, sieve, holdout,
             keep=config.keep, flat_patches=config.flat_patches, degrade=config.degrade,
         )  # fmt: skip
     if origin.digest not in (None, source.digest):
@@ -205,17 +260,18 @@ def _absolute(folder: Any) -> str:
 
 
 def _fit_to_time(
-    minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None
-) -> TrainConfig:
+    minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None,
+    shards: Shards | None,
+) -> TrainConfig:  # fmt: skip
     """A configuration whose steps fit the time: some steps are timed and discarded."""
-    seconds = {}
+    seconds, part = {}, None if shards is None else shards.part_of(config.batch)
     with quiet_blas():
         for patch in {config.patch, config.late_patch or config.patch}:
             state, times = first_state(network, config.seed), []
             for step in range(8):
                 start = time.perf_counter()
-                x, y = source.batch(config.seed, step, config.batch, patch)
-                state, _ = train_step(state, network, config, x, y, teacher)
+                x, y = source.batch(config.seed, step, config.batch, patch, part)
+                state, _ = train_step(state, network, config, x, y, teacher, shards)
                 times.append(time.perf_counter() - start)
             seconds[patch] = float(np.median(times[2:]))  # the first ones compile
     late = seconds[config.late_patch or config.patch]

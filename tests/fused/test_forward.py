@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npbsrn.fused.forward import _combine, _sample_moments
+from npbsrn.fused.forward import _sample_moments, combine
 from npbsrn.fused.shared import to_tiles
 
 LANES, CHANNELS = 16, 48
@@ -38,7 +38,7 @@ def test_moments_have_one_order(rng, pixels):
         _sample_moments(tile, pixels, moment)
     np.testing.assert_array_equal(moments, [[moments_of(channel) for channel in sample] for sample in x])
     mean, inverse, variance = (np.empty(CHANNELS, np.float32) for _ in range(3))
-    _combine(moments, pixels, mean, inverse, variance)
+    combine(moments, pixels, mean, inverse, variance)
     for c in range(CHANNELS):
         m = v = 0.0
         for s in range(4):

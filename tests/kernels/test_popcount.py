@@ -28,7 +28,7 @@ def count(bits, words, size, height, width, out):
 def test_counts(case):
     height, width, _, size = case
     _, w, x = draw(*case)
-    words, out = np.zeros(48 * 27, np.uint16), np.empty((48, height, width), np.uint16)
+    words, out = np.zeros(48 * 27, np.uint32), np.empty((48, height, width), np.uint16)
     pack_filters(w, words)
     count(pack(x), words, size, height, width, out.ravel())
     expected, _ = conv2d_ref(x[None], w, pad_value=1.0)

@@ -5,15 +5,15 @@ import pytest
 
 from npbsrn.kernels.combine import make_combine
 from npbsrn.kernels.jit import kernel
-from npbsrn.kernels.products import multiply
+from npbsrn.kernels.products import MATRICES, multiply
 from npbsrn.kernels.winograd import transforms
 from npbsrn.ops.binary_conv import binary_conv, binary_conv_ref
 from npbsrn.ops.bits import pack
 
-MATRICES = {"A": transforms(3, 6)[0].T, "G": transforms(3, 6)[1], "B": transforms(3, 6)[2]}
-_result, _filter, _input = (make_combine(matrix) for matrix in MATRICES.values())
+TRANSFORMS = {"A": transforms(3, 6)[0].T, "G": transforms(3, 6)[1], "B": transforms(3, 6)[2]}
+_result, _filter, _input = (make_combine(matrix) for matrix in TRANSFORMS.values())
 ADDED = 2  # results that are added
-_add_input = make_combine(MATRICES["B"].T, add=ADDED)
+_add_input = make_combine(TRANSFORMS["B"].T, add=ADDED)
 
 
 @kernel()
@@ -29,8 +29,8 @@ def combined(which, x, y):
 
 
 @kernel()
-def multiplied(x, row, column, length, w, y, rows, add):
-    multiply(x, 0, row, column, length, w, 0, y, 0, rows, add)
+def multiplied(x, row, column, length, w, y, rows, matrices, add):
+    multiply(x, 0, row, column, length, w, 0, w.size // matrices, y, 0, y.size // matrices, rows, matrices, add)
 
 
 def test_six_pixels_by_eight_products():
@@ -45,7 +45,7 @@ def test_six_pixels_by_eight_products():
 def test_a_constant_matrix(which):
     """Whatever pairs of rows and columns save products."""
     rng = np.random.default_rng(which)
-    matrix = [*MATRICES.values(), MATRICES["B"].T][which]
+    matrix = [*TRANSFORMS.values(), TRANSFORMS["B"].T][which]
     x, y = (rng.standard_normal((n, 16)).astype(np.float32) for n in matrix.shape[::-1])
     expected = matrix @ x.astype(np.float64)
     if which == 3:
@@ -57,15 +57,16 @@ def test_a_constant_matrix(which):
 @pytest.mark.parametrize("rows", [1, 5, 6, 7, 13, 49])
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("add", [False, True])
-def test_products_of_matrices(rows, turned, add):
+@pytest.mark.parametrize("matrices", range(1, MATRICES + 1))
+def test_products_of_matrices(rows, turned, add, matrices):
     """Exactly: all values are small whole numbers."""
-    rng = np.random.default_rng(rows)
-    x, w, y = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((rows, 10), (10, 16), (rows, 16)))
+    rng, n = np.random.default_rng(rows), matrices
+    x, w, y = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((rows, 10), (n, 10, 16), (n, rows, 16)))
     expected = x @ w + add * y
     if turned:
-        multiplied(np.ascontiguousarray(x.T), 1, rows, 10, w, y, rows, add)
+        multiplied(np.ascontiguousarray(x.T), 1, rows, 10, w, y, rows, n, add)
     else:
-        multiplied(x, 10, 1, 10, w, y, rows, add)
+        multiplied(x, 10, 1, 10, w, y, rows, n, add)
     np.testing.assert_array_equal(y, expected)
 
 

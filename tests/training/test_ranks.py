@@ -1,0 +1,172 @@
+"""Training by several processes that MPI connects: real ones, begun by mpiexec."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from npbsrn.storage.params import load_arrays
+from npbsrn.training.checkpoint import load_checkpoint
+
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+SETTINGS = ("width=4", "blocks=1", "checkpoint_every=3", "holdout=1", "validate_every=100")
+LONG = 100_000  # steps that no test waits for
+
+
+def has_mpi4py():
+    return subprocess.run([sys.executable, "-c", "import mpi4py.MPI"], capture_output=True, check=False).returncode == 0
+
+
+pytestmark = pytest.mark.slow
+needs_mpi = pytest.mark.skipif(
+    not MPIEXEC or not has_mpi4py(), reason="mpi4py or mpiexec is missing; pip install 'npbsrn[mpi]' mpich"
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NPBSRN_PATIENCE", "60")
+
+
+def command(*words, ranks=1, settings=SETTINGS):
+    options = [part for setting in settings for part in ("--set", setting)]
+    start = [MPIEXEC, "-n", str(ranks)] if ranks > 1 else []
+    return [*start, sys.executable, "-m", "npbsrn", "train", *map(str, words), *options, "--quiet"]
+
+
+def run(*words, **options):
+    return subprocess.run(command(*words, **options), capture_output=True, text=True, check=False, timeout=120)
+
+
+def begin(*words, **options):
+    """A run that goes on in the background, in a group of processes of its own."""
+    return subprocess.Popen(
+        command(*words, **options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def wait_for_step(folder, step):
+    """Until the run has saved this step."""
+    for _ in range(600):
+        if (folder / "checkpoint.npz").exists():
+            try:
+                if load_checkpoint(folder / "checkpoint.npz")[0].step >= step:
+                    return
+            except FileNotFoundError:  # just now replaced
+                pass
+        time.sleep(0.1)
+    raise AssertionError(f"{folder} has not come to step {step}")
+
+
+def ranks_of(process):
+    """Process ids of the Python processes that mpiexec has begun, by their parents."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    below = {process.pid}
+    for _ in range(4):  # mpiexec, its proxy, a shell
+        below |= {int(pid) for pid, parent, _ in rows if int(parent) in below}
+    return [int(pid) for pid, _, words in rows if int(pid) in below and re.search(r"npbsrn train", words)][-2:]
+
+
+def same(folders):
+    """Whether runs have ended with the same bytes."""
+    whole = [load_arrays(folder / name)[0] for folder in folders for name in ("checkpoint.npz", "weights.npz")]
+    pairs = [whole[k : k + 2] for k in range(0, len(whole), 2)]
+    return all(
+        a.keys() == b.keys() and all(a[key].tobytes() == b[key].tobytes() for key in a)
+        for own in pairs[1:] for a, b in zip(pairs[0], own, strict=True)
+    )  # fmt: skip
+
+
+@needs_mpi
+@pytest.mark.parametrize("binarizer", ["bam", "dorefa"])
+def test_any_number_of_ranks_gives_the_same_bytes(photographs, tmp_path, binarizer):
+    """Up to the number of shards; the first of them without MPI."""
+    words = [photographs, "--batch", 4, "--patch", 6, "--steps", 5, "--binarizer", binarizer]
+    alone = run(*words, "-o", tmp_path / "1", settings=(*SETTINGS, "shards=4"))
+    assert alone.returncode == 0, alone.stderr
+    for ranks in (2, 3):
+        done = run(*words, "-o", tmp_path / str(ranks), ranks=ranks)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("5 steps") == 1  # one rank says it
+    assert same([tmp_path / name for name in "123"])
+
+
+@needs_mpi
+def test_a_run_goes_on_with_another_number_of_ranks(photographs, tmp_path):
+    words = [photographs, "--batch", 4, "--patch", 6]
+    assert run(*words, "--steps", 6, "-o", tmp_path / "whole", ranks=2).returncode == 0
+    schedule = ["--set", "schedule=step"]  # of which the length of a run changes nothing
+    assert run(*words, "--steps", 3, *schedule, "-o", tmp_path / "parts", ranks=2).returncode == 0
+    assert run("--resume", "--steps", 5, "-o", tmp_path / "parts", ranks=3, settings=()).returncode == 0
+    assert run("--resume", "--steps", 6, "-o", tmp_path / "parts", settings=()).returncode == 0
+    assert run(*words, "--steps", 6, *schedule, "-o", tmp_path / "straight", ranks=2).returncode == 0
+    assert same([tmp_path / "parts", tmp_path / "straight"])
+    assert not same([tmp_path / "parts", tmp_path / "whole"])
+
+
+@needs_mpi
+def test_a_rank_that_dies_ends_all(photographs, tmp_path):
+    process = begin(photographs, "--batch", 4, "--patch", 6, "--steps", LONG, "-o", tmp_path / "run", ranks=3)
+    wait_for_step(tmp_path / "run", 6)
+    os.kill(ranks_of(process)[-1], signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    step = load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step
+    done = run("--resume", "--steps", step + 2, "-o", tmp_path / "run", ranks=2, settings=())
+    assert done.returncode == 0, done.stderr
+
+
+@needs_mpi
+def test_a_rank_that_hangs_ends_all(photographs, tmp_path, monkeypatch):
+    monkeypatch.setenv("NPBSRN_PATIENCE", "3")
+    process = begin(photographs, "--batch", 4, "--patch", 6, "--steps", LONG, "-o", tmp_path / "run", ranks=2)
+    wait_for_step(tmp_path / "run", 3)
+    os.kill(ranks_of(process)[-1], signal.SIGSTOP)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no sign of the other ranks for 3 seconds; --resume goes on" in said
+    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step >= 3
+
+
+@needs_mpi
+def test_an_interrupt_saves_the_state_of_all(photographs, tmp_path):
+    settings = (*SETTINGS[:2], "checkpoint_every=50000", *SETTINGS[3:], "validate_every=100000")
+    words = [photographs, "--batch", 4, "--patch", 6, "--steps", LONG]
+    process = begin(*words, "-o", tmp_path / "run", ranks=2, settings=settings)
+    wait_for_step(tmp_path / "run", 0)
+    time.sleep(3)  # some steps
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.count("npbsrn: interrupted; the state is saved, --resume goes on") == 1
+    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step > 0
+
+
+@needs_mpi
+def test_what_is_wrong_is_said_once(photographs, tmp_path):
+    missing = run(tmp_path / "missing", "-o", tmp_path / "run", ranks=3)
+    assert missing.returncode == 2
+    assert missing.stderr.count("npbsrn: ") == 1
+    few = run(photographs, "-o", tmp_path / "run", ranks=3, settings=(*SETTINGS, "shards=2"))
+    assert few.returncode == 2
+    assert few.stderr.count("a run of 2 shards cannot be trained by 3 ranks") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_mpi4py(photographs, tmp_path, monkeypatch):
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('no mpi4py')")
+    place = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", place)
+    monkeypatch.setenv("PMI_SIZE", "2")
+    done = run(photographs, "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert "needs mpi4py; pip install 'npbsrn[mpi]'" in done.stderr
+    monkeypatch.setenv("PMI_SIZE", "1")
+    assert run(photographs, "-o", tmp_path / "run", "--batch", 2, "--patch", 6, "--steps", 1).returncode == 0
