@@ -16,8 +16,9 @@ import numpy as np
 from benchmarks.train_steps import SCALE, Case, batch_of, make_source, network_of
 from npbsrn.networks.base import make_network
 from npbsrn.runtime.threads import quiet_blas
+from npbsrn.training.alone import Alone
 from npbsrn.training.config import TrainConfig
-from npbsrn.training.ranks import Alone, Ranks, find_ranks
+from npbsrn.training.ranks import Ranks, find_ranks
 from npbsrn.training.step import first_state, train_step
 
 WARM, TRIES = 2, 200
@@ -41,7 +42,7 @@ class Counted:
             return gather(own, sizes)
 
         def counted_sum(parts: np.ndarray, counts: list[int]) -> Callable[[], np.ndarray]:
-            self.bytes += 2 * parts.nbytes * (ranks.size - 1) // ranks.size
+            self.bytes += (parts.nbytes + parts[0].nbytes) * (ranks.size - 1) // ranks.size
             return begin(parts, counts)
 
         def timed(request: Any) -> None:

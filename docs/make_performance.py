@@ -19,7 +19,7 @@ from npbsrn.shipped import MODELS, packed_weights
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures"
-PAGES = "performance.md", "training.md", "claims.md", "reproduction.md"
+PAGES = "performance.md", "training.md", "claims.md", "reproduction.md", "scale.md"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -197,6 +197,57 @@ def networks() -> str:
 FIRST = {"x4mid.npz": "those of `bsrn` x4 at step 42,500, which were not kept"}
 
 
+RANKS = "ranks-bbcu", "ranks-bsrn"
+
+
+def ranks() -> str:
+    """Training steps by threads and by ranks."""
+    names = there(RANKS)
+    setups = {
+        "one rank": "one_rank", "two threads": "two_threads", "two threads, four shards": "two_threads_four_shards",
+        "two ranks": "two_ranks",
+    }  # fmt: skip
+    runs = [run_of(name)["figures"] for name in names]
+    rows = [[words, *(f"{figures[f'step_{key}_s']:.3f}" for figures in runs)] for words, key in setups.items()]
+    rows += [[words, *(f"{figures[key]:.2f}" for figures in runs)] for words, key in SCALING.items()]
+    return table(["", *(f"`{name.removeprefix('ranks-')}`, seconds a step" for name in names)], rows, names)
+
+
+SCALING = {
+    "strong scaling to two ranks": "strong",
+    "weak scaling to two ranks": "weak",
+    "two ranks against two threads": "over_threads",
+}
+
+
+def more_ranks() -> str:
+    """Weak scaling as the model has it."""
+    names = there(RANKS)
+    networks = {"infiniband": "100 Gbit/s, 2 us", "ethernet": "10 Gbit/s, 25 us"}
+    runs = {name.removeprefix("ranks-"): run_of(name)["figures"] for name in names}
+    titles = [f"`{name}`, {words}" for name in runs for words in networks.values()]
+    rows = [
+        [str(n), *(f"{figures[f'weak_{n}_{key}']:.0%}" for figures in runs.values() for key in networks)]
+        for n in (1, 4, 16, 64, 256, 1024)
+    ]
+    return table(["ranks", *titles], rows, [])
+
+
+def cost() -> str:
+    """Of enlarging a million pictures of a megapixel by machines that are for hire."""
+    clouds = json.loads((FIGURES / "clouds.json").read_text())
+    rows = []
+    for machine in clouds["machines"]:
+        for name in there(f"folder-{model}-jpg{machine['figures']}" for model in ("clean", "fast")):
+            figures = run_of(name)["figures"]
+            seconds = figures["folder"] * figures["threads"] / machine["cores"]
+            euros = seconds * 1e6 / 3600 * machine["dollars_an_hour"] / clouds["dollars_a_euro"]
+            hours = f"{machine['dollars_an_hour']:.4f}"
+            rows.append([machine["name"], f"`{figures['model']}`", f"{1 / seconds:.2f}", hours, f"{euros:,.0f}"])
+    runs = there(f"folder-{model}-jpg{end}" for end in ("", "-xeon") for model in ("clean", "fast"))
+    return table(["machine", "model", "pictures a second", "dollars an hour", "euros a million"], rows, runs)
+
+
 def first() -> str:
     """The weights that each run began with, by the cards in the packed files."""
     rows = []
@@ -216,7 +267,10 @@ def _of_card(card: dict[str, Any]) -> list[str]:
 
 TABLES: dict[str, Callable[[], str]] = SHOWN | {
     own.__name__: own
-    for own in (models, peers, parts, sizes, memory, strips, start, folder, png, train, hours, first, layers, networks)
+    for own in (
+        models, peers, parts, sizes, memory, strips, start, folder, png, train, hours, first, layers, networks, ranks,
+        more_ranks, cost,
+    )
 }  # fmt: skip
 
 
@@ -226,7 +280,7 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write all pages."""
     for name in PAGES:
         page = DOCS / name
         page.write_text(filled(page.read_text()))

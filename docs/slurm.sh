@@ -1,6 +1,6 @@
 #!/bin/bash
 # Train by 16 ranks on two nodes: sbatch docs/slurm.sh FOLDER RUN
-# The same command goes on with a run that has been interrupted; --requeue lets Slurm do so by itself.
+# The same command goes on with a run that has been interrupted; --requeue lets Slurm do so where a node fails.
 #SBATCH --job-name=npbsrn
 #SBATCH --nodes=2
 #SBATCH --ntasks=16
@@ -13,9 +13,9 @@ set -euo pipefail
 folder=${1:?name a folder of pictures} run=${2:?name the folder of the run}
 export NPBSRN_NUM_THREADS=$SLURM_CPUS_PER_TASK
 export NPBSRN_CACHE=${NPBSRN_CACHE:-$PWD/cache} # which all nodes see, so that pictures are decoded once
-if [ -e "$run/checkpoint.npz" ]; then
-    srun npbsrn train --resume -o "$run" --quiet
+if compgen -G "$run/checkpoint*.npz" >/dev/null; then
+    srun --cpus-per-task="$SLURM_CPUS_PER_TASK" npbsrn train --resume -o "$run" --quiet
 else
     # 64 patches a step, four a rank: the rate of 8 patches times 2.8, see docs/scale.md
-    srun npbsrn train "$folder" -o "$run" --batch 64 --rate 8.5e-3 --quiet
+    srun --cpus-per-task="$SLURM_CPUS_PER_TASK" npbsrn train "$folder" -o "$run" --batch 64 --rate 8.5e-3 --quiet
 fi

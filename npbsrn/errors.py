@@ -68,3 +68,14 @@ class HeldError(UsageError):
 
 class TooLargeError(UsageError):
     """A picture does not fit into memory."""
+
+
+def in_words(error: BaseException) -> tuple[str, int] | None:
+    """What a command says of an error, and its exit code; None of one that nobody has foreseen."""
+    if isinstance(error, NpbsrnError):
+        return str(error), 1 if isinstance(error, TrainingDivergedError) else 2
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place", 2
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this; use a smaller picture, batch or patch", 1
+    return None

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from npbsrn import __version__
 from npbsrn.cli.say import say, spoken, tell
-from npbsrn.errors import NpbsrnError, TrainingDivergedError
+from npbsrn.errors import in_words
 
 # By name: the module, and what the command does.
 COMMANDS = {
@@ -92,25 +92,16 @@ def _guarded(run: Callable[[], int], debug: bool) -> int:
         with warnings.catch_warnings(), spoken():
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             return run()
-    except TrainingDivergedError as error:
-        say(error)
-        return 1
-    except NpbsrnError as error:
-        say(error)
-        return 2
     except KeyboardInterrupt as interrupt:
         say(f"interrupted{interrupt}")
         return 128 + getattr(interrupt, "number", signal.SIGINT)
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except OSError as error:
-        say(f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place")
-        return 2
-    except MemoryError:
-        say("there is not enough memory for this; use a smaller picture, batch or patch")
-        return 1
     except Exception as error:
+        if known := in_words(error):
+            say(known[0])
+            return known[1]
         if debug:
             raise
         say(f"unexpected {type(error).__name__}: {error}; npbsrn --debug COMMAND shows where")

@@ -1,6 +1,8 @@
 """``npbsrn train``."""
 
 import argparse
+import logging
+import warnings
 from pathlib import Path
 
 from npbsrn.binarizers.base import SCHEMES
@@ -50,6 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
     from npbsrn.training.ranks import find_ranks
     from npbsrn.training.train import train
 
+    if not find_ranks().first:  # what all of them would say, the first one says
+        logging.getLogger("npbsrn").disabled = True
+        warnings.simplefilter("ignore")
     options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.binarizer is not None:

@@ -144,13 +144,13 @@ def _input_back(
 
 
 @kernel()
-def batch_means(conv: int, gains: Array, shifts: Array, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
-    """What BN's backward pass needs of the whole batch: from (N, 48), in the order of the samples."""
+def _batch_means(conv: int, grads: Grads, weights: Weights, saved: Saved, count: int, norm: Norm) -> None:
+    """What BN's backward pass needs of the whole batch, in the order of the samples."""
     for c in range(WIDTH):
         along_y, along_one = 0.0, 0.0
-        for s in range(gains.shape[0]):
-            along_y += gains[s, c]
-            along_one += shifts[s, c]
+        for s in range(grads.gain.shape[1]):
+            along_y += grads.gain[conv, s, c]
+            along_one += grads.shift[conv, s, c]
         norm.along_y[conv, c], norm.along_one[conv, c] = along_y / count, along_one / count
         norm.factor[conv, c] = saved.inverse[conv, c] * weights.gain[conv, c]
 
@@ -233,17 +233,17 @@ def _block_back(
         2, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    batch_means(2, grads.gain[2], grads.shift[2], weights, saved, n * pixels, norm)
+    _batch_means(2, grads, weights, saved, n * pixels, norm)
     _convolution_back(
         1, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    batch_means(1, grads.gain[1], grads.shift[1], weights, saved, n * pixels, norm)
+    _batch_means(1, grads, weights, saved, n * pixels, norm)
     _convolution_back(
         0, low, high, height, width, feature_map, nibbles, weights, ste, saved, dz, norm, parts, grads, workspace
     )
     wait(barrier, workers)
-    batch_means(0, grads.gain[0], grads.shift[0], weights, saved, n * pixels, norm)
+    _batch_means(0, grads, weights, saved, n * pixels, norm)
     _inputs_back(low, high, pixels, weights, saved, dz, norm, feature_map, grads, workspace)
     _filters_back(parts, worker, workers, grads, workspace)
 
@@ -309,7 +309,7 @@ def backward_stage(
     stage : int
         0, 1 or 2 for convolution 2, 1 or 0; `INPUTS`, or `FILTERS`.
     norm : Norm
-        Of the whole batch; behind the stage of a convolution the caller fills in what belongs to it by `batch_means`.
+        Of the whole batch; behind the stage of a convolution the caller fills in its part, as `_batch_means` does.
     parts : (3, SHARDS, 48 * 9 * 48) float32
     worker, workers, barrier, feature_map, nibbles, weights, ste, saved, dz, grads, height, width
         See `blocks_backward`.

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.fused.backward import FILTERS, INPUTS, Grads, backward_stage, batch_means
+from npbsrn.fused.backward import FILTERS, INPUTS, Grads, backward_stage
 from npbsrn.fused.elementwise import Norm
 from npbsrn.fused.forward import BEGIN, CONVOLVE, combine, forward_stage
-from npbsrn.fused.shared import WIDTH, Saved, Weights, from_tiles, saved_of, to_tiles, weights_of
+from npbsrn.fused.shared import WIDTH, Saved, Weights, from_tiles, to_tiles
 from npbsrn.ops.across import count_across, moments_across, sums_across
 from npbsrn.ops.norm import with_inverse
 from npbsrn.runtime.buffers import empty
@@ -62,9 +62,9 @@ def backward_by_shards(
         for conv in (2, 1, 0):
             run_parallel(backward_stage, workers, 2 - conv, *arguments)
             own = [np.sum(by[b, conv].astype(np.float64), axis=0) for by in (grads.gain, grads.shift)]
-            gains, shifts = (sums[None] for sums in sums_across(*own))
             count = count_across(n * height * width)
-            batch_means(conv, gains, shifts, weights_of(weights, b), saved_of(saved, b), count, norm)
+            norm.along_y[conv], norm.along_one[conv] = (sums / count for sums in sums_across(*own))
+            norm.factor[conv] = saved.inverse[b, conv] * weights.gain[b, conv]
         run_parallel(backward_stage, workers, INPUTS, *arguments)
         run_parallel(backward_stage, workers, FILTERS, *arguments)
         if b == 0:

@@ -70,7 +70,7 @@ class TrainConfig:
         How many pictures of the folder are kept for validation where no validation folder is given; at most a tenth.
     shards : int
         Equal parts of a batch that pass through the network apart, in threads or by several processes; see
-        `npbsrn.runtime.shards`. Their number decides how gradients are rounded, and nothing else.
+        `npbsrn.runtime.shards`. Their number decides the order of sums, and with it their rounding.
     synchronize : bool
         Whether batch normalisation takes the statistics of the whole batch, or of each shard.
     """

@@ -26,10 +26,10 @@ from npbsrn.runtime.interrupts import Deferral, Interrupted, deferred
 from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.storage.params import nest
+from npbsrn.training.alone import Alive, Alone
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.data import PatchSource
-from npbsrn.training.ranks import Alive, Alone
 from npbsrn.training.records import Records
 from npbsrn.training.step import train_step
 from npbsrn.training.validation import ValidationSet

@@ -41,6 +41,6 @@ def refuse_too_large(network: Network, config: TrainConfig, share: float = 1) ->
     need = int(step_bytes(network, config.batch, patch) * share)
     if available is not None and need > available:
         raise UsageError(
-            f"{config.batch} patches of {patch}x{patch} need at least {need / 1e9:.1f} GB of memory and "
+            f"{round(config.batch * share)} patches of {patch}x{patch} need at least {need / 1e9:.1f} GB of memory and "
             f"{available / 1e9:.1f} GB are available; take a smaller batch or patch"
         )

@@ -1,5 +1,6 @@
 """Processes that train one network together: by MPI where `mpiexec` has begun several, otherwise one alone."""
 
+import atexit
 import contextlib
 import functools
 import os
@@ -9,51 +10,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from npbsrn.errors import NpbsrnError, UsageError, printable
+from npbsrn.errors import UsageError, in_words, printable
 from npbsrn.runtime.interrupts import above_bars
 from npbsrn.runtime.shards import Here, Shards, summed
 from npbsrn.runtime.threads import limited, parts_of, thread_count
+from npbsrn.training.alone import Alive, Alone
 
 Array = np.ndarray[Any, Any]
 Result = TypeVar("Result")
-Alive = Callable[[], None]
-
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # what mpiexec and srun say of the processes
 PATIENCE = 600.0  # seconds without a sign of the others before a rank ends all; $NPBSRN_PATIENCE
 SIGN = 1.0  # seconds between two signs of life
 SPIN = 2e-3  # seconds in which the others are nearly there, and a rank that waits for them does not sleep
 NAP = 1e-4
+LOST = "no sign of the other ranks for {:g} seconds; --resume goes on"
 PASSING = 0.5  # seconds in which mpiexec passes words on, which it drops when it ends the ranks
-
-
-class Alone:
-    """A process that trains by itself."""
-
-    size, rank, first = 1, 0, True
-
-    def lead(self, work: Callable[[Alive], Result]) -> Result:
-        """What the first rank makes of `work`, which it does for all; `work` gets a function for signs of life."""
-        return work(lambda: None)
-
-    def interrupted(self, flag: bool) -> bool:
-        """Whether one of the ranks is interrupted, and so are all."""
-        return flag
-
-    def refuse_drift(self, digest: bytes) -> None:
-        """Refuse to go on where ranks do not have the same weights."""
-
-    def divide(self, shards: int, synchronize: bool) -> Shards | None:
-        """The shards of this rank; None where a batch is not divided."""
-        return Shards(shards, synchronize=synchronize) if shards > 1 else None
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Context of all that the ranks do."""
-        yield
 
 
 class Ranks(Alone):
@@ -61,6 +36,8 @@ class Ranks(Alone):
 
     Every wait has an end: a rank that gets no sign of the others for `patience` seconds ends all of them. So does one
     that fails. Only the first rank writes files, so the last checkpoint stays whole.
+
+    MPI itself waits without end only where it begins and ends: there a clock of our own ends the process.
 
     Parameters
     ----------
@@ -70,14 +47,18 @@ class Ranks(Alone):
 
     def __init__(self, patience: float) -> None:
         os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # of MPICH: a rank that fails has said why
-        try:
-            from mpi4py import MPI
-        except ImportError:
-            raise UsageError(
-                "training by several processes needs mpi4py; pip install 'npbsrn[mpi]', or start one process"
-            ) from None
-        self._mpi, self.patience = MPI, patience
-        self.comm, self._sums = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()  # an order of its own for each
+        self.patience = patience
+        with self._clock():
+            try:
+                from mpi4py import MPI
+            except ImportError:
+                raise UsageError(
+                    "training by several processes needs mpi4py; pip install 'npbsrn[mpi]', or start one process"
+                ) from None
+            self._mpi = MPI
+            self.comm, self._sums = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()  # an order of its own for each
+            self._threads, self.near = self._machine()
+        atexit.register(self._finalize)
         self.size, self.rank = self.comm.Get_size(), self.comm.Get_rank()
         self.first = self.rank == 0
         if self.size == 1:
@@ -85,36 +66,49 @@ class Ranks(Alone):
                 "several processes were started, but MPI does not connect them; mpi4py needs the MPI of this mpiexec"
             )
         self._lock = threading.Lock()  # of MPI, which is called from the threads of several shards
-        self._said, self._agreed = time.monotonic(), False  # a sign of life; that all are interrupted
+        self._said, self._agreed = time.monotonic(), False  # the last sign of life; whether all are interrupted
 
     # --- what ranks say to each other ---
+
+    def each(self, work: Callable[[Alive], Result]) -> Result:
+        """See `Alone.each`; all ranks come here, and go on when all are done."""
+        result = work(self._alive)
+        while not self._all(True):
+            pass
+        return result
 
     def lead(self, work: Callable[[Alive], Result]) -> Result:
         """See `Alone.lead`; the others wait, and get the result."""
         if self.first:
-            result = work(self._alive)
+            result = self.each(work)
             self._tell(pickle.dumps(result))
             return result
-        while not (message := self._tell(None)):
-            pass
-        return pickle.loads(message)  # of the first rank
+        self.each(lambda alive: None)
+        return pickle.loads(self._tell(None))  # of the first rank
 
     def _alive(self) -> None:
-        """Tell the others that the first rank is still at work."""
-        with self._lock:
-            due = time.monotonic() - self._said >= SIGN
-        if due:
-            self._tell(b"")
+        """Give a sign of life, and get those of the others."""
+        if time.monotonic() - self._said >= SIGN:
+            self._all(False)
+
+    def _all(self, done: bool) -> bool:
+        """Whether all ranks are done."""
+        found = self._gather(np.array([done]), [1] * self.size)
+        self._said = time.monotonic()
+        return bool(found.all())
 
     def _tell(self, message: bytes | None) -> bytes:
         """Bytes of the first rank, to all."""
         size = np.array([0 if message is None else len(message)])
-        self._wait(self.comm.Ibcast(size))
+        self._wait(self._begin(lambda: self.comm.Ibcast(size)))
         body = np.frombuffer(message, np.uint8).copy() if message is not None else np.empty(size[0], np.uint8)
-        if size[0]:
-            self._wait(self.comm.Ibcast(body))
-        self._said = time.monotonic()
+        self._wait(self._begin(lambda: self.comm.Ibcast(body)))
         return body.tobytes()
+
+    def _begin(self, call: Callable[[], Any]) -> Any:
+        """A request to MPI, which is called by one thread at a time."""
+        with self._lock:
+            return call()
 
     def interrupted(self, flag: bool) -> bool:
         """See `Alone.interrupted`."""
@@ -130,9 +124,8 @@ class Ranks(Alone):
     def _gather(self, own: Array, sizes: list[int]) -> Array:
         """Flat arrays of all ranks, one behind the other."""
         everyones = np.empty(sum(sizes), own.dtype)
-        with self._lock:
-            request = self.comm.Iallgatherv(_bytes(own), _spread(everyones, sizes, self._mpi.BYTE))
-        self._wait(request)
+        spread = _spread(everyones, sizes, self._mpi.BYTE)
+        self._wait(self._begin(lambda: self.comm.Iallgatherv(_bytes(own), spread)))
         return everyones
 
     def _wait(self, request: Any) -> None:
@@ -143,8 +136,8 @@ class Ranks(Alone):
                 if request.Test():
                     return
             waited = time.monotonic() - start
-            if waited > self.patience:
-                self._end(f"no sign of the other ranks for {self.patience:g} seconds; --resume goes on", 1)
+            if waited > self.patience + self.rank * SIGN:  # one after another, so that one of them says it
+                self._end(LOST.format(self.patience), 1)
             time.sleep(0 if waited < SPIN else NAP)
 
     # --- what shards exchange ---
@@ -167,20 +160,15 @@ class Ranks(Alone):
         size = last - first
         received, out = np.empty(sum(counts) * size, parts.dtype), np.empty(parts.shape[1], parts.dtype)
         given = np.concatenate(sent)
-        with self._lock:
-            request = self._sums.Ialltoallv(
-                _spread(given, [part.size for part in sent], self._mpi.BYTE),
-                _spread(received, [count * size for count in counts], self._mpi.BYTE),
-            )
+        lengths = [part.size for part in sent], [count * size for count in counts]
+        both = (_spread(array, own, self._mpi.BYTE) for array, own in zip((given, received), lengths, strict=True))
+        request = self._begin(lambda: self._sums.Ialltoallv(*both))
 
         def finish() -> Array:
             self._wait(request)
             own = summed(received.reshape(sum(counts), size))
-            with self._lock:
-                gathering = self._sums.Iallgatherv(
-                    _bytes(own), _spread(out, [end - begin for begin, end in pieces], self._mpi.BYTE)
-                )
-            self._wait(gathering)
+            spread = _spread(out, [end - begin for begin, end in pieces], self._mpi.BYTE)
+            self._wait(self._begin(lambda: self._sums.Iallgatherv(_bytes(own), spread)))
             return out
 
         return finish
@@ -190,9 +178,11 @@ class Ranks(Alone):
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """See `Alone.together`: what ends one rank ends all, and is said once."""
+        self._agreed = False
         try:
-            with limited(self._threads()):
+            with limited(self._threads):
                 yield
+            self._wait(self._begin(self.comm.Ibarrier))
         except KeyboardInterrupt as interrupt:
             code = 128 + getattr(interrupt, "number", signal.SIGINT)
             if not self._agreed:
@@ -200,28 +190,55 @@ class Ranks(Alone):
             if self.first:
                 raise
             sys.exit(code)
-        except NpbsrnError as error:
+        except BaseException as error:
             if not self.first:
                 time.sleep(2 * PASSING)  # what all ranks find the first one says, and ends all
-            self._end(str(error), 2)
-        except BaseException as error:
-            self._end(f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
+            words, code = in_words(error) or (f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
+            self._end(words, code)
 
-    def _end(self, words: str, code: int) -> None:
+    def _end(self, words: str, code: int) -> NoReturn:
         """Say why, and end all ranks."""
-        with contextlib.suppress(OSError, ValueError), above_bars():
-            print(f"npbsrn: {printable(words)}", file=sys.stderr, flush=True)
+        _say(words)
         time.sleep(PASSING)
         self._mpi.COMM_WORLD.Abort(code)
+        os._exit(code)  # MPI may take its time to end this one
 
-    def _threads(self) -> int:
-        """Of this rank: those of the machine divided by its ranks, unless these have CPUs of their own."""
-        if "NPBSRN_NUM_THREADS" in os.environ or not hasattr(os, "sched_getaffinity"):
-            return thread_count()
+    @contextlib.contextmanager
+    def _clock(self) -> Iterator[None]:
+        """End this process if the block takes longer than there is patience for."""
+        clock = threading.Timer(self.patience, self._lose)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield
+        finally:
+            clock.cancel()
+
+    def _lose(self) -> None:
+        _say(LOST.format(self.patience))
+        time.sleep(PASSING)
+        os._exit(1)
+
+    def _finalize(self) -> None:
+        with self._clock():
+            self._mpi.Finalize()
+
+    def _machine(self) -> tuple[int, int]:
+        """Threads of this rank, and the ranks of this machine.
+
+        These share its CPUs, unless each has CPUs of its own.
+        """
         near = self.comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-        sets = near.allgather(os.sched_getaffinity(0))
+        sets = near.allgather(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set())
         near.Free()
-        return max(1, len(set.union(*sets)) // len(sets))
+        if "NPBSRN_NUM_THREADS" in os.environ or not sets[0]:
+            return thread_count(), len(sets)
+        return max(1, len(set.union(*sets)) // len(sets)), len(sets)
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError, ValueError), above_bars():
+        print(f"npbsrn: {printable(words)}", file=sys.stderr, flush=True)
 
 
 class _Exchange(Here):

@@ -84,22 +84,22 @@ def divided_loss_and_grads(
     """
     running = [name for name in params if ".running_" in name]
 
-    def work(shard: Shard) -> tuple[float, Flat, Flat]:
+    def work(shard: Shard) -> tuple[Array, Flat]:
         own = {name: array.copy() if name in running else array for name, array in params.items()}
         first, last = parts_of(len(x), shards.local)[shard.number]
         part = None if taught is None else taught[first:last]
         loss, grads = loss_and_grads(network, nest(own), x[first:last], y[first:last], part, share, 1 / shards.count)
         shard.hand_over(iter(grads.values()))
-        moved = {name: own[name] for name in running}
-        if not shards.synchronize:
-            moved = {name: np.mean(shard.gather(array), axis=0) for name, array in moved.items()}
-        return float(np.mean(shard.gather(np.array(loss)))), grads, moved
+        moved = np.concatenate([[loss], *(own[name] for name in running)])  # one message for all of them
+        means = np.mean(shard.gather(moved), axis=0)
+        return means if not shards.synchronize else np.concatenate([means[:1], moved[1:]]), grads
 
     results, sums = shards.run(work)
-    loss, grads, moved = results[0]
-    for name, array in moved.items():
+    moved, grads = results[0]
+    ends = np.cumsum([1, *(params[name].size for name in running)])
+    for name, array in zip(running, np.split(moved, ends)[1:-1], strict=True):
         params[name][...] = array
-    return loss, {name: sums[id(array)] for name, array in grads.items()}
+    return float(moved[0]), {name: sums[id(array)] for name, array in grads.items()}
 
 
 def train_step(

@@ -23,6 +23,7 @@ from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import SHARDS, quiet_blas
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import leaves
+from npbsrn.training.alone import Alive, Alone
 from npbsrn.training.checkpoint import Origin, State
 from npbsrn.training.config import TrainConfig, choose_network, make_config
 from npbsrn.training.data import PatchSource
@@ -30,7 +31,7 @@ from npbsrn.training.folder import check_folder, own_folder, refuse_mixing
 from npbsrn.training.loop import Run
 from npbsrn.training.memory import refuse_too_large
 from npbsrn.training.optimizer import Flat
-from npbsrn.training.ranks import Alive, Alone, find_ranks
+from npbsrn.training.ranks import find_ranks
 from npbsrn.training.records import Records, Unwritten
 from npbsrn.training.resume import go_on
 from npbsrn.training.sieve import TRAINING, Sieve, listing
@@ -110,34 +111,40 @@ def train(
         If the loss is not finite.
     KeyboardInterrupt
         On Ctrl-C. The state has been saved before.
+
+    Notes
+    -----
+    Where ``mpiexec`` has begun several processes, they train one network together (docs/scale.md), and an error of one
+    of them, which it prints, ends all.
     """
-    if scale is not None:
-        check_scale(scale)
-    named = choose_network(preset or "default", options.get("network"))[1]
-    run = Path(output) if output else Path("runs") / f"{named}-x{scale or 4}"
-    origin = _origin(folder, validation, init, teacher)
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
-    if resume and (minutes is not None or init is not None):
-        raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
     with contextlib.ExitStack() as until_the_end:
         until_the_end.callback(buffers.clear)
         ranks = find_ranks()
         until_the_end.enter_context(ranks.together())
+        if scale is not None:
+            check_scale(scale)
+        named = choose_network(preset or "default", options.get("network"))[1]
+        run = Path(output) if output else Path("runs") / f"{named}-x{scale or 4}"
+        origin = _origin(folder, validation, init, teacher)
+        if minutes is not None and not 0 < minutes < math.inf:
+            raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
+        if resume and (minutes is not None or init is not None):
+            raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
 
         def begin(_: Alive) -> tuple[State | None, TrainConfig, Origin]:
             if resume:
                 until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
                 return go_on(run, origin, scale, preset, options)
             check_folder(run, begun=False)
-            return None, make_config(scale or 4, preset or "default", _with_shards(options, ranks)), origin
+            config = make_config(scale or 4, preset or "default", options)
+            return None, config if "shards" in options else _with_shards(config, ranks), origin
 
         state, config, origin = ranks.lead(begin)
         network, shards = make_network(config.network), _divide(config, ranks)
-        refuse_too_large(network, config, 1 if shards is None else shards.local / shards.count)
+        refuse_too_large(network, config, 1 if shards is None else ranks.near * shards.local / shards.count)
         teacher_model, origin = load_teacher(origin, config)
         sieve = Sieve(origin.left_out)
-        pictures = functools.partial(_pictures, run, origin, config, sieve, cache, progress)
+        pictures = functools.partial(_pictures, run, origin, config, sieve, cache, progress and ranks.first)
         source, valid, origin = _found_by(ranks, pictures)
         if left_out := sieve.summary() if ranks.first else "":
             warnings.warn(left_out, stacklevel=2)
@@ -159,17 +166,23 @@ def train(
         return Run(config, network, source, valid, records, show, teacher_model, ranks, shards).go(state)
 
 
-def _with_shards(options: dict[str, Any], ranks: Alone) -> dict[str, Any]:
-    """Options of a run that several ranks begin: up to four of them give the same bytes."""
-    return options if ranks.size == 1 else {"shards": max(SHARDS, ranks.size), **options}
+def _with_shards(config: TrainConfig, ranks: Alone) -> TrainConfig:
+    """The configuration of a run that several ranks begin: as few shards as they need, but up to four give the same."""
+    if ranks.size == 1:
+        return config
+    divisors = [count for count in range(ranks.size, config.batch + 1) if config.batch % count == 0]
+    if not divisors:
+        raise UsageError(f"a batch of {config.batch} is too small for {ranks.size} ranks; give a larger one")
+    enough = [count for count in divisors if count >= SHARDS]
+    return dataclasses.replace(config, shards=(enough or divisors)[0])
 
 
 def _divide(config: TrainConfig, ranks: Alone) -> Shards | None:
     """The shards of this rank."""
     if config.shards < ranks.size:
         raise UsageError(
-            f"a run of {config.shards} shards cannot be trained by {ranks.size} ranks; start {config.shards} at most, "
-            f"or begin a run with --set shards={ranks.size}"
+            f"this run divides batches into {config.shards}, too few for {ranks.size} ranks; start {config.shards} "
+            f"at most, or begin a run with --set shards={ranks.size}"
         )
     return ranks.divide(config.shards, config.synchronize)
 
@@ -186,7 +199,7 @@ def _found_by(ranks: Alone, pictures: Callable[[Alive], Found]) -> Found:
         return found[0][2]
 
     origin = ranks.lead(look)
-    source, valid, own = found[0] if found else pictures(lambda: None)
+    source, valid, own = ranks.each(lambda alive: found[0] if found else pictures(alive))
     if own.digest != origin.digest:
         raise DataError("the ranks do not see the same pictures; name a folder that is the same for all of them")
     return source, valid, origin

@@ -19,7 +19,7 @@ def test_bash_reads_it():
 
 
 def test_its_commands_are_parsed():
-    commands = re.findall(r"^\s*srun npbsrn train (.*)$", SCRIPT.read_text(), re.MULTILINE)
+    commands = re.findall(r"^\s*srun \S+ npbsrn train (.*)$", SCRIPT.read_text(), re.MULTILINE)
     assert len(commands) == 2
     for words in commands:
         make_parser("train").parse_args(words.replace('"', "").replace("$", "").split())

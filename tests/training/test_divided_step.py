@@ -107,6 +107,15 @@ def test_gradients_are_on_their_way_during_the_backward_pass(monkeypatch, option
     network, params, x, y = case(options, dtype, side=side)
     told = Told()
     divided_loss_and_grads(network, params, x, y, None, 0.0, Shards(2, exchange=told))
-    first = told.order.index("gradients")
-    assert first < len(told.order) - 1 - told.order[::-1].index("statistics") - 1  # but for those of the loss
-    assert told.order[first:].count("gradients") > 4
+    behind = told.order[told.order.index("gradients") :]
+    assert behind.count("statistics") > 1  # those of layers before it, and the loss
+    assert behind.count("gradients") > 4
+
+
+def test_one_message_of_statistics_where_each_shard_has_its_own():
+    for synchronize in (True, False):
+        network, params, x, y = case(NETWORKS[0], np.float64)
+        told = Told()
+        divided_loss_and_grads(network, params, x, y, None, 0.0, Shards(2, exchange=told, synchronize=synchronize))
+        assert (told.order.count("statistics") > 6) == synchronize
+        assert synchronize or told.order.count("statistics") == 1

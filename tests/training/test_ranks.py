@@ -10,12 +10,15 @@ import time
 
 import pytest
 
+from npbsrn.models import Model, save_model
+from npbsrn.networks.base import make_network
 from npbsrn.storage.params import load_arrays
 from npbsrn.training.checkpoint import load_checkpoint
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 SETTINGS = ("width=4", "blocks=1", "checkpoint_every=3", "holdout=1", "validate_every=100")
 LONG = 100_000  # steps that no test waits for
+TEACHER = "teacher.npz"
 
 
 def has_mpi4py():
@@ -29,8 +32,7 @@ needs_mpi = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("NPBSRN_CACHE", str(tmp_path / "cache"))
+def patience(monkeypatch):
     monkeypatch.setenv("NPBSRN_PATIENCE", "60")
 
 
@@ -41,7 +43,7 @@ def command(*words, ranks=1, settings=SETTINGS):
 
 
 def run(*words, **options):
-    return subprocess.run(command(*words, **options), capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command(*words, **options), capture_output=True, text=True, check=False, timeout=300)
 
 
 def begin(*words, **options):
@@ -85,14 +87,26 @@ def same(folders):
 
 
 @needs_mpi
-@pytest.mark.parametrize("binarizer", ["bam", "dorefa"])
-def test_any_number_of_ranks_gives_the_same_bytes(photographs, tmp_path, binarizer):
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["--binarizer", "bam", "--patch", 6], ()),
+        (["--binarizer", "dorefa", "--patch", 6], ("synchronize=false", "late_patch=8", "degrade=true", "clip=0.05")),
+        (["--teacher", TEACHER, "--patch", 6], ("distill=0.5", "flat_patches=1", "keep=0.8", "validate_every=2")),
+        (["--binarizer", "bam", "--patch", 16, "--scale", 2], ("width=48",)),
+    ],
+    ids=["statistics of the batch", "of each shard", "teacher", "fused"],
+)
+def test_any_number_of_ranks_gives_the_same_bytes(photographs, tmp_path, monkeypatch, words, settings):
     """Up to the number of shards; the first of them without MPI."""
-    words = [photographs, "--batch", 4, "--patch", 6, "--steps", 5, "--binarizer", binarizer]
-    alone = run(*words, "-o", tmp_path / "1", settings=(*SETTINGS, "shards=4"))
+    network = make_network({"scale": 4, "blocks": 1, "width": 4})
+    save_model(tmp_path / TEACHER, Model(network, network.init(3), {}))
+    monkeypatch.chdir(tmp_path)
+    words, settings = [photographs, "--batch", 4, "--steps", 5, *words], (*SETTINGS, *settings)
+    alone = run(*words, "-o", tmp_path / "1", settings=(*settings, "shards=4"))
     assert alone.returncode == 0, alone.stderr
     for ranks in (2, 3):
-        done = run(*words, "-o", tmp_path / str(ranks), ranks=ranks)
+        done = run(*words, "-o", tmp_path / str(ranks), ranks=ranks, settings=settings)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("5 steps") == 1  # one rank says it
     assert same([tmp_path / name for name in "123"])
@@ -126,13 +140,26 @@ def test_a_rank_that_dies_ends_all(photographs, tmp_path):
 @needs_mpi
 def test_a_rank_that_hangs_ends_all(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("NPBSRN_PATIENCE", "3")
-    process = begin(photographs, "--batch", 4, "--patch", 6, "--steps", LONG, "-o", tmp_path / "run", ranks=2)
+    process = begin(photographs, "--batch", 4, "--patch", 6, "--steps", LONG, "-o", tmp_path / "run", ranks=3)
     wait_for_step(tmp_path / "run", 3)
     os.kill(ranks_of(process)[-1], signal.SIGSTOP)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "no sign of the other ranks for 3 seconds; --resume goes on" in said
+    assert said.count("no sign of the other ranks for 3 seconds; --resume goes on") == 1
     assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step >= 3
+
+
+@needs_mpi
+def test_others_do_not_wait_for_a_rank_that_hangs_before_mpi_connects_it(photographs, tmp_path, monkeypatch):
+    """But mpiexec does."""
+    monkeypatch.setenv("NPBSRN_PATIENCE", "5")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\nif os.environ.get('PMI_RANK') == '1' and os.environ.get('PMI_SIZE') == '2': time.sleep(20)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
+    done = run(photographs, "--batch", 4, "--patch", 6, "-o", tmp_path / "run", ranks=2)
+    assert done.returncode != 0
+    assert "no sign of the other ranks for 5 seconds" in done.stderr
 
 
 @needs_mpi
@@ -156,8 +183,17 @@ def test_what_is_wrong_is_said_once(photographs, tmp_path):
     assert missing.stderr.count("npbsrn: ") == 1
     few = run(photographs, "-o", tmp_path / "run", ranks=3, settings=(*SETTINGS, "shards=2"))
     assert few.returncode == 2
-    assert few.stderr.count("a run of 2 shards cannot be trained by 3 ranks") == 1
+    assert few.stderr.count("this run divides batches into 2, too few for 3 ranks") == 1
+    minutes = run(photographs, "--minutes", -1, "-o", tmp_path / "run", ranks=3)
+    assert minutes.returncode == 2
+    assert minutes.stderr.count("npbsrn: ") == 1
+    small = run(photographs, "--batch", 2, "-o", tmp_path / "run", ranks=3)
+    assert small.returncode == 2
+    assert small.stderr.count("a batch of 2 is too small for 3 ranks") == 1
     assert not (tmp_path / "run").exists()
+    diverged = run(photographs, "--batch", 4, "--patch", 6, "--rate", 1e30, "-o", tmp_path / "run", ranks=3)
+    assert diverged.returncode == 1
+    assert diverged.stderr.count("no longer finite") == 1
 
 
 def test_without_mpi4py(photographs, tmp_path, monkeypatch):
