@@ -150,14 +150,14 @@ def test_a_rank_that_hangs_ends_all(photographs, tmp_path, monkeypatch):
 @needs_mpi
 def test_others_do_not_wait_for_a_rank_that_hangs_before_mpi_connects_it(photographs, tmp_path, monkeypatch):
     """But mpiexec does."""
-    monkeypatch.setenv("NPBSRN_PATIENCE", "5")
+    monkeypatch.setenv("NPBSRN_PATIENCE", "3")
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, time\nif os.environ.get('PMI_RANK') == '1' and os.environ.get('PMI_SIZE') == '2': time.sleep(20)\n"
+        "import os, time\nif os.environ.get('PMI_RANK') == '1' and os.environ.get('PMI_SIZE') == '2': time.sleep(10)\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
     done = run(photographs, "--batch", 4, "--patch", 6, "-o", tmp_path / "run", ranks=2)
     assert done.returncode != 0
-    assert "no sign of the other ranks for 5 seconds" in done.stderr
+    assert "no sign of the other ranks for 3 seconds" in done.stderr
 
 
 @needs_mpi
