@@ -152,9 +152,7 @@ def _convolution(
 
 
 @part(forceinline=True)
-def _meet(
-    conv: int, barrier: Array, workers: int, height: int, width: int, saved: Saved, moments: Array
-) -> None:  # fmt: skip
+def _meet(conv: int, barrier: Array, workers: int, height: int, width: int, saved: Saved, moments: Array) -> None:
     """Wait for the whole batch's statistics."""
     wait(barrier, workers)
     combine(moments[conv], height * width, saved.mean[conv], saved.inverse[conv], saved.variance[conv])

@@ -61,7 +61,7 @@ class Deferral:
                 return self.again
             self.number = number
         if self.first:
-            _say(self.first)
+            say_at_once(self.first)
         return None
 
     def check(self, words: str) -> None:
@@ -186,7 +186,8 @@ def _remove(path: str) -> None:
             os.unlink(path)
 
 
-def _say(words: str) -> None:
+def say_at_once(words: str) -> None:
+    """Print a sentence to the error stream, from any thread, while bars may be drawn there."""
     with contextlib.suppress(OSError, ValueError, RuntimeError), above_bars():  # a stream that is closed, or at work
         print(f"npbsrn: {words}", file=sys.stderr, flush=True)
 

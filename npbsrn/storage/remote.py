@@ -94,13 +94,15 @@ def put(path: Path, url: Url) -> None:
         folder, _, last = name.rpartition("/")
         temporary = f"{folder}/.{last[:50]}.{secrets.token_hex(8)}.tmp"
         store.makedirs(folder, exist_ok=True)
+        replaced = False
         try:
             store.put_file(str(path), temporary)
             if store.exists(name):  # renaming replaces nothing in some stores
                 store.rm_file(name)
+                replaced = True
             store.mv(temporary, name)
         except BaseException:
-            if store.exists(temporary):
+            if not replaced and store.exists(temporary):  # or it is all that there is
                 store.rm_file(temporary)
             raise
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from npbsrn.errors import UsageError, in_words, printable
-from npbsrn.runtime.interrupts import above_bars
-from npbsrn.runtime.shards import Here, Shards, summed
+from npbsrn.runtime.interrupts import say_at_once
+from npbsrn.runtime.shards import Shards, summed
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
 
@@ -198,7 +198,7 @@ class Ranks(Alone):
 
     def _end(self, words: str, code: int) -> NoReturn:
         """Say why, and end all ranks."""
-        _say(words)
+        say_at_once(printable(words))
         time.sleep(PASSING)
         self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)  # MPI may take its time to end this one
@@ -215,7 +215,7 @@ class Ranks(Alone):
             clock.cancel()
 
     def _lose(self) -> None:
-        _say(LOST.format(self.patience))
+        say_at_once(LOST.format(self.patience))
         time.sleep(PASSING)
         os._exit(1)
 
@@ -236,12 +236,7 @@ class Ranks(Alone):
         return max(1, len(set.union(*sets)) // len(sets)), len(sets)
 
 
-def _say(words: str) -> None:
-    with contextlib.suppress(OSError, ValueError), above_bars():
-        print(f"npbsrn: {printable(words)}", file=sys.stderr, flush=True)
-
-
-class _Exchange(Here):
+class _Exchange:
     """What the shards of several ranks exchange, see `npbsrn.runtime.shards.Exchange`."""
 
     def __init__(self, ranks: Ranks, counts: list[int]) -> None:

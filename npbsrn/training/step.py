@@ -82,7 +82,7 @@ def divided_loss_and_grads(
         The samples of this process's shards.
     shards : Shards
     """
-    running = [name for name in params if ".running_" in name]
+    running = {name: array for name, array in params.items() if ".running_" in name}
 
     def work(shard: Shard) -> tuple[Array, Flat]:
         own = {name: array.copy() if name in running else array for name, array in params.items()}
@@ -90,15 +90,16 @@ def divided_loss_and_grads(
         part = None if taught is None else taught[first:last]
         loss, grads = loss_and_grads(network, nest(own), x[first:last], y[first:last], part, share, 1 / shards.count)
         shard.hand_over(iter(grads.values()))
-        moved = np.concatenate([[loss], *(own[name] for name in running)])  # one message for all of them
-        means = np.mean(shard.gather(moved), axis=0)
-        return means if not shards.synchronize else np.concatenate([means[:1], moved[1:]]), grads
+        moved = np.concatenate([[loss], *(own[name] for name in running)])
+        apart = 1 if shards.synchronize else len(moved)  # what differs between the shards, in one message
+        moved[:apart] = np.mean(shard.gather(moved[:apart]), axis=0)
+        return moved, grads
 
     results, sums = shards.run(work)
     moved, grads = results[0]
-    ends = np.cumsum([1, *(params[name].size for name in running)])
-    for name, array in zip(running, np.split(moved, ends)[1:-1], strict=True):
-        params[name][...] = array
+    ends = np.cumsum([1, *(array.size for array in running.values())])
+    for array, part in zip(running.values(), np.split(moved, ends)[1:-1], strict=True):
+        array[...] = part
     return float(moved[0]), {name: sums[id(array)] for name, array in grads.items()}
 
 

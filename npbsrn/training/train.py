@@ -121,15 +121,10 @@ def train(
         until_the_end.callback(buffers.clear)
         ranks = find_ranks()
         until_the_end.enter_context(ranks.together())
-        if scale is not None:
-            check_scale(scale)
+        _refuse_options(scale, resume, minutes, init)
         named = choose_network(preset or "default", options.get("network"))[1]
         run = Path(output) if output else Path("runs") / f"{named}-x{scale or 4}"
         origin = _origin(folder, validation, init, teacher)
-        if minutes is not None and not 0 < minutes < math.inf:
-            raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
-        if resume and (minutes is not None or init is not None):
-            raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
 
         def begin(_: Alive) -> tuple[State | None, TrainConfig, Origin]:
             if resume:
@@ -156,14 +151,22 @@ def train(
             state = ranks.lead(lambda _: first)
             if ranks.first:  # only now: a run that is refused leaves nothing
                 until_the_end.enter_context(own_folder(run, begun=False))
-        if not ranks.first:
-            records: Records = Unwritten(run, config, origin)
-        else:
+        records: Records = Unwritten(run, config, origin)
+        if ranks.first:
             records = Records(run, config, origin, state.step, [held.name for held in valid])
         if left_out:
             records.log(left_out)
         show = progress and ranks.first
         return Run(config, network, source, valid, records, show, teacher_model, ranks, shards).go(state)
+
+
+def _refuse_options(scale: int | None, resume: bool, minutes: float | None, init: Any) -> None:
+    if scale is not None:
+        check_scale(scale)
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
+    if resume and (minutes is not None or init is not None):
+        raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
 
 
 def _with_shards(config: TrainConfig, ranks: Alone) -> TrainConfig:

@@ -90,6 +90,9 @@ def test_a_file_is_put_as_a_whole(tmp_path, store, monkeypatch):
     with pytest.raises(remote.StoreError, match=r"below/c cannot be written .*the network is down"):
         remote.put(tmp_path / "a", Url(f"file://{tmp_path}/below/c"))
     assert files_of(tmp_path / "below").keys() == {"b"}
+    with pytest.raises(remote.StoreError, match="below/b cannot be written"):
+        remote.put(tmp_path / "a", target)
+    assert list(files_of(tmp_path / "below").values()) == [b"content"]  # by another name, but not lost
 
 
 def test_between_two_urls_and_back(place, store, tmp_path):
