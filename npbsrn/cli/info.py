@@ -9,6 +9,7 @@ from typing import Any
 
 from npbsrn.cli.options import add_scale
 from npbsrn.cli.say import tell
+from npbsrn.errors import UsageError
 from npbsrn.models import check_scale, is_packed, load
 from npbsrn.networks.base import NETWORKS, Network, make_network
 from npbsrn.shipped import named, packed_weights
@@ -18,12 +19,16 @@ from npbsrn.storage.params import Params
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network."""
     add_scale(parser)
-    parser.add_argument("-m", "--model", help=f"a model's name; {', '.join(sorted(NETWORKS))}; or a file")
+    names = f"a model's name; {', '.join(sorted(NETWORKS))}; or a file"
+    parser.add_argument("positional", nargs="?", metavar="MODEL", help=names)
+    parser.add_argument("-m", "--model", help="the same, as of other commands")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn info``."""
-    network, params, card = _of_info(arguments.model, arguments.scale)
+    if arguments.positional and arguments.model:
+        raise UsageError(f"two models are named, {arguments.positional} and {arguments.model}; name one")
+    network, params, card = _of_info(arguments.positional or arguments.model, arguments.scale)
     counts = network.count_parameters(params)
     scale = network.scale
     trace = network.trace(720 // scale, 1280 // scale)

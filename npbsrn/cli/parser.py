@@ -89,7 +89,7 @@ def _guarded(run: Callable[[], int], debug: bool) -> int:
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())  # what libraries log of damaged files, an error says
     try:
-        with warnings.catch_warnings(), spoken():
+        with warnings.catch_warnings(), spoken(debug):
             warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             return run()
     except KeyboardInterrupt as interrupt:
@@ -124,7 +124,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_args(words)
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong, and exit with 2."""
+        """Print what is wrong, and exit with 2; of the ranks of a training, the first one prints it."""
+        if self.prog == "npbsrn train":
+            from npbsrn.training.ranks import is_first
+
+            if not is_first():
+                sys.exit(2)
         self.print_usage(sys.stderr)
         unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
         hint = self._hint(unknown) if message.startswith("unrecognized arguments: ") else ""

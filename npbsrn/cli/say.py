@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,16 +35,19 @@ def encodable(line: object) -> str:
 class _Spoken(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         with above_bars():
-            say(record.getMessage())
+            if record.exc_info:
+                traceback.print_exception(record.exc_info[1])
+            else:
+                say(record.getMessage())
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
-    """Say what the package logs: a library is silent, and a command is not."""
+def spoken(debug: bool = False) -> Iterator[None]:
+    """Say what the package logs: a library is silent, and a command is not; to debug, where errors come from, too."""
     logger, handler = logging.getLogger("npbsrn"), _Spoken()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG if debug else logging.INFO)
     try:
         yield
     finally:

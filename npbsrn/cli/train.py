@@ -2,13 +2,16 @@
 
 import argparse
 import logging
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from npbsrn.binarizers.base import SCHEMES
 from npbsrn.cli.options import set_option
 from npbsrn.cli.say import tell
 from npbsrn.cli.train_options import ListOptions
+from npbsrn.errors import UsageError
 from npbsrn.networks.base import NETWORKS
 from npbsrn.training.config import PRESETS
 
@@ -49,18 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """``npbsrn train``."""
-    from npbsrn.training.ranks import find_ranks
+    from npbsrn.training.ranks import find_ranks, is_first
     from npbsrn.training.train import train
 
+    try:
+        options = _options(arguments)
+    except UsageError:
+        if is_first():
+            raise
+        sys.exit(2)
     if not find_ranks().first:  # what all of them would say, the first one says
-        logging.getLogger("npbsrn").disabled = True
+        logging.getLogger("npbsrn").addFilter(lambda record: record.levelno == logging.DEBUG)
         warnings.simplefilter("ignore")
-    options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
-    options = {name: value for name, value in options.items() if value is not None}
-    if arguments.binarizer is not None:
-        options["binarizer"] = {"name": arguments.binarizer}  # to which --set binarizer.OPTION=VALUE may add
-    for setting in arguments.settings:
-        set_option(options, setting)
     model = train(
         arguments.folder, arguments.scale, arguments.output, preset=arguments.preset, resume=arguments.resume,
         validation=arguments.validation, init=arguments.init, teacher=arguments.teacher, minutes=arguments.minutes,
@@ -72,3 +75,14 @@ def run(arguments: argparse.Namespace) -> None:
     psnr = model.card["validation_psnr"]
     judged = "" if psnr is None else f", validation PSNR {psnr} dB"
     tell(f"{model.card['steps']} steps in {model.card['minutes']} minutes{judged}")
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What differs from the preset."""
+    options = {name: getattr(arguments, name) for name in TRAIN_OPTIONS}
+    options = {name: value for name, value in options.items() if value is not None}
+    if arguments.binarizer is not None:
+        options["binarizer"] = {"name": arguments.binarizer}  # to which --set binarizer.OPTION=VALUE may add
+    for setting in arguments.settings:
+        set_option(options, setting)
+    return options

@@ -34,6 +34,7 @@ def warmup() -> Iterator[str]:
     from npbsrn.inference.choose import runner_of_model
     from npbsrn.models import Model
     from npbsrn.networks.base import NETWORKS, make_network
+    from npbsrn.runtime.shards import Shards
     from npbsrn.training.config import make_config
     from npbsrn.training.step import first_state, train_step
 
@@ -52,9 +53,12 @@ def warmup() -> Iterator[str]:
     for _ in rows.pieces() if rows else ():
         pass
     yield f"large PNGs, and those of 16 bits: {time.perf_counter() - start:.1f} s"
-    x, y = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 64, 64), np.float32)
-    config = make_config(4, "default", {"batch": 1})
+    x, y = np.zeros((2, 3, 16, 16), np.float32), np.zeros((2, 3, 64, 64), np.float32)
+    config = make_config(4, "default", {"batch": 2})
     for name, scheme in (*((name, "bam") for name in NETWORKS), ("bbcu", "bbcu"), ("vdsr", "bnn")):  # BNN has more BNs
         network = make_network({"name": name, "scale": 4, "blocks": 1, "binarizer": scheme})
         train_step(first_state(network, 0), network, config, x, y)
         yield f"training, {name}, {scheme}: {time.perf_counter() - start:.1f} s"
+    network = make_network({"name": "bsrn", "scale": 4, "blocks": 1})  # whose stages are then calls of their own
+    train_step(first_state(network, 0), network, config, x, y, shards=Shards(2))
+    yield f"training by shards: {time.perf_counter() - start:.1f} s"

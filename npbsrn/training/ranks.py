@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import logging
 import os
 import pickle
 import signal
@@ -20,9 +21,11 @@ from npbsrn.runtime.shards import Shards, summed
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
 
+LOG = logging.getLogger("npbsrn")
 Array = np.ndarray[Any, Any]
 Result = TypeVar("Result")
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # what mpiexec and srun say of the processes
+NUMBERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 PATIENCE = 600.0  # seconds without a sign of the others before a rank ends all; $NPBSRN_PATIENCE
 SIGN = 1.0  # seconds between two signs of life
 SPIN = 2e-3  # seconds in which the others are nearly there, and a rank that waits for them does not sleep
@@ -193,7 +196,10 @@ class Ranks(Alone):
         except BaseException as error:
             if not self.first:
                 time.sleep(2 * PASSING)  # what all ranks find the first one says, and ends all
-            words, code = in_words(error) or (f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
+            known = in_words(error)
+            if not known:
+                LOG.debug("unexpected", exc_info=error)
+            words, code = known or (f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
             self._end(words, code)
 
     def _end(self, words: str, code: int) -> NoReturn:
@@ -259,6 +265,11 @@ def _spread(array: Array, sizes: list[int], kind: Any) -> Any:
     """How MPI takes a flat array of which each rank has a part."""
     counts = np.array(sizes) * array.itemsize
     return [_bytes(array), counts, np.cumsum(counts) - counts, kind]
+
+
+def is_first() -> bool:
+    """Whether this process is the first of those that were begun together, before MPI connects them."""
+    return all(os.environ.get(name, "0") == "0" for name in NUMBERS)
 
 
 @functools.cache

@@ -202,6 +202,7 @@ SHELL = {
     "info -m edsr": "there is no model edsr, nor a file or run of that name",
     "info -m bicubic": "bicubic is no network, and has no weights; name a model, a weight file or a run",
     "info -m cut.npz": "cut.npz is truncated",
+    "info clean -m bsrn": "two models are named, clean and bsrn; name one",
     "info -m bsrn -s 8": "the scale must be one of 2, 3, 4, not 8",
 }
 if Path("/proc/meminfo").exists():  # elsewhere the system does not say what is available

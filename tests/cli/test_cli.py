@@ -196,7 +196,7 @@ def test_a_model_by_its_name(tmp_path, photographs, capsys):
     assert (tmp_path / "default.png").read_bytes() == results[0]
     assert main(["eval", str(photographs), "-m", "photo", "-s", "2"]) == 0
     assert "photo on photographs, x2" in capsys.readouterr().out
-    assert main(["info", "-m", "fast"]) == 0
+    assert main(["info", "fast"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^name +fast$", shown, re.MULTILINE)
     assert re.search(r'"blocks": 10, .*"tail": "direct"', shown)

@@ -63,3 +63,15 @@ def test_train_the_best_preset_with_options_of_the_data(tmp_path, photographs, c
     assert (config["network"]["name"], config["network"]["activation"]) == ("bbcu", "rprelu")
     assert (config["keep"], config["flat_patches"], config["degrade"]) == (0.5, 0, True)
     assert main(["train", str(photographs), "-o", str(tmp_path / "run"), "--resume", "--steps", "3", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("words", [["--sclae", "3"], ["--set", "blocks"]])
+def test_the_first_of_several_ranks_says_what_is_wrong_with_options(monkeypatch, capsys, words):
+    for rank, count in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("PMI_RANK", rank)
+        try:
+            code = main(["train", "photographs", *words])
+        except SystemExit as end:
+            code = end.code
+        assert code == 2
+        assert capsys.readouterr().err.count("npbsrn: ") == count

@@ -36,10 +36,10 @@ def patience(monkeypatch):
     monkeypatch.setenv("NPBSRN_PATIENCE", "60")
 
 
-def command(*words, ranks=1, settings=SETTINGS):
+def command(*words, ranks=1, settings=SETTINGS, debug=()):
     options = [part for setting in settings for part in ("--set", setting)]
     start = [MPIEXEC, "-n", str(ranks)] if ranks > 1 else []
-    return [*start, sys.executable, "-m", "npbsrn", "train", *map(str, words), *options, "--quiet"]
+    return [*start, sys.executable, "-m", "npbsrn", *debug, "train", *map(str, words), *options, "--quiet"]
 
 
 def run(*words, **options):
@@ -192,6 +192,27 @@ def test_what_is_wrong_is_said_once(photographs, tmp_path):
     diverged = run(photographs, "--batch", 4, "--patch", 6, "--rate", 1e30, "-o", tmp_path / "run", ranks=3)
     assert diverged.returncode == 1
     assert diverged.stderr.count("no longer finite") == 1
+    for wrong in (["--sclae", 3], ["--set", "blocks"]):
+        done = run(photographs, *wrong, "-o", tmp_path / "run", ranks=3)
+        assert done.returncode == 2
+        assert done.stderr.count("npbsrn: ") == 1
+
+
+@needs_mpi
+def test_debug_shows_where_an_unexpected_error_of_a_rank_comes_from(photographs, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nif os.environ.get('PMI_RANK') == '1':\n"
+        "    from npbsrn.training import loop\n    loop.Run.go = lambda run, state: 1 / 0\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
+    words = [photographs, "--batch", 4, "--patch", 6]
+    plain = run(*words, "-o", tmp_path / "plain", ranks=2)
+    debugged = run(*words, "-o", tmp_path / "debugged", ranks=2, debug=["--debug"])
+    for done in (plain, debugged):
+        assert done.returncode == 1
+        assert done.stderr.count("unexpected ZeroDivisionError on rank 1: division by zero") == 1
+    assert "Traceback" not in plain.stderr
+    assert "loop.Run.go = lambda run, state: 1 / 0" in debugged.stderr
 
 
 def test_without_mpi4py(photographs, tmp_path, monkeypatch):
