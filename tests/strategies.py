@@ -74,3 +74,11 @@ packable_networks = st.fixed_dictionaries(
         "binarizer": bam_options,
     }
 )
+
+# Shapes of float32 feature maps, which `drawn` fills.
+map_shapes = st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(1, 9), st.integers(1, 50))
+
+
+def drawn(shape, seed=0):
+    """Normal numbers, of which each seed has its own."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

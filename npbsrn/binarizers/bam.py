@@ -10,8 +10,8 @@ from npbsrn.binarizers.base import Activations, Binarizer, Filters, PullActivati
 from npbsrn.binarizers.normalized import folded_norm, init_norm, no_minus_zero, normal_signs
 from npbsrn.binarizers.options import check_options
 from npbsrn.ops.filters import binary_filters
-from npbsrn.ops.pointwise import STATISTICS
 from npbsrn.ops.sign import STES
+from npbsrn.ops.statistic import STATISTICS
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]

@@ -119,7 +119,7 @@ class Binarizer:
 
     @property
     def statistic(self) -> str:
-        """E of a term ``E(A) A``: "abs", "mean" or "none"; see `npbsrn.ops.pointwise.weight_by_statistic`."""
+        """E of a term ``E(A) A``: "abs", "mean" or "none"; see `npbsrn.ops.statistic.weight_by_statistic`."""
         return "none"
 
     def init(self, channels: int, inputs: int, filters: int, dtype: Any) -> Params:

@@ -9,8 +9,9 @@ import numpy as np
 from npbsrn.ops.across import synchronized
 from npbsrn.ops.conv import conv2d_ref
 from npbsrn.ops.norm import affine, standardize
-from npbsrn.ops.pointwise import prelu_ref, scale_channels, weight_by_statistic_ref, weighted_sum
+from npbsrn.ops.pointwise import prelu_ref, scale_channels, weighted_sum
 from npbsrn.ops.sign import binarize
+from npbsrn.ops.statistic import weight_by_statistic_ref
 from npbsrn.runtime.buffers import empty
 from npbsrn.runtime.threads import SHARDS, run_parallel, thread_count
 
@@ -136,7 +137,7 @@ def lb_blocks(
         Of each block, float32.
     residual : float
     statistic : {"abs", "mean", "none"}
-        E of eq. 9; see `npbsrn.ops.pointwise.weight_by_statistic`.
+        E of eq. 9; see `npbsrn.ops.statistic.weight_by_statistic`.
     ste : {"clip", "identity", "bireal"}
         Stand-in for the gradient of the sign.
 

@@ -1,4 +1,4 @@
-"""``E(A) A`` of float32 pictures; see `npbsrn.ops.pointwise.weight_by_statistic`, which is the same to the bit.
+"""``E(A) A`` of float32 pictures; see `npbsrn.ops.statistic.weight_by_statistic`, which is the same to the bit.
 
 Pictures are flat (N, C, pixels).
 """

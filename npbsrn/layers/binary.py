@@ -17,7 +17,7 @@ from npbsrn.ops.binary_conv import binary_conv, filter_offset
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.normal_form import binarize_terms, sum_products
 from npbsrn.ops.pending import MayWait
-from npbsrn.ops.pointwise import weight_by_statistic
+from npbsrn.ops.statistic import weight_by_statistic
 from npbsrn.storage.params import Params
 
 Array = np.ndarray[Any, Any]

@@ -11,8 +11,9 @@ from npbsrn.networks.base import MIDDLE
 from npbsrn.ops.conv import conv2d
 from npbsrn.ops.enlarge import enlarge
 from npbsrn.ops.normal_form import binarize_terms, sum_products
-from npbsrn.ops.pointwise import multiply_add, prelu_ref, weight_by_statistic
+from npbsrn.ops.pointwise import multiply_add, prelu_ref
 from npbsrn.ops.shuffle import pixel_shuffle
+from npbsrn.ops.statistic import weight_by_statistic
 from npbsrn.packed.plan import Block, Plan, Step
 
 Array = np.ndarray[Any, Any]

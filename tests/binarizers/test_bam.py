@@ -8,8 +8,8 @@ from npbsrn.binarizers.bam import ABLATIONS
 from npbsrn.errors import UsageError
 from npbsrn.layers.binary import BinaryConv
 from npbsrn.ops.norm import EPS, batch_norm
-from npbsrn.ops.pointwise import weight_by_statistic
 from npbsrn.ops.sign import STES
+from npbsrn.ops.statistic import weight_by_statistic
 
 
 def bam(**options):

@@ -7,7 +7,8 @@ from npbsrn.ops.binary_conv import binary_conv
 from npbsrn.ops.norm import norm_prelu
 from npbsrn.ops.norm_sign import STES, norm_signs
 from npbsrn.ops.pending import MayWait, Pending, PendingTerm
-from npbsrn.ops.pointwise import Scaled, weight_by_statistic
+from npbsrn.ops.pointwise import Scaled
+from npbsrn.ops.statistic import weight_by_statistic
 from tests.ops.test_binary_conv import draw, packed
 
 SIZES = [(1, 1), (3, 5), (7, 16), (6, 19), (13, 41)]

@@ -17,13 +17,11 @@ from npbsrn.ops.pointwise import (
     scale_channels,
     shifted_prelu,
     shifted_prelu_ref,
-    weight_by_statistic,
-    weight_by_statistic_ref,
     weighted_sum,
 )
 from tests.gradient import check_gradient, directional_error
 from tests.rounding import awkward_terms, exactly, fused_exactly
-from tests.strategies import integer_arrays, sides
+from tests.strategies import drawn, integer_arrays, map_shapes, sides
 
 
 def test_gradients(rng):
@@ -67,20 +65,6 @@ def test_a_wrong_gradient_of_a_shift_or_a_slope_is_caught(rng, wrong):
 
     x = rng.standard_normal((2, 3, 4, 5))
     assert directional_error(planted, x, rng.standard_normal(3), rng.standard_normal(3)) > 1e-2
-
-
-@pytest.mark.parametrize("statistic", ["abs", "mean", "none"])
-def test_statistics(rng, statistic):
-    a = rng.standard_normal((2, 3, 4, 5))
-    y, _ = weight_by_statistic(a, statistic)
-    e = {"abs": np.abs(a).mean(1), "mean": a.mean(1), "none": np.ones((2, 4, 5))}[statistic]
-    np.testing.assert_allclose(y, a * e[:, None])
-    check_gradient(lambda a: weight_by_statistic(a, statistic), a)
-
-
-def test_a_statistic_taken_for_a_constant_is_caught(rng, monkeypatch):
-    monkeypatch.setitem(pointwise.STATISTICS, "abs", (np.abs, np.zeros_like))
-    assert directional_error(lambda a: weight_by_statistic(a, "abs"), rng.standard_normal((2, 3, 4, 5))) > 1e-3
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -145,15 +129,8 @@ def test_multiply_add_of_float64_is_what_it_says(rng):
     np.testing.assert_array_equal(result, x * 0.03 + y)
 
 
-shapes = st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(1, 9), st.integers(1, 50))
-
-
-def drawn(shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
 @settings(max_examples=25, deadline=None)
-@given(shapes)
+@given(map_shapes)
 def test_compiled_prelu(shape):
     x, slope, dy = drawn(shape), drawn(shape[1], 1), drawn(shape, 2)
     x[..., ::3] = 0
@@ -165,7 +142,7 @@ def test_compiled_prelu(shape):
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes)
+@given(map_shapes)
 def test_compiled_shifted_prelu(shape):
     x, slope, shift, dy = drawn(shape), drawn(shape[1], 1), drawn(shape[1], 2), drawn(shape, 3)
     x[..., ::3] = -shift[:, None, None]
@@ -184,19 +161,7 @@ def test_a_prelu_without_a_shift_keeps_zeros_signs(slope):
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes, st.sampled_from(["abs", "mean", "none"]), st.integers(1, 3))
-def test_compiled_statistic(shape, statistic, count):
-    a, dys = drawn(shape), [drawn(shape, 1 + k) for k in range(count)]
-    a[..., ::3] = 0
-    (y, pull), (expected, pull_expected) = (of(a, statistic) for of in (weight_by_statistic, weight_by_statistic_ref))
-    np.testing.assert_array_equal(y, expected)
-    da = pull(*dys)
-    np.testing.assert_allclose(da, pull_expected(*dys), rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(da, pull(sum(dys[1:], start=dys[0])))  # the sum of all, in this order
-
-
-@settings(max_examples=25, deadline=None)
-@given(shapes)
+@given(map_shapes)
 def test_compiled_sums(shape):
     """Also those of arrays that do not lie as the kernels want them."""
     x, y = drawn(shape), drawn(shape[::-1], 1).transpose()
@@ -216,8 +181,7 @@ def test_threads_change_no_byte(monkeypatch):
     for threads in (1, 2, 3, 8):
         monkeypatch.setenv("NPBSRN_NUM_THREADS", str(threads))
         y, pull = prelu(x, slope)
-        term, pull_term = weight_by_statistic(x, "abs")
         shifted, pull_shifted = shifted_prelu(x, slope, slope)
-        parts = y, *pull(dy), shifted, *pull_shifted(dy), term, pull_term(dy), add(x, dy), multiply_add(x, 0.5, dy)
+        parts = y, *pull(dy), shifted, *pull_shifted(dy), add(x, dy), multiply_add(x, 0.5, dy)
         results.append([part.tobytes() for part in parts])
     assert all(result == results[0] for result in results)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npbsrn.kernels import filters
-from npbsrn.ops.pointwise import mean_magnitude, weight_by_statistic
+from npbsrn.ops.pointwise import mean_magnitude
+from npbsrn.ops.statistic import weight_by_statistic
 from npbsrn.ops.sums import mean_over, total_by_halves
 from tests.strategies import seeds
 
