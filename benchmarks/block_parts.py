@@ -27,7 +27,7 @@ REPEATS = 7
 
 
 class Workspace(NamedTuple):
-    """One thread's sample, with what `npbsrn.fused.backward.Room` holds of these kernels."""
+    """One thread's sample, with what `npbsrn.fused.elementwise.Workspace` holds of these kernels."""
 
     bits: Array
     words: Array

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from npbsrn.fused.backward import FILTERS, INPUTS, Grads, backward_stage
+from npbsrn.fused.backward import FILTERS, INPUTS, backward_stage
 from npbsrn.fused.elementwise import Norm
 from npbsrn.fused.forward import BEGIN, CONVOLVE, combine, forward_stage
+from npbsrn.fused.sample_backward import Grads
 from npbsrn.fused.shared import WIDTH, Saved, Weights, from_tiles, to_tiles
 from npbsrn.ops.across import count_across, moments_across, sums_across
 from npbsrn.ops.norm import with_inverse

@@ -234,7 +234,7 @@ def _allocate_saved(blocks: int, n: int, height: int, width: int) -> Any:
 
 
 def _allocate_grads(blocks: int, n: int) -> Any:
-    from npbsrn.fused.backward import Grads
+    from npbsrn.fused.sample_backward import Grads
 
     return Grads(
         empty((blocks, CHANNELS, CHANNELS * 9), np.float32),
