@@ -75,7 +75,8 @@ def in_words(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, NpbsrnError):
         return str(error), 1 if isinstance(error, TrainingDivergedError) else 2
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}; choose another file or place", 2
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror or error}; choose another file or place", 2
     if isinstance(error, MemoryError):
         return "there is not enough memory for this; use a smaller picture, batch or patch", 1
     return None

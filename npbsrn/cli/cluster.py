@@ -3,7 +3,8 @@
 import io
 import secrets
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from npbsrn.cli.bar import Bar, at_work, megapixels, named_warnings
 from npbsrn.cli.batch import Batch
 from npbsrn.cli.folder import Done, Manner
 from npbsrn.cli.say import say
-from npbsrn.cluster.client import Cluster
+from npbsrn.cluster.client import LOCAL, Cluster
 from npbsrn.cluster.requests import Network, Outcome, Request
 from npbsrn.inference.runners import Runner
-from npbsrn.runtime.interrupts import Deferral, above_bars, deferred
+from npbsrn.runtime.interrupts import UNFINISHED, Deferral, above_bars, deferred
 from npbsrn.runtime.threads import thread_count
 from npbsrn.shipped import MODELS
 from npbsrn.storage.files import remove_marked
-from npbsrn.storage.remote import Place, Url, heads
+from npbsrn.storage.remote import Place, StoreError, Url, heads, remove, touch
 
-STOPPING = "the workers are being stopped; another interrupt ends this at once"
+STOPPING = {  # by whether they are local
+    True: "the workers are being stopped; another interrupt ends this at once",
+    False: "the workers finish the pictures that they are at; another interrupt ends this at once",
+}
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,26 @@ class Over:
         if not batch.jobs:
             return
         mark = secrets.token_hex(8)
-        requests = [self._request(*job, manner, mark) for job in batch.jobs]
-        sizes = sizes_of([picture for picture, _ in batch.jobs])
-        cluster = Cluster(self.address, min(len(requests), max(1, thread_count() // self.threads)))
-        ended = False
-        try:
-            with (
-                cluster,
-                Bar([picture for picture, _ in batch.jobs], manner.quiet, sizes) as bar,
-                named_warnings(),
-                deferred(STOPPING, "") as deferral,
-            ):
-                for place, result in cluster.results(requests, sizes, _Watch(deferral, words)):
-                    bar.end(requests[place].source)
-                    yield batch.jobs[place], Finished(requests[place], result, manner, written)
-            ended = True
-        finally:
-            if ended or cluster.is_local:  # other workers may be at work still
-                folders = {target.parent for _, target in batch.jobs if isinstance(target, Path)}
-                remove_marked(folders, mark)
+        pictures = [picture for picture, _ in batch.jobs]
+        workers = min(len(pictures), max(1, thread_count() // self.threads))
+        with (
+            _tidied(batch, mark, self.address == LOCAL),
+            _proof(batch, mark) as proof,
+            Cluster(self.address, workers, _shared(pictures[0], proof)) as cluster,
+            Bar(pictures, manner.quiet, sizes := sizes_of(pictures)) as bar,
+            named_warnings(),
+            deferred(STOPPING[cluster.is_local], "") as deferral,
+        ):
+            requests = [self._request(*job, manner, mark, proof) for job in batch.jobs]
+            for place, result in cluster.results(requests, sizes, _Watch(deferral, words)):
+                bar.end(requests[place].source)
+                yield batch.jobs[place], Finished(requests[place], result, manner, written)
 
-    def _request(self, source: Place, target: Place, manner: Manner, mark: str) -> Request:
+    def _request(self, source: Place, target: Place, manner: Manner, mark: str, proof: Place) -> Request:
         how = manner.how
         return Request(
             source, target, Path.cwd(), self.network, manner.saving, self.threads, how.tile, how.ensemble,
-            manner.overwrite, manner.first_frame, manner.max_pixels, mark,
+            manner.overwrite, manner.first_frame, manner.max_pixels, mark, proof,
         )  # fmt: skip
 
 
@@ -99,17 +98,72 @@ class Finished:
 
 
 class _Watch:
-    """Looks at interrupts, and says when there are no workers."""
+    """Looks at interrupts, and says what is waited for."""
 
     def __init__(self, deferral: Deferral, words: Callable[[], str]) -> None:
-        self.deferral, self.words, self.said = deferral, words, False
+        self.deferral, self.words, self.said = deferral, words, ""
 
-    def __call__(self, there: bool) -> None:
+    def __call__(self, waiting: str) -> None:
         self.deferral.check(self.words())
-        if not there and not self.said:
+        if waiting and waiting != self.said:
             with above_bars():
-                say("all workers are gone; waiting for others")
-        self.said = not there
+                say(waiting)
+        self.said = waiting
+
+
+@contextmanager
+def _tidied(batch: Batch[Place], mark: str, own: bool) -> Iterator[None]:
+    """Remove what is left of workers that were killed, and folders that were made for nothing.
+
+    Parameters
+    ----------
+    batch : Batch
+    mark : str
+        Of temporary files.
+    own : bool
+        Whether no worker is at work any more, however the block ends.
+    """
+    folders = {target.parent for _, target in batch.jobs if isinstance(target, Path)}
+    made = {place for folder in folders for place in (folder, *folder.parents) if not place.exists()}
+    try:
+        yield
+        own = True
+    finally:
+        if own:
+            remove_marked(folders, mark)
+        for place in sorted(made, key=lambda place: len(place.parts), reverse=True):
+            with suppress(OSError):  # where there are results
+                place.rmdir()
+
+
+@contextmanager
+def _proof(batch: Batch[Place], mark: str) -> Iterator[Place]:
+    """A hidden file in the folder for results, by which workers see whether they have the same one."""
+    name = f".npbsrn.{mark}.tmp"
+    if isinstance(batch.folder, Url):
+        url = batch.folder / name
+        touch(url)
+        try:
+            yield url
+        finally:
+            with suppress(StoreError):
+                remove(url)
+        return
+    folder = Path(str(batch.folder or Path(str(batch.jobs[0][1])).parent)).absolute()  # or beside the pictures
+    path = folder / name
+    UNFINISHED.add(str(path))  # so that an interrupt removes it, too
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        UNFINISHED.discard(str(path))
+
+
+def _shared(picture: Place, proof: Place) -> list[Place]:
+    """What workers must see as this machine does: a picture, and the folder for results."""
+    return [picture.absolute(), proof] if isinstance(picture, Path) else [proof]
 
 
 def network_of(model: str | None, engine: str, runner: Runner) -> Network:

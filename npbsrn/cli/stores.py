@@ -8,7 +8,7 @@ from npbsrn.cli.batch import Batch, Wish
 from npbsrn.cli.finding import heif_cure, known_suffixes, pictures_below
 from npbsrn.errors import DataError, UsageError
 from npbsrn.images.formats import is_read
-from npbsrn.storage.remote import Place, Url, check_store, files_below, place_of
+from npbsrn.storage.remote import Place, Url, check_store, files_below, is_file, place_of, store_and_name
 
 
 def has_url(names: Sequence[str | None]) -> bool:
@@ -34,6 +34,8 @@ def plan_stores(inputs: Sequence[str], output: str | None, wish: Wish) -> Batch[
         if isinstance(place, Url):
             check_store(place)
     taken, others = _pictures(source, wish.flat)
+    if not taken and isinstance(source, Url) and is_file(source):
+        raise DataError(f"{source} is a file; with URLs, name the folder that it is in")
     if not taken:
         raise DataError(f"there is no picture in {source}; name another folder{heif_cure(others)}")
     jobs, clashes = [], []
@@ -83,5 +85,6 @@ def _existing(folder: Place, results: Sequence[Place]) -> set[Place]:
 
 def _refuse_overlap(source: Place, target: Place) -> None:
     """Refuse a folder for results in that of the pictures, where they would be pictures of the next run."""
-    if f"{target}/".startswith(f"{source}/"):
+    (kind, name), (other, below) = store_and_name(source), store_and_name(target)
+    if kind == other and (below == name or below.startswith(name.rstrip("/") + "/")):
         raise UsageError(f"-o must not be {source} or lie in it; write to another folder")

@@ -1,12 +1,10 @@
 """A Dask cluster to send requests to: one that is there, or one of this machine's own processes."""
 
-import asyncio
-import logging
 import os
-import queue
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
@@ -15,28 +13,25 @@ from types import TracebackType
 from typing import Any
 
 from npbsrn import __version__
-from npbsrn.cluster.requests import Outcome, Request, refuse_version
+from npbsrn.cluster.connecting import CONNECT, Asked, check_scheduler, dask_package, local_cluster, within
+from npbsrn.cluster.requests import Outcome, Request, blind, refuse_blind, refuse_version
 from npbsrn.cluster.worker import enlarge
-from npbsrn.errors import ClusterError, PictureError, UsageError
+from npbsrn.errors import ClusterError, NpbsrnError, PictureError, UsageError
+from npbsrn.storage.remote import Place
 
-CURE = "pip install 'npbsrn[dask]'"
 LOCAL = "local"  # instead of an address
-PAGES = "127.0.0.1:0"
-# A terminal sends Ctrl-C to the workers, too; they would say so at length, and others be started in their place.
-PRELOAD = ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"]
-# Dask's own has MALLOC_TRIM_THRESHOLD_=65536, too, by which memory is given back and asked for again with every array:
-# that takes system time with every picture.
-ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
-CONNECT = 5  # seconds for a scheduler to answer
 WORKERS = 60  # seconds for its first worker to be there: it may start beside the command
+ANSWER = 30  # seconds for all workers to answer a question
 CLOSE = 5  # seconds for local workers that have nothing to do
 RETRIES = 2  # of a picture whose failure may be the machine's; Dask itself allows for three workers that die of one
 POLL = 0.05  # seconds between two looks at what is done
 ASK = 5.0  # seconds between two looks at whether there are workers
+SILENT = 30.0  # seconds without an answer before it is said that the scheduler gives none
 # A built-in function, which any worker knows, whatever version of Python and of this package it has, or none. A worker
 # would end by a request that it cannot read, and so would all that it is sent to after that.
-VERSION = eval, "__import__('npbsrn').__version__"
-HAS_PART = eval, "__import__('npbsrn.cluster') and True"
+VERSION = "__import__('npbsrn').__version__"
+HAS_PART = "__import__('npbsrn.cluster') and True"
+ABSENT = "__import__('npbsrn.cluster.requests', fromlist=['absent']).absent({})"  # once it is known to be this version
 
 
 class Cluster:
@@ -48,44 +43,51 @@ class Cluster:
         Of a scheduler, such as ``tcp://host:8786``; or "local", for workers on this machine that end with the context.
     workers : int
         How many, of "local".
+    shared : sequence of paths or Urls
+        Files that all workers must see as this machine does.
 
     Raises
     ------
     ClusterError
-        If Dask is missing, the scheduler does not answer or has no workers, or these have another version of npbsrn.
+        If Dask is missing, the scheduler does not answer or has no workers, or these have another version of npbsrn, or
+        do not see what is shared.
     """
 
-    def __init__(self, address: str, workers: int) -> None:
-        self.address, self.count = address, workers
+    def __init__(self, address: str, workers: int, shared: Sequence[Place] = ()) -> None:
+        self.address, self.count, self.shared = address, workers, tuple(map(str, shared))
         self._held = ExitStack()
         self._client: Any = None
         self._local: Any = None
+        self._said: set[str] = set()
 
     def __enter__(self) -> "Cluster":
-        distributed = _distributed()
+        distributed = dask_package()
         try:
             address: Any = self.address
             if address == LOCAL:
-                self._local = address = _local_cluster(distributed, self.count)
+                self._local = address = local_cluster(distributed, self.count)
                 self._held.callback(self._close)
-            self._client = self._connected(distributed, address)
+            else:
+                check_scheduler(distributed, address)
+            self._client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
             self._held.callback(self._client.close)
             self._check_workers()
         except BaseException:
-            self._held.close()
+            self._end()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is not None:
-            self.kill()
-        if kind is None or not self.is_local:
+        if kind is None:
             self._held.close()
             return
-        # Of workers that were killed, Dask may wait for ever; this process ends soon, and all of theirs with it.
-        thread = threading.Thread(target=self._held.close, daemon=True)
-        thread.start()
-        thread.join(CLOSE)
+        self.kill()
+        self._end()
+
+    def _end(self) -> None:
+        """Close what is open. For workers that were killed, or hang, Dask may wait for ever; this process ends soon."""
+        with suppress(TimeoutError):
+            within(CLOSE, self._held.close)
 
     @property
     def is_local(self) -> bool:
@@ -93,7 +95,7 @@ class Cluster:
         return self._local is not None
 
     def results(
-        self, requests: Sequence[Request], sizes: Sequence[float], watch: Callable[[bool], None]
+        self, requests: Sequence[Request], sizes: Sequence[float], watch: Callable[[str], None]
     ) -> Iterator[tuple[int, Callable[[], Outcome]]]:
         """Have all requests carried out, the largest first.
 
@@ -103,7 +105,7 @@ class Cluster:
         sizes : sequence of float
             Of their pictures, in any unit.
         watch : callable
-            Called many times a second, with whether there are workers. What it raises ends the work.
+            Called many times a second, with what all work waits for; empty if it goes on. What it raises ends the work.
 
         Yields
         ------
@@ -111,29 +113,57 @@ class Cluster:
             Of a request, as each ends; ``result()`` returns its outcome, or raises.
         """
         order = sorted(range(len(requests)), key=lambda place: -sizes[place])
-        futures = {
-            self._client.submit(
-                enlarge, requests[place], key=f"npbsrn-{requests[place].mark}-{place}", pure=False,
-                priority=-rank, retries=RETRIES,
-            ): place
-            for rank, place in enumerate(order)
-        }  # fmt: skip
+        futures = {self._submitted(requests[place], place, rank): place for rank, place in enumerate(order)}
+        moved: set[int] = set()  # requests that another worker could not do
+        ended: list[tuple[int, Any, Asked[Outcome]]] = []  # that have only to be fetched, for which Dask may wait
+        look = _Look(self._client)
         try:
-            finished: Any = _distributed().as_completed(futures, loop=self._client.loop)
-            asked, there = time.monotonic(), True
-            while finished.count():
+            finished: Any = dask_package().as_completed(futures, loop=self._client.loop)
+            while finished.count() or ended:
                 for future in finished.next_batch(block=False):
                     place = futures.pop(future)
-                    yield place, partial(self._result, future, requests[place])
+                    if place not in moved and (workers := self._others_than(future, requests[place])):
+                        moved.add(place)
+                        again = self._submitted(requests[place], place, 0, workers)
+                        futures[again] = place
+                        finished.add(again)
+                        continue
+                    ended.append((place, future, Asked(future.result)))
+                for place, future, outcome in [each for each in ended if each[-1].is_answered()]:
+                    ended.remove((place, future, outcome))
+                    yield place, partial(self._result, outcome, requests[place])
                     future.release()
-                if time.monotonic() - asked > ASK:
-                    there, asked = self._has_workers(), time.monotonic()
-                watch(there)
+                if look.is_lost:
+                    raise self._lost()
+                watch(look.words())
                 time.sleep(POLL)
         finally:
+            look.end()
             if futures and not self.is_local:  # whose workers are killed
                 with suppress(Exception):  # of a scheduler that is gone
-                    self._client.cancel(list(futures), force=True)
+                    within(CLOSE, lambda: self._client.cancel(list(futures), force=True))
+
+    def _submitted(self, request: Request, place: int, rank: int, workers: Sequence[str] | None = None) -> Any:
+        return self._client.submit(
+            enlarge, request, key=f"npbsrn-{request.mark}-{place}{'-again' if workers else ''}", pure=False,
+            priority=-rank, retries=RETRIES, workers=workers,
+        )  # fmt: skip
+
+    def _others_than(self, future: Any, request: Request) -> list[str]:
+        """The workers that will do, for a request that one refused which will not; none if it was refused for good."""
+        error = future.exception() if future.status == "error" else None
+        if not isinstance(error, ClusterError) or blind(request):
+            return []
+        with suppress(TimeoutError):
+            if workers := self._fitting():
+                self._say_once(f"{error}; its pictures go to others")
+                return workers
+        return []
+
+    def _say_once(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            warnings.warn(words, stacklevel=2)
 
     def kill(self) -> None:
         """End local workers at once, whatever they are at; others finish the picture that they are at."""
@@ -142,12 +172,11 @@ class Cluster:
             with suppress(OSError, TypeError):  # one that has ended, or has not begun
                 os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
-    def _result(self, future: Any, request: Request) -> Outcome:
+    def _result(self, outcome: Asked[Outcome], request: Request) -> Outcome:
         from distributed import KilledWorker
 
         try:
-            outcome: Outcome = future.result()
-            return outcome
+            return outcome.answer(0)
         except KilledWorker:
             raise PictureError(
                 f"{request.source}: several workers have ended while they were at it, perhaps for lack of memory; "
@@ -155,125 +184,96 @@ class Cluster:
             ) from None
         except CancelledError:
             raise self._lost() from None
+        except ClusterError:
+            if words := blind(request):  # a picture that is gone
+                raise PictureError(f"there is no file {words}") from None
+            raise
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"the scheduler at {self.address} is gone; the same command goes on with the others")
 
-    def _connected(self, distributed: Any, address: Any) -> Any:
-        """A client of a scheduler."""
-        if isinstance(address, str):
-            _check_form(address)
-            if reason := _within(2 * CONNECT, lambda: asyncio.run(_why_not(distributed, address))):
-                raise ClusterError(
-                    f"there is no Dask scheduler at {self.address} ({reason}); start one by `dask scheduler`, "
-                    "or give --dask local"
-                )
-        return distributed.Client(address, timeout=CONNECT, set_as_default=False)
-
     def _check_workers(self) -> None:
-        """Wait for workers, and refuse those that lack this package or have another version of it."""
+        """Wait for workers, and refuse those that lack this package, have another version of it, or see other files."""
         try:
-            self._client.wait_for_workers(1, timeout=WORKERS)
+            within(WORKERS + ANSWER, lambda: self._client.wait_for_workers(1, timeout=WORKERS))
         except TimeoutError:
             raise ClusterError(
                 f"the scheduler at {self.address} has no workers; start some by `dask worker {self.address} "
                 "--nthreads 1`"
             ) from None
-        for version in self._asked(VERSION):
-            refuse_version(version, __version__)
-        self._asked(HAS_PART)
-
-    def _asked(self, question: tuple[Callable[..., Any], str]) -> list[Any]:
-        """What all workers answer."""
-        answers = self._client.run(*question, on_error="return")
-        for where, answer in answers.items():
-            if isinstance(answer, ImportError):
-                raise ClusterError(
-                    f"the worker at {where} lacks npbsrn ({answer}); install npbsrn {__version__} on all machines"
-                )
-        return [answer for answer in answers.values() if not isinstance(answer, Exception)]  # of one that has ended
-
-    def _has_workers(self) -> bool:
         try:
-            return bool(self._client.scheduler_info()["workers"])
-        except Exception:
-            raise self._lost() from None
+            for question in (VERSION, HAS_PART, ABSENT.format(self.shared)):
+                for where, answer in self._asked(question).items():
+                    _refuse(f"the worker at {where}", answer)
+        except TimeoutError:
+            raise ClusterError(
+                f"workers of {self.address} have given no answer for {ANSWER} s; end those that hang, and try again"
+            ) from None
+
+    def _fitting(self) -> list[str]:
+        """The workers that have this version, and see what is shared."""
+        versions, absent = self._asked(VERSION), self._asked(ABSENT.format(self.shared))
+        return [where for where, version in versions.items() if version == __version__ and absent.get(where) == []]
+
+    def _asked(self, question: str) -> dict[str, Any]:
+        """What all workers answer, by their addresses; be it an error."""
+        answers: dict[str, Any] = within(ANSWER, lambda: self._client.run(eval, question, on_error="return"))
+        return answers
 
     def _close(self) -> None:
         with suppress(TimeoutError):
             self._local.close(timeout=CLOSE)
 
 
+class _Look:
+    """The workers that a scheduler has, asked for now and then by a thread, as it may never answer."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._over = client, threading.Event()
+        self._heard, self.is_lost = time.monotonic(), False
+        self._seen = {"": 0.0}  # when each worker has last given a sign, by the scheduler's clock
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def _ask(self) -> None:
+        while not self._over.wait(ASK):
+            try:
+                workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            except Exception:
+                self.is_lost = not self._over.is_set()
+                return
+            self._seen = {where: float(worker["last_seen"]) for where, worker in workers.items()}
+            self._heard = time.monotonic()
+
+    def words(self) -> str:
+        """What work waits for."""
+        if time.monotonic() - self._heard > ASK + SILENT:
+            return "the scheduler does not answer; waiting for it"
+        if not self._seen:
+            return "all workers are gone; waiting for others"
+        latest = max(self._seen.values())
+        if silent := [where for where, seen in self._seen.items() if latest - seen > SILENT]:
+            return f"the worker at {silent[0]} does not answer; waiting for it, or until Dask gives it up"
+        return ""
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+
+def _refuse(worker: str, answer: Any) -> None:
+    """Refuse a worker by its answer to one of the questions."""
+    if isinstance(answer, ImportError):
+        raise ClusterError(f"{worker} lacks npbsrn ({answer}); install npbsrn {__version__} on all machines")
+    if isinstance(answer, NpbsrnError):
+        raise ClusterError(f"{worker} refuses: {answer}")
+    if isinstance(answer, str):  # of one that has ended there is none
+        refuse_version(worker, answer, __version__)
+    if isinstance(answer, list) and answer:
+        refuse_blind(worker, answer[0])
+
+
 def check_address(address: str) -> None:
     """Refuse an empty address, and what Dask is missing for."""
     if not address.strip():
         raise UsageError("--dask names no scheduler; give tcp://HOST:PORT, or local")
-    _distributed()
-
-
-def _local_cluster(distributed: Any, workers: int) -> Any:
-    """Workers on this machine, with pages about them for this machine only, at ports that are free."""
-    import dask
-
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        return distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, preload=PRELOAD,
-            dashboard_address=PAGES, worker_dashboard_address=PAGES,
-        )  # fmt: skip
-
-
-def _check_form(address: str) -> None:
-    """Refuse what is no address."""
-    from distributed.comm import addressing
-    from distributed.comm.registry import get_backend
-
-    try:
-        scheme, location = addressing.parse_address(address)
-        get_backend(scheme)
-        addressing.parse_host_port(location)
-    except ValueError as error:
-        raise ClusterError(f"--dask {address}: {error}; give tcp://HOST:PORT, or local") from None
-
-
-async def _why_not(distributed: Any, address: str) -> str:
-    """Why no scheduler can be had at an address; empty if one answers.
-
-    Asked before there is a client: one that fails says more, and later.
-    """
-    options = distributed.Security().get_connection_args("client")
-    try:
-        comm = await distributed.comm.connect(address, timeout=CONNECT, **options)
-        try:
-            kind = (await asyncio.wait_for(distributed.core.send_recv(comm, op="identity"), CONNECT))["type"]
-        finally:
-            comm.abort()
-    except OSError as error:  # TimeoutError, too
-        return _first_line(error)
-    except Exception:  # of bytes that mean something else
-        return "what answers there is none"
-    return "" if kind == "Scheduler" else f"it is a Dask {kind.lower()}"
-
-
-def _within(seconds: float, ask: Callable[[], str]) -> str:
-    """An answer, if it comes in time: Dask waits for ever for some servers that are none of its."""
-    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)
-    except queue.Empty:
-        return f"no answer within {seconds:g} s"
-
-
-def _distributed() -> Any:
-    """Dask's package, which says nothing by itself: what goes wrong is one sentence, and comes from here."""
-    try:
-        import distributed
-    except ImportError:
-        raise UsageError(f"--dask needs more packages: {CURE}") from None
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    return distributed
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    dask_package()

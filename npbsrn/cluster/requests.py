@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from npbsrn import __version__, errors
 from npbsrn.errors import ClusterError, ExistsError, NpbsrnError
 from npbsrn.images.saving import Saving
-from npbsrn.storage.remote import Place, Url
+from npbsrn.storage.remote import Place, Url, place_of, there
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Request:
     max_pixels : int, optional
     mark : str
         Of the run's temporary files; see `npbsrn.storage.files.marked`.
+    proof : path or Url, optional
+        A file that is there as long as the run goes on: a worker that does not see it has another folder for results.
     version : str
         Of the package where the run was begun: a worker must have the same.
     """
@@ -64,6 +67,7 @@ class Request:
     first_frame: bool = False
     max_pixels: int | None = None
     mark: str = ""
+    proof: Place | None = None
     version: str = __version__
 
     def there(self, place: Place) -> Place:
@@ -117,10 +121,30 @@ class Outcome:
             raise kind(self.words)
 
 
-def refuse_version(theirs: str, ours: str) -> None:
+def refuse_version(worker: str, theirs: str, ours: str) -> None:
     """Refuse a worker that has another version of this package than the machine where the run was begun."""
     if theirs != ours:
         raise ClusterError(
-            f"a worker has npbsrn {theirs}, and this machine has npbsrn {ours}, so that results might differ; "
+            f"{worker} has npbsrn {theirs}, and this machine has npbsrn {ours}, so that results might differ; "
             "install the same version on all machines"
         )
+
+
+def blind(request: Request) -> Place | None:
+    """The place that this machine should see for a request, and does not; None if all are there."""
+    if isinstance(request.source, Path) and not there(request.there(request.source)):
+        return request.source
+    return request.proof if request.proof and absent((str(request.proof),)) else None
+
+
+@lru_cache(1)  # of one run after another, so that a store is asked once
+def absent(places: tuple[str, ...]) -> list[str]:
+    """Which of some files this machine does not see."""
+    return [text for text in places if not there(place_of(text))]
+
+
+def refuse_blind(worker: str, place: str | Place) -> None:
+    """Refuse a worker that does not see a place as the machine does where the run was begun."""
+    raise ClusterError(
+        f"{worker} does not see {place}; give all machines the same paths, by a shared file system, or URLs"
+    )

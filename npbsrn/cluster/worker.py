@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from npbsrn import __version__
-from npbsrn.cluster.requests import Network, Outcome, Request, refuse_version
-from npbsrn.errors import ClusterError, ExistsError, NpbsrnError, TooLargeError
+from npbsrn.cluster.requests import Network, Outcome, Request, blind, refuse_blind, refuse_version
+from npbsrn.errors import ClusterError, ExistsError, NpbsrnError, TooLargeError, UsageError, WeightsError
 from npbsrn.inference.any_scale import runner_for
 from npbsrn.inference.jobs import begin
 from npbsrn.inference.runners import Runner
@@ -20,12 +20,13 @@ from npbsrn.inference.tasks import How, Task
 from npbsrn.runtime.lanes import Gate
 from npbsrn.runtime.memory import available_bytes, hold_to
 from npbsrn.storage.files import marked
-from npbsrn.storage.remote import Place, StoreError, Url, exists, fetch, put
+from npbsrn.storage.remote import Place, StoreError, Url, fetch, put, there
 
 # Of a worker's limit. Dask pauses it at 0.8, and ends it at 0.95: it may be alone with a picture that needs no more.
 SHARE = 0.7
 KEPT = 4  # networks of a process: commands with others may come one after another
 FAILURE = "there is not enough memory to enlarge this; give --tile 256, or cut the picture"
+MORE = "or give workers more, by `dask worker --memory-limit`"
 
 _gates: list[Gate] = []  # of this process, once it has one
 _beginning = threading.Lock()
@@ -42,30 +43,49 @@ def enlarge(request: Request) -> Outcome:
 
     Raises
     ------
-    ClusterError, StoreError, or anything that nobody has foreseen
-        What another attempt or another worker may not run into.
+    ClusterError
+        What another worker may not run into.
+    StoreError, RuntimeError
+        What another attempt may not run into. The latter stands for what nobody has foreseen: in a few words, as Dask
+        drops workers whose errors it cannot send.
     """
-    refuse_version(__version__, request.version)  # of a worker that has joined after all were asked
+    # Of a worker that has joined after all were asked.
+    refuse_version(_name(), __version__, request.version)
+    if place := blind(request):
+        refuse_blind(_name(), place)
     gate, start = _gate(), time.perf_counter()
     copies: dict[Path, Place] = {}
+    failed: Exception | None = None
     with _notes() as notes, _working_folder() as folder, marked(request.mark):
         try:
             width, height, flattened = _enlarged(request, gate, folder, copies)
-        except (ClusterError, StoreError):
-            raise
-        except NpbsrnError as error:
-            words = request.as_given(str(error), copies)
-            return Outcome(error=_kind(error), words=words, notes=_given(notes, request, copies))
-        except MemoryError:
-            return Outcome(error=TooLargeError.__name__, words=FAILURE, notes=_given(notes, request, copies))
+        except Exception as error:
+            failed = error
+    if failed is not None:  # not where it was caught: Dask would send it along, however deep it is
+        kind, words = _failure(failed)
+        return Outcome(error=kind, words=request.as_given(words, copies), notes=_given(notes, request, copies))
     seconds = time.perf_counter() - start
     return Outcome(width, height, seconds, flattened, _given(notes, request, copies))
+
+
+def _failure(error: Exception) -> tuple[str, str]:
+    """The class of an error of a picture, and its words; raises what is none of the picture's."""
+    if isinstance(error, ClusterError | StoreError):
+        raise error
+    if isinstance(error, TooLargeError | MemoryError):
+        words = str(error) if isinstance(error, TooLargeError) else FAILURE
+        return TooLargeError.__name__, f"{words}, {MORE}"
+    if isinstance(error, UsageError | WeightsError) and not isinstance(error, ExistsError):
+        raise ClusterError(f"{_name()} refuses to begin: {error}") from None
+    if isinstance(error, NpbsrnError):
+        return _kind(error), str(error)
+    raise RuntimeError(f"{type(error).__name__}: {error}"[:500]) from None
 
 
 def _enlarged(request: Request, gate: Gate, folder: "_Folder", copies: dict[Path, Place]) -> tuple[int, int, bool]:
     """Enlarge a picture of a request; returns the result's width and height, and whether it was flattened."""
     source, target = request.there(request.source), request.there(request.target)
-    if isinstance(target, Url) and not request.overwrite and exists(target):
+    if isinstance(target, Url) and not request.overwrite and there(target):
         raise ExistsError(target)
     near = folder.near(source, "in"), folder.near(target, "out")
     copies |= {path: place for path, place in zip(near, (source, target), strict=True) if isinstance(place, Url)}
@@ -97,7 +117,7 @@ def _runner(network: Network) -> Runner:
     runner = runner_for(network.model, network.scale, network.engine)
     if runner.digest != network.digest:
         raise ClusterError(
-            f"a worker has other weights at {network.model} than this machine; name a file that all of them share"
+            f"{_name()} has other weights at {network.model} than this machine; name a file that all of them share"
         )
     return runner
 
@@ -120,6 +140,12 @@ def _worker() -> Any:
         return get_worker()
     except (ImportError, ValueError):
         return None
+
+
+def _name() -> str:
+    """What this worker is called in a sentence."""
+    address = getattr(_worker(), "address", None)
+    return f"the worker at {address}" if address else "a worker"
 
 
 def _limit() -> int | None:

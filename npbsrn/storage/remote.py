@@ -1,5 +1,7 @@
 """Files of stores that fsspec reaches by a URL, such as ``s3://bucket/folder``; with the extra `remote`."""
 
+import os
+import posixpath
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,7 @@ from npbsrn.errors import PictureError, UsageError
 CURE = "pip install 'npbsrn[remote]'"
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)(::[a-z][a-z0-9+.-]+)*://", re.IGNORECASE)  # of two letters: C:\ is none
 # Stores in which a file that is written is there as a whole or not at all; elsewhere it is written beside, and renamed.
-WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "memory", "oss", "r2"}
+WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory", "oss"}
 HEAD = 1 << 16  # bytes of a file's beginning, in which most formats have a picture's size
 AT_ONCE = 256  # files whose beginnings are read together
 
@@ -107,10 +109,31 @@ def put(path: Path, url: Url) -> None:
             raise
 
 
-def exists(url: Url) -> bool:
-    """Whether there is a file."""
-    with _asked(url, "read") as (store, name):
+def there(place: Place) -> bool:
+    """Whether there is a file or folder."""
+    if isinstance(place, Path):
+        return place.exists()
+    with _asked(place, "read") as (store, name):
         return bool(store.exists(name))
+
+
+def is_file(url: Url) -> bool:
+    """Whether there is a file, and no folder."""
+    with _asked(url, "read") as (store, name):
+        return bool(store.isfile(name))
+
+
+def touch(url: Url) -> None:
+    """Write an empty file."""
+    with _asked(url, "written") as (store, name):
+        store.makedirs(name.rpartition("/")[0], exist_ok=True)
+        store.pipe_file(name, b"")
+
+
+def remove(url: Url) -> None:
+    """Remove a file."""
+    with _asked(url, "removed") as (store, name):
+        store.rm_file(name)
 
 
 def check_store(url: Url) -> None:
@@ -122,6 +145,15 @@ def check_store(url: Url) -> None:
         If fsspec, or what it needs for this kind of store, is missing; or if there is no such kind.
     """
     _store(url)
+
+
+def store_and_name(place: Place) -> tuple[str, str]:
+    """The kind of store that has a place, and its name there: the same for each way to write the place."""
+    if isinstance(place, Path):
+        return "file", os.path.realpath(place)
+    store, name = _store(place)
+    kind = store.protocol if isinstance(store.protocol, str) else store.protocol[0]
+    return kind, os.path.realpath(name) if kind == "file" else posixpath.normpath(name)
 
 
 def _scheme(url: Url) -> str:
@@ -140,6 +172,10 @@ def _store(url: Url) -> tuple[Any, str]:
         raise UsageError(f"{url} cannot be reached: {error}") from None
     except ValueError as error:
         raise UsageError(f"{url} is no URL that fsspec knows ({error}); name another place") from None
+    except Exception as error:  # some connect at once
+        raise StoreError(
+            f"{url} cannot be reached ({type(error).__name__}: {error}); check its address and rights"
+        ) from None
     return store, str(name)
 
 

@@ -1,5 +1,6 @@
 """Schedulers that are not there, and workers that will not do: one sentence each, within seconds."""
 
+import signal
 import socket
 import sys
 import threading
@@ -7,7 +8,8 @@ import threading
 import pytest
 
 from npbsrn.cli.parser import main
-from tests.cluster.conftest import end, npbsrn, start, wait_for
+from npbsrn.cluster import client
+from tests.cluster.conftest import end, npbsrn, start
 
 
 @pytest.fixture
@@ -61,6 +63,40 @@ def test_nobody_answers(place, extra):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (None, "TLS needs certificates in Dask's configuration, which has none"),
+        ("missing.pem", "the certificates of Dask's configuration cannot be read: "),
+    ],
+)
+def test_certificates(place, extra, monkeypatch, capsys, file, words):
+    import dask
+
+    names = ("ca-file", "client.key", "client.cert")
+    with dask.config.set({f"distributed.comm.tls.{name}": file for name in names}):
+        assert main(["upscale", "a.png", "-o", "out/", "--dask", "tls://127.0.0.1:1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"npbsrn: there is no Dask scheduler at tls://127.0.0.1:1 ({words}")
+    assert said.count("\n") == 1
+
+
+def test_a_worker_that_hangs(place, scheduler, monkeypatch, capsys):
+    """It is there, and gives no answer."""
+    monkeypatch.setattr(client, "ANSWER", 3)
+    monkeypatch.setenv("NPBSRN_NUM_THREADS", "2")
+    worker = start("worker", scheduler, "--nthreads", 1, "--no-nanny")
+    try:
+        assert main(["upscale", "a.png", "-o", "first/", "-m", "bicubic", "--dask", scheduler]) == 0
+        worker.send_signal(signal.SIGSTOP)
+        assert main(["upscale", "a.png", "-o", "out/", "-m", "bicubic", "--dask", scheduler]) == 2
+    finally:
+        worker.send_signal(signal.SIGCONT)
+        end(worker)
+    assert " have given no answer for 3 s; end those that hang, and try again\n" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_something_else_answers(place, extra):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -88,7 +124,7 @@ def test_something_else_answers(place, extra):
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("__version__ = '0.0.9'", r"a worker has npbsrn 0.0.9, and this machine has npbsrn "),
+        ("__version__ = '0.0.9'", " has npbsrn 0.0.9, and this machine has npbsrn "),
         ("raise ImportError('no such package')", "lacks npbsrn (no such package); install npbsrn "),
     ],
 )
@@ -96,14 +132,13 @@ def test_workers_with_another_version(version, words, place, scheduler):
     fake = place / "fake/npbsrn"
     fake.mkdir(parents=True)
     (fake / "__init__.py").write_text(version)
-    ready = place / "ready.py"
-    ready.write_text("def dask_setup(worker):\n    open('ready', 'w').close()\n")
     worker = start("worker", scheduler, "--nthreads", 1, "--no-nanny", "--name", "other", PYTHONPATH=str(fake.parent))
     try:
         code, said = npbsrn("upscale", "a.png", "-o", "out/", "--dask", scheduler, cwd=place)
     finally:
         end(worker)
     assert code == 2
+    assert said.startswith("npbsrn: the worker at tcp://")
     assert words in said
     assert said.count("\n") == 1
-    wait_for(lambda: worker.poll() is not None)
+    assert not (place / "out").exists()

@@ -1,5 +1,6 @@
 """Folders over a real cluster: the bytes of the ordinary run, whatever fails, is killed or is interrupted."""
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cluster.conftest import ENVIRONMENT, PATIENCE, files_of, npbsrn, wait_for, write_pictures
+from tests.cluster.conftest import ENVIRONMENT, PATIENCE, end, files_of, npbsrn, start, wait_for, write_pictures
 
 pytest.importorskip("distributed", reason="Dask is missing: pip install '.[dask]'")
 QUICK = "-m", "bicubic"
@@ -149,3 +150,68 @@ def test_an_interrupt_leaves_nothing_half_written(several, tmp_path):
     assert said.startswith(f"out: {6 - len(done)} picture")
     assert files_of(tmp_path / "out") == files_of(several / "out")
     assert done.items() <= files_of(tmp_path / "out").items()
+
+
+OTHERS = {
+    "version": (
+        "import npbsrn\nimport npbsrn.cluster.worker as worker\nnpbsrn.__version__ = worker.__version__ = '0.0.9'\n"
+    ),
+    "folders": (
+        "import npbsrn.cluster.requests as requests\nimport npbsrn.cluster.worker as worker\n"
+        "requests.absent = lambda places: list(places)\nworker.blind = lambda request: request.proof\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_pictures_of_a_worker_that_will_not_do_go_to_others(several, tmp_path, workers, kind):
+    """It joins when the others have been asked, and has always time for the next picture."""
+    shutil.copytree(several / "in", tmp_path / "in")
+    (tmp_path / "other.py").write_text(OTHERS[kind])
+    with running("upscale", "-i", "in", "-o", "out", "--dask", workers, cwd=tmp_path) as process:
+        wait_for(lambda: has_begun(tmp_path / "out"))
+        other = start("worker", workers, "--nthreads", 1, "--no-nanny", "--preload", tmp_path / "other.py")
+        try:
+            said, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            end(other)
+    assert process.returncode == 0, said
+    assert said.endswith("out: 6 pictures enlarged\n")
+    assert files_of(tmp_path / "out") == files_of(several / "out")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there are no such signals")
+def test_an_interrupt_while_workers_begin(several, tmp_path):
+    with running("upscale", "-i", str(several / "in"), "-o", "out", "--dask", "local", cwd=tmp_path) as process:
+        wait_for(lambda: children(process.pid))
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    assert not files_of(tmp_path / "out")
+
+
+def children(pid):
+    """Processes that one has begun."""
+    listed = subprocess.run(["ps", "-e", "-o", "ppid="], capture_output=True, text=True, check=True).stdout
+    return listed.split().count(str(pid))
+
+
+def test_an_interrupt_while_the_scheduler_hangs(several, tmp_path):
+    address = tmp_path / "address"
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", address)
+    worker = None
+    try:
+        wait_for(address.exists)
+        worker = start("worker", "--scheduler-file", address, "--nthreads", 1)
+        where = json.loads(wait_for(address.read_text))["address"]
+        with running("upscale", "-i", str(several / "in"), "-o", "out", "--dask", where, cwd=tmp_path) as process:
+            wait_for(lambda: has_begun(tmp_path / "out"))
+            scheduler.send_signal(signal.SIGSTOP)
+            os.killpg(process.pid, signal.SIGINT)
+            said, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        scheduler.send_signal(signal.SIGCONT)
+        end(*filter(None, (scheduler, worker)))
+    assert process.returncode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said

@@ -9,7 +9,7 @@ from PIL import Image
 from npbsrn.cli.batch import Wish
 from npbsrn.cli.parser import main
 from npbsrn.cli.stores import plan_stores
-from npbsrn.errors import DataError, UsageError
+from npbsrn.errors import DataError, PictureError, UsageError
 from npbsrn.storage import remote
 from npbsrn.storage.remote import Url, place_of
 from tests.cluster.conftest import ENVIRONMENT, PATIENCE, files_of, npbsrn
@@ -55,12 +55,18 @@ def test_places_that_will_not_do(store, tmp_path):
     for inputs, output in ((["memory://in"], None), (["memory://in", "b"], "out")):
         with pytest.raises(UsageError, match=WITHOUT):
             plan_stores(inputs, output, Wish([]))
-    for output in ("memory://in", "memory://in/out/"):
+    for output in ("memory://in", "memory://in/out/", "memory:///in/b/../out"):
         with pytest.raises(UsageError, match="-o must not be memory://in or lie in it"):
             plan_stores(["memory://in"], output, Wish([]))
-    for empty in ("memory://nowhere", "memory://in/a.png"):
-        with pytest.raises(DataError, match=f"there is no picture in {empty}"):
-            plan_stores([empty], str(tmp_path), Wish([]))
+    for source, output in ((tmp_path, f"file://{tmp_path}/x"), (f"file://{tmp_path}/y/..", tmp_path / "out")):
+        with pytest.raises(UsageError, match=r"-o must not be .* or lie in it"):
+            plan_stores([str(source)], str(output), Wish([]))
+    with pytest.raises(DataError, match="there is no picture in memory://nowhere"):
+        plan_stores(["memory://nowhere"], str(tmp_path), Wish([]))
+    with pytest.raises(DataError, match=r"memory://in/a.png is a file; with URLs, name the folder that it is in"):
+        plan_stores(["memory://in/a.png"], str(tmp_path), Wish([]))
+    with pytest.raises(PictureError, match=r"ftp://127.0.0.1:1/in cannot be reached .*; check its address and rights"):
+        plan_stores(["ftp://127.0.0.1:1/in"], str(tmp_path), Wish([]))
     with pytest.raises(UsageError, match=r"zz9://a is no URL that fsspec knows"):
         plan_stores(["zz9://a"], str(tmp_path), Wish([]))
 

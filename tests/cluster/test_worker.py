@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import traceback
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cluster import worker
+from npbsrn.cluster import requests, worker
 from npbsrn.cluster.requests import Network, Outcome, Request
 from npbsrn.cluster.worker import enlarge
-from npbsrn.errors import ClusterError, ExistsError, PictureError
+from npbsrn.errors import ClusterError, ExistsError, PictureError, UsageError
 from npbsrn.images.saving import Saving
 from npbsrn.inference import jobs
 from npbsrn.models import save_model
@@ -28,6 +29,7 @@ def process():
     """A process that has done nothing yet."""
     worker._gates.clear()
     worker._runner.cache_clear()
+    requests.absent.cache_clear()
     with warnings.catch_warnings():
         warnings.resetwarnings()  # as in a worker's process
         yield
@@ -84,6 +86,39 @@ def test_warnings_come_back(request_, place_of_pictures):
 def test_another_version_is_refused(request_):
     with pytest.raises(ClusterError, match=r"a worker has npbsrn \S+, and this machine has npbsrn 0\.0\.9"):
         enlarge(replace(request_, version="0.0.9"))
+
+
+def test_what_the_machine_has_where_the_run_was_begun_is_asked_for(request_, place_of_pictures):
+    proof = place_of_pictures / "proof"
+    with pytest.raises(ClusterError, match=r"^a worker does not see .*proof; give all machines the same paths"):
+        enlarge(replace(request_, proof=proof))
+    proof.touch()
+    requests.absent.cache_clear()
+    assert enlarge(replace(request_, proof=proof)).error == ""
+    with pytest.raises(ClusterError, match=r"^a worker does not see b\.png; give all machines the same paths"):
+        enlarge(replace(request_, source=Path("b.png")))
+
+
+def test_what_nobody_has_foreseen_comes_back_in_a_few_words(request_, monkeypatch):
+    """Dask drops a worker whose error it cannot send, and asks the next one for the same."""
+
+    def fall(task):
+        return fall(task)
+
+    monkeypatch.setattr(worker, "_written", fall)
+    with pytest.raises(RuntimeError, match=r"^RecursionError: maximum recursion depth") as caught:
+        enlarge(request_)
+    assert len(pickle.dumps(caught.value)) < 1000
+    assert len(traceback.extract_tb(caught.tb)) < 10
+
+
+def test_a_worker_that_lacks_something_says_that_it_is_one(request_, monkeypatch):
+    def lack(*_):
+        raise UsageError("a package is missing")
+
+    monkeypatch.setattr(worker, "runner_for", lack)
+    with pytest.raises(ClusterError, match=r"^a worker refuses to begin: a package is missing"):
+        enlarge(request_)
 
 
 def test_other_weights_are_refused(request_, place_of_pictures, tiny_model):
