@@ -205,6 +205,8 @@ def _found_by(ranks: Alone, pictures: Callable[[Alive], Found]) -> Found:
     source, valid, own = ranks.each(lambda alive: found[0] if found else pictures(alive))
     if own.digest != origin.digest:
         raise DataError("the ranks do not see the same pictures; name a folder that is the same for all of them")
+    if own.teacher_digest != origin.teacher_digest:
+        raise WeightsError("the ranks do not have the same teacher; name a model that is the same for all of them")
     return source, valid, origin
 
 

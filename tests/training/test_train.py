@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -5,10 +6,12 @@ import numpy as np
 import pytest
 
 import npbsrn
-from npbsrn.errors import DataError, UsageError
+from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.storage.params import leaves
 from npbsrn.training import loop
 from npbsrn.training import train as start
+from npbsrn.training.alone import Alone
+from npbsrn.training.checkpoint import Origin
 from tests.training.runs import arrays, read_metrics, same
 
 
@@ -112,3 +115,22 @@ def test_a_runs_folder_is_named_by_its_network(photographs, tmp_path, monkeypatc
     model = npbsrn.train(photographs, cache=tmp_path / "cache", progress=False, **small, **options)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder]
     assert f"{model.network.config['name']}-x4" == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("digest", DataError, "same pictures; name a folder"),
+        ("teacher_digest", WeightsError, "same teacher; name a model"),
+    ],
+)
+def test_ranks_that_see_something_else_than_the_first_one_are_refused(name, error, words):
+    own = Origin("photographs", digest="a", teacher="teacher", teacher_digest="b")
+
+    class Second(Alone):
+        def lead(self, work):
+            return dataclasses.replace(own, **{name: "other"})
+
+    with pytest.raises(error, match=words):
+        start._found_by(Second(), lambda alive: (None, [], own))
+    assert start._found_by(Alone(), lambda alive: (None, [], own)) == (None, [], own)
