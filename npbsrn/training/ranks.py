@@ -60,9 +60,9 @@ class Ranks(Alone):
                 ) from None
             self._mpi = MPI
             self.comm, self._sums = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()  # an order of its own for each
-            self._threads, self.near = self._machine()
+            self.size, self.rank = self.comm.Get_size(), self.comm.Get_rank()
+            self._threads, self._near = self._machine()
         atexit.register(self._finalize)
-        self.size, self.rank = self.comm.Get_size(), self.comm.Get_rank()
         self.first = self.rank == 0
         if self.size == 1:
             raise UsageError(
@@ -150,6 +150,11 @@ class Ranks(Alone):
         parts = parts_of(shards, self.size)
         return Shards(shards, parts[self.rank], _Exchange(self, [last - first for first, last in parts]), synchronize)
 
+    def share(self, shards: int) -> float:
+        """See `Alone.share`; of several ranks some may have one shard more than others."""
+        parts = parts_of(shards, self.size)
+        return sum(parts[rank][1] - parts[rank][0] for rank in self._near) / shards
+
     def begin_sum(self, parts: Array, counts: list[int]) -> Callable[[], Array]:
         """Sum (own shards, P) over all, in the order of the shards, wherever they are.
 
@@ -229,17 +234,18 @@ class Ranks(Alone):
         with self._clock():
             self._mpi.Finalize()
 
-    def _machine(self) -> tuple[int, int]:
+    def _machine(self) -> tuple[int, list[int]]:
         """Threads of this rank, and the ranks of this machine.
 
         These share its CPUs, unless each has CPUs of its own.
         """
         near = self.comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-        sets = near.allgather(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set())
+        own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        ranks, sets = zip(*near.allgather((self.rank, own)), strict=True)
         near.Free()
         if "NPBSRN_NUM_THREADS" in os.environ or not sets[0]:
-            return thread_count(), len(sets)
-        return max(1, len(set.union(*sets)) // len(sets)), len(sets)
+            return thread_count(), list(ranks)
+        return max(1, len(set.union(*sets)) // len(sets)), list(ranks)
 
 
 class _Exchange:

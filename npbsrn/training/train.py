@@ -136,7 +136,7 @@ def train(
 
         state, config, origin = ranks.lead(begin)
         network, shards = make_network(config.network), _divide(config, ranks)
-        refuse_too_large(network, config, 1 if shards is None else ranks.near * shards.local / shards.count)
+        refuse_too_large(network, config, ranks.share(config.shards))
         teacher_model, origin = load_teacher(origin, config)
         sieve = Sieve(origin.left_out)
         pictures = functools.partial(_pictures, run, origin, config, sieve, cache, progress and ranks.first)
