@@ -273,6 +273,11 @@ def _spread(array: Array, sizes: list[int], kind: Any) -> Any:
     return [_bytes(array), counts, np.cumsum(counts) - counts, kind]
 
 
+def is_one_of_several() -> bool:
+    """Whether `mpiexec`, or a batch system, has begun several processes together."""
+    return any(os.environ.get(name, "1") != "1" for name in SIZES)
+
+
 def is_first() -> bool:
     """Whether this process is the first of those that were begun together, before MPI connects them."""
     return all(os.environ.get(name, "0") == "0" for name in NUMBERS)
@@ -287,7 +292,7 @@ def find_ranks() -> Alone:
     UsageError
         If mpi4py is missing then, or ``$NPBSRN_PATIENCE`` is not a number of seconds.
     """
-    if all(os.environ.get(name, "1") == "1" for name in SIZES):
+    if not is_one_of_several():
         return Alone()
     text = os.environ.get("NPBSRN_PATIENCE", str(PATIENCE))
     try:
