@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from npbsrn.errors import UsageError, in_words, printable
-from npbsrn.runtime.interrupts import say_at_once
+from npbsrn.runtime.interrupts import among_others, say_at_once
 from npbsrn.runtime.shards import Shards, summed
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
@@ -188,28 +188,36 @@ class Ranks(Alone):
         """See `Alone.together`: what ends one rank ends all, and is said once."""
         self._agreed = False
         try:
-            with limited(self._threads):
+            with limited(self._threads), among_others(self._turn(), self._leave):
                 yield
             self._wait(self._begin(self.comm.Ibarrier))
         except KeyboardInterrupt as interrupt:
             code = 128 + getattr(interrupt, "number", signal.SIGINT)
             if not self._agreed:
+                time.sleep(self._turn())
                 self._end(f"interrupted{interrupt}", code)
             if self.first:
                 raise
             sys.exit(code)
         except BaseException as error:
-            if not self.first:
-                time.sleep(2 * PASSING)  # what all ranks find the first one says, and ends all
+            time.sleep(self._turn())
             known = in_words(error)
             if not known:
                 LOG.debug("unexpected", exc_info=error)
             words, code = known or (f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
             self._end(words, code)
 
+    def _turn(self) -> float:
+        """Seconds before this rank speaks: what several find the first of them says, and ends all."""
+        return 2 * PASSING * min(self.rank, 10)
+
     def _end(self, words: str, code: int) -> NoReturn:
         """Say why, and end all ranks."""
         say_at_once(printable(words))
+        self._leave(code)
+
+    def _leave(self, code: int) -> NoReturn:
+        """End all ranks."""
         time.sleep(PASSING)
         self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)  # MPI may take its time to end this one
