@@ -227,7 +227,8 @@ class Ranks(Alone):
         """End this process if the block takes longer than there is patience for."""
         clock = threading.Timer(self.patience, self._lose)
         clock.daemon = True
-        clock.start()
+        with contextlib.suppress(RuntimeError):  # at its end, Python 3.12.0 and 3.12.1 begin no thread
+            clock.start()
         try:
             yield
         finally:

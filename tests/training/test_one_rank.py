@@ -1,6 +1,7 @@
 """One rank, without the others, and without MPI."""
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,3 +56,13 @@ def test_what_several_ranks_find_the_first_of_them_says(monkeypatch, number, err
 def done_before(number):
     """Seconds in which those before a rank have spoken, and ended it."""
     return 2 * ranks.PASSING * min(number, 10)
+
+
+def test_mpi_ends_where_python_begins_no_thread_any_more(monkeypatch):
+    def start(clock):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(ranks.threading.Timer, "start", start)
+    ended = []
+    rank(0, 2, patience=60, _mpi=SimpleNamespace(Finalize=lambda: ended.append(True)))._finalize()
+    assert ended
