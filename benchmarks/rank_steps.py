@@ -7,7 +7,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from benchmarks.train_steps import SCALE, Case, batch_of, make_source, network_of
 from npbsrn.networks.base import make_network
+from npbsrn.runtime.shards import Sum
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.training.alone import Alone
 from npbsrn.training.config import TrainConfig
@@ -41,7 +41,7 @@ class Counted:
             self.bytes += own.nbytes
             return gather(own, sizes)
 
-        def counted_sum(parts: np.ndarray, counts: list[int]) -> Callable[[], np.ndarray]:
+        def counted_sum(parts: np.ndarray, counts: list[int]) -> Sum:
             self.bytes += (parts.nbytes + parts[0].nbytes) * (ranks.size - 1) // ranks.size
             return begin(parts, counts)
 
@@ -67,7 +67,7 @@ def parts(ranks: Ranks, numbers: int) -> dict[str, float]:
         times["message"].append(time.perf_counter() - start)
         if number % 10 == 0:
             start = time.perf_counter()
-            ranks.begin_sum(large, [1] * ranks.size)()
+            ranks.begin_sum(large, [1] * ranks.size)()()
             times["sum"].append(time.perf_counter() - start)
     return {name: float(np.median(own)) for name, own in times.items()}
 

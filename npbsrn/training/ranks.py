@@ -17,7 +17,7 @@ import numpy as np
 
 from npbsrn.errors import UsageError, in_words, printable
 from npbsrn.runtime.interrupts import among_others, say_at_once
-from npbsrn.runtime.shards import Shards, summed
+from npbsrn.runtime.shards import Shards, Sum, summed
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
 
@@ -69,6 +69,7 @@ class Ranks(Alone):
                 "several processes were started, but MPI does not connect them; mpi4py needs the MPI of this mpiexec"
             )
         self._lock = threading.Lock()  # of MPI, which is called from the threads of several shards
+        self._moving: list[Any] = []  # requests for pieces of gradients
         self._said, self._agreed = time.monotonic(), False  # the last sign of life; whether all are interrupted
 
     # --- what ranks say to each other ---
@@ -155,12 +156,23 @@ class Ranks(Alone):
         parts = parts_of(shards, self.size)
         return sum(parts[rank][1] - parts[rank][0] for rank in self._near) / shards
 
-    def begin_sum(self, parts: Array, counts: list[int]) -> Callable[[], Array]:
+    def begin_sum(self, parts: Array, counts: list[int]) -> Sum:
         """Sum (own shards, P) over all, in the order of the shards, wherever they are.
 
         ``MPI_Allreduce`` leaves the order of additions to the library, which chooses it by the number of ranks. So each
         rank gets one piece of the gradients of all shards, sums it, and all gather the sums: no rank sends more than
         ``MPI_Allreduce`` would by the same pieces, where each has one shard.
+
+        Parameters
+        ----------
+        parts : (own shards, P) array
+        counts : list of int
+            Shards of each rank.
+
+        Returns
+        -------
+        sums : callable
+            See `npbsrn.runtime.shards.Exchange.begin_sum`. All ranks begin sums, and call what they get, in one order.
         """
         pieces = parts_of(parts.shape[1], self.size)
         sent = [np.ascontiguousarray(parts[:, first:last]).reshape(-1) for first, last in pieces]
@@ -170,16 +182,24 @@ class Ranks(Alone):
         given = np.concatenate(sent)
         lengths = [part.size for part in sent], [count * size for count in counts]
         both = (_spread(array, own, self._mpi.BYTE) for array, own in zip((given, received), lengths, strict=True))
-        request = self._begin(lambda: self._sums.Ialltoallv(*both))
+        with self._lock:  # MPI may move messages on only while it is called
+            self._moving = [request for request in self._moving if not request.Test()]
+            request = self._sums.Ialltoallv(*both)
+            self._moving.append(request)
 
-        def finish() -> Array:
+        def begin() -> Callable[[], Array]:
             self._wait(request)
             own = summed(received.reshape(sum(counts), size))
             spread = _spread(out, [end - begin for begin, end in pieces], self._mpi.BYTE)
-            self._wait(self._begin(lambda: self._sums.Iallgatherv(_bytes(own), spread)))
-            return out
+            gathered = self._begin(lambda: self._sums.Iallgatherv(_bytes(own), spread))
 
-        return finish
+            def finish() -> Array:
+                self._wait(gathered)
+                return out
+
+            return finish
+
+        return begin
 
     # --- how they begin and end ---
 
@@ -268,7 +288,7 @@ class _Exchange:
         everyones = self.ranks._gather(np.ascontiguousarray(parts).reshape(-1), [count * size for count in self.counts])
         return everyones.reshape(sum(self.counts), *parts.shape[1:])
 
-    def begin_sum(self, parts: Array) -> Callable[[], Array]:
+    def begin_sum(self, parts: Array) -> Sum:
         return self.ranks.begin_sum(parts, self.counts)
 
 

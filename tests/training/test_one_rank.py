@@ -1,8 +1,10 @@
 """One rank, without the others, and without MPI."""
 
 import contextlib
+import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from npbsrn.errors import UsageError
@@ -66,3 +68,42 @@ def test_mpi_ends_where_python_begins_no_thread_any_more(monkeypatch):
     ended = []
     rank(0, 2, patience=60, _mpi=SimpleNamespace(Finalize=lambda: ended.append(True)))._finalize()
     assert ended
+
+
+class Request:
+    """One that has arrived when MPI has been called three times."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def Test(self):
+        self.calls += 1
+        return self.calls > 2
+
+
+class Sums:
+    """What MPI does with the messages of a single rank."""
+
+    def __init__(self):
+        self.requests = []
+
+    def Ialltoallv(self, sent, received):
+        received[0][:] = sent[0]
+        self.requests.append(Request())
+        return self.requests[-1]
+
+    def Iallgatherv(self, own, everyones):
+        return self.Ialltoallv([own], everyones)
+
+
+def test_gradients_that_are_on_their_way_move_on_when_others_follow():
+    """Also where no statistics are exchanged."""
+    sums = Sums()
+    own = rank(0, 1, patience=60, _lock=threading.Lock(), _moving=[], _sums=sums, _mpi=SimpleNamespace(BYTE=None))
+    parts = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    begun = [own.begin_sum(part, [2]) for part in parts]
+    assert [request.calls for request in sums.requests] == [3, 3, 2, 1, 0]
+    gathered = [begin() for begin in begun]
+    assert len(sums.requests) == 10
+    for part, wait in zip(parts, gathered, strict=True):
+        np.testing.assert_array_equal(wait(), part[0] + part[1])
