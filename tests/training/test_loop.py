@@ -11,9 +11,8 @@ from npbsrn.errors import TrainingDivergedError
 from npbsrn.storage.params import leaves, load_arrays
 from npbsrn.training import loop
 from npbsrn.training import train as start
-from npbsrn.training.alone import Alone
 from npbsrn.training.records import Records
-from tests.training.runs import arrays, interrupt_at, read_metrics, same
+from tests.training.runs import Waited, arrays, interrupt_at, read_metrics, same
 
 
 def test_the_loss_falls(train, tmp_path):
@@ -128,19 +127,6 @@ def test_training_works_in_a_thread(train):
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train).result().card["steps"] == 8
-
-
-class Waited(Alone):
-    """Ranks of which the others wait now, or do not."""
-
-    waiting = False
-
-    def lead(self, work):
-        self.waiting = True
-        try:
-            return super().lead(work)
-        finally:
-            self.waiting = False
 
 
 def test_no_rank_goes_on_before_the_state_is_written(train, monkeypatch):
