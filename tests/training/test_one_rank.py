@@ -1,7 +1,6 @@
 """One rank, without the others, and without MPI."""
 
 import contextlib
-import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +10,7 @@ from npbsrn.errors import UsageError
 from npbsrn.runtime import interrupts
 from npbsrn.training import ranks
 from npbsrn.training.alone import Alone
+from npbsrn.training.messages import Messages
 from npbsrn.training.ranks import Ranks
 
 
@@ -87,6 +87,12 @@ class Sums:
     def __init__(self):
         self.requests = []
 
+    def Get_size(self):
+        return 1
+
+    def Get_rank(self):
+        return 0
+
     def Ialltoallv(self, sent, received):
         received[0][:] = sent[0]
         self.requests.append(Request())
@@ -99,7 +105,8 @@ class Sums:
 def test_gradients_that_are_on_their_way_move_on_when_others_follow():
     """Also where no statistics are exchanged."""
     sums = Sums()
-    own = rank(0, 1, patience=60, _lock=threading.Lock(), _moving=[], _sums=sums, _mpi=SimpleNamespace(BYTE=None))
+    mpi = SimpleNamespace(BYTE=None, COMM_WORLD=SimpleNamespace(Dup=lambda: sums))
+    own = Messages(mpi, 60, lambda: pytest.fail("lost"))
     parts = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
     begun = [own.begin_sum(part, [2]) for part in parts]
     assert [request.calls for request in sums.requests] == [3, 3, 2, 1, 0]
