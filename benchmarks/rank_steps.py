@@ -7,7 +7,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from benchmarks.train_steps import SCALE, Case, batch_of, make_source, network_of
 from npbsrn.networks.base import make_network
+from npbsrn.runtime.shards import Sum
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.training.alone import Alone
 from npbsrn.training.config import TrainConfig
@@ -31,18 +31,18 @@ class Counted:
     def __init__(self, ranks: Alone) -> None:
         self.messages, self.bytes, self.waited = 0, 0, 0.0
         if isinstance(ranks, Ranks):
-            self._watch(ranks)
+            self._watch(ranks.messages)
 
-    def _watch(self, ranks: Any) -> None:
-        gather, begin, wait = ranks._gather, ranks.begin_sum, ranks._wait
+    def _watch(self, messages: Any) -> None:
+        gather, begin, wait = messages.gather, messages.begin_sum, messages.wait
 
         def counted(own: np.ndarray, sizes: list[int]) -> np.ndarray:
             self.messages += 1
             self.bytes += own.nbytes
             return gather(own, sizes)
 
-        def counted_sum(parts: np.ndarray, counts: list[int]) -> Callable[[], np.ndarray]:
-            self.bytes += (parts.nbytes + parts[0].nbytes) * (ranks.size - 1) // ranks.size
+        def counted_sum(parts: np.ndarray, counts: list[int]) -> Sum:
+            self.bytes += (parts.nbytes + parts[0].nbytes) * (messages.size - 1) // messages.size
             return begin(parts, counts)
 
         def timed(request: Any) -> None:
@@ -50,7 +50,7 @@ class Counted:
             wait(request)
             self.waited += time.perf_counter() - start
 
-        ranks._gather, ranks.begin_sum, ranks._wait = counted, counted_sum, timed
+        messages.gather, messages.begin_sum, messages.wait = counted, counted_sum, timed
 
     def clear(self) -> None:
         """Begin anew."""
@@ -63,11 +63,11 @@ def parts(ranks: Ranks, numbers: int) -> dict[str, float]:
     times: dict[str, list[float]] = {"message": [], "sum": []}
     for number in range(TRIES):
         start = time.perf_counter()
-        ranks._gather(small, [STATISTIC] * ranks.size)
+        ranks.messages.gather(small, [STATISTIC] * ranks.size)
         times["message"].append(time.perf_counter() - start)
         if number % 10 == 0:
             start = time.perf_counter()
-            ranks.begin_sum(large, [1] * ranks.size)()
+            ranks.messages.begin_sum(large, [1] * ranks.size)()()
             times["sum"].append(time.perf_counter() - start)
     return {name: float(np.median(own)) for name, own in times.items()}
 

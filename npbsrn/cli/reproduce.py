@@ -1,6 +1,7 @@
 """``npbsrn reproduce``: a table of the paper, trained and judged here."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from npbsrn.cli.say import say, tell_lines
@@ -37,6 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     from npbsrn.reproduction.report import make_report, write_report
     from npbsrn.reproduction.rows import Task, complete, find_sets
 
+    if not arguments.show:
+        _refuse_several()
     rows = choose_rows(arguments.table, arguments.only)
     scales = arguments.scales or TABLES[arguments.table].scales
     if unknown := set(scales) - set(TABLES[arguments.table].scales):
@@ -63,3 +66,16 @@ def run(arguments: argparse.Namespace) -> None:
         draw_bars(report, arguments.bars)
     for path in write_report(report, arguments.output):
         say(f"{path} holds the table")
+
+
+def _refuse_several() -> None:
+    """Refuse processes that MPI would connect: each would take another row, and then train it with the others."""
+    from npbsrn.training.ranks import is_first, is_one_of_several
+
+    if is_one_of_several():
+        if not is_first():
+            sys.exit(2)
+        raise UsageError(
+            "several processes of one mpiexec or srun are one training, and rows are trained apart; start each process "
+            "by itself: they share the rows"
+        )

@@ -11,8 +11,8 @@ from npbsrn.runtime.interrupts import above_bars
 
 
 def say(message: object) -> None:
-    """Print a sentence to the error stream."""
-    print(f"npbsrn: {printable(message)}", file=sys.stderr)
+    """Print a sentence to the error stream, in one write: other processes may print there, too."""
+    print(f"npbsrn: {printable(message)}\n", end="", file=sys.stderr)
 
 
 def tell(line: object, flush: bool = False) -> None:

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,6 +85,8 @@ class Deferral:
 _watching = False
 _deferral: Deferral | None = None  # of the training that the watcher asks
 _words: Callable[[], str] = str  # what the watcher says behind "interrupted", where there is none
+_turn = 0.0  # see `among_others`
+_leave: Callable[[int], Any] = os._exit
 
 
 @contextlib.contextmanager
@@ -149,6 +152,25 @@ def explained(words: Callable[[], str]) -> Iterator[None]:
         _words = before
 
 
+@contextlib.contextmanager
+def among_others(turn: float, leave: Callable[[int], Any]) -> Iterator[None]:
+    """Let the end by an interrupt, while the block runs, be that of several processes, one of which ends all.
+
+    Parameters
+    ----------
+    turn : float
+        Seconds that this process waits before it says anything, as those before it say the same, and end it.
+    leave : callable
+        Ends all, with an exit code. It has a second.
+    """
+    global _turn, _leave
+    before, (_turn, _leave) = (_turn, _leave), (turn, leave)
+    try:
+        yield
+    finally:
+        _turn, _leave = before
+
+
 def _watch(reading: int) -> None:
     while arrived := os.read(reading, 1):
         if (number := arrived[0]) in SIGNALS:
@@ -164,14 +186,15 @@ def _end(number: int, words: str) -> None:
         ENDING.acquire(timeout=PATIENCE)
         for path in list(UNFINISHED):
             _remove(path)
+        time.sleep(_turn)
         # For a pipe that is full, or a terminal that is gone.
-        late = threading.Timer(PATIENCE, os._exit, [128 + number])
+        late = threading.Timer(PATIENCE + (_leave is not os._exit), os._exit, [128 + number])
         late.daemon = True
         late.start()
         with above_bars():  # which the main thread does not draw again
-            print(f"npbsrn: interrupted{words}", file=sys.stderr, flush=True)
+            _print(f"interrupted{words}")
             sys.stdout.flush()
-            os._exit(128 + number)
+            _leave(128 + number)
     finally:  # whatever fails, as a thread does where there is no memory
         os._exit(128 + number)
 
@@ -189,7 +212,12 @@ def _remove(path: str) -> None:
 def say_at_once(words: str) -> None:
     """Print a sentence to the error stream, from any thread, while bars may be drawn there."""
     with contextlib.suppress(OSError, ValueError, RuntimeError), above_bars():  # a stream that is closed, or at work
-        print(f"npbsrn: {words}", file=sys.stderr, flush=True)
+        _print(words)
+
+
+def _print(words: str) -> None:
+    """Print a line in one write: of several processes, lines would run into each other."""
+    print(f"npbsrn: {words}\n", end="", file=sys.stderr, flush=True)
 
 
 def above_bars() -> contextlib.AbstractContextManager[Any]:

@@ -21,14 +21,21 @@ Result = TypeVar("Result")
 _own = threading.local()  # `shard`: that of this thread
 
 
+Sum = Callable[[], Callable[[], Array]]  # in two stages, see `Exchange.begin_sum`
+
+
 class Exchange(Protocol):
     """What several processes do with the arrays of their shards."""
 
     def gather(self, parts: Array) -> Array:
         """(own shards, ...) of each process to (all shards, ...), in their order."""
 
-    def begin_sum(self, parts: Array) -> Callable[[], Array]:
-        """Begin to sum (own shards, P) over all shards, in their order; what is returned waits for (P,)."""
+    def begin_sum(self, parts: Array) -> Sum:
+        """Begin to sum (own shards, P) over all shards, in their order.
+
+        What is returned waits for what this process has to add, and begins to gather the sums; and what that returns
+        waits for all of them, (P,). So several sums are gathered at once.
+        """
 
 
 class Here:
@@ -38,9 +45,9 @@ class Here:
         """What is given."""
         return parts
 
-    def begin_sum(self, parts: Array) -> Callable[[], Array]:
+    def begin_sum(self, parts: Array) -> Sum:
         """The sum."""
-        return lambda: summed(parts)
+        return lambda: lambda: summed(parts)
 
 
 def summed(parts: Array) -> Array:
@@ -117,7 +124,7 @@ class Shards:
         self._gathered: Any = None
         self._lock = threading.Lock()
         self._buckets: list[list[Any]] = []
-        self._sums: list[Callable[[], Array]] = []
+        self._sums: list[Sum] = []
 
     def part_of(self, samples: int) -> tuple[int, int]:
         """The first of so many samples of a batch that this process has, and behind the last."""
@@ -184,7 +191,8 @@ class Shards:
         if errors:
             raise errors[0]
         order = shards[0].order
-        sums = _unpacked([wait() for wait in self._sums], order)
+        gathered = [begin() for begin in self._sums]
+        sums = _unpacked([wait() for wait in gathered], order)
         return results, {id(array): total for array, total in zip(order, sums, strict=True)}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
 FRESH = "checkpoint-new.npz"  # whole, too: it stands for a moment, until it takes the first one's place
+WEIGHTS = ("weights.npz", "best.npz")
 CONFIG = "config.json"
 METRICS = "metrics.csv"
 PICTURES = "pictures"

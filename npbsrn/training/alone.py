@@ -13,7 +13,7 @@ Alive = Callable[[], None]
 class Alone:
     """A process that trains by itself."""
 
-    size, rank, near, first = 1, 0, 1, True  # near: on this machine
+    size, rank, first = 1, 0, True
 
     def each(self, work: Callable[[Alive], Result]) -> Result:
         """What this rank makes of `work`, which may take long; `work` gets a function for signs of life."""
@@ -33,6 +33,10 @@ class Alone:
     def divide(self, shards: int, synchronize: bool) -> Shards | None:
         """The shards of this rank; None where a batch is not divided."""
         return Shards(shards, synchronize=synchronize) if shards > 1 else None
+
+    def share(self, shards: int) -> float:
+        """The part of a batch's shards that are on this machine, of which the ranks share the memory."""
+        return 1.0
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, UsageError
 from npbsrn.storage.files import lock
-from npbsrn.storage.run_files import CHECKPOINTS, CURVES, FRESH, PICTURES, holds_run
+from npbsrn.storage.run_files import CHECKPOINTS, CONFIG, CURVES, FRESH, METRICS, PICTURES, WEIGHTS, holds_run
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -90,4 +90,13 @@ def own_folder(folder: Path, begun: bool) -> Iterator[None]:
     refusal = f"another training is at work in {folder}; wait for its end, or choose another output folder"
     with lock(folder / "lock", refusal):
         check_folder(folder, begun)
+        _remove_left_over(folder)
         yield
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove temporary files of a training that was killed: who has the lock alone writes what they were to be."""
+    for name in (CONFIG, METRICS, CURVES, FRESH, *CHECKPOINTS, *WEIGHTS):
+        for path in folder.glob(f".{name}.{'[0-9a-f]' * 16}.tmp"):
+            with suppress(OSError):
+                path.unlink()

@@ -79,13 +79,13 @@ class Run:
         """Train from `state` to the last step; returns the averaged weights."""
         self.records.begin_metrics(state.judged)
         if state.step == 0:
-            self.records.checkpoint(state)  # so that a run that is killed early can be resumed, too
+            self._checkpoint(state)  # so that a run that is killed early can be resumed, too
         with deferred(WAITS if self.ranks.first else "", LAST) as interrupt:
             with quiet_blas(), self._bar(state) as bar, self._batches(state) as ahead:
                 state = self._steps(state, interrupt, bar, ahead)
             with interrupt.at_once(SAVED):
                 model = self.model(state)
-                self.records.weights("weights.npz", model)
+                self.ranks.lead(lambda _: self.records.weights("weights.npz", model))
                 self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")
         return model
 
@@ -128,13 +128,17 @@ class Run:
         """A state that is saved, judged."""
         with interrupt.at_once(SAVED):
             state = self._validate(state)
-            self.records.checkpoint(state, again=True)
+            self._checkpoint(state, again=True)
         return state
 
     def _save(self, state: State) -> None:
         self._refuse_infinite(state, *state.params.values())
         self.ranks.refuse_drift(hashlib.blake2b(state.params.vector.tobytes(), digest_size=16).digest())
-        self.records.checkpoint(state)
+        self._checkpoint(state)
+
+    def _checkpoint(self, state: State, again: bool = False) -> None:
+        """See `Records.checkpoint`; the others wait for it, as one that ended meanwhile would end the first, too."""
+        self.ranks.lead(lambda _: self.records.checkpoint(state, again))
 
     def model(self, state: State) -> Model:
         """The averaged weights with a card."""

@@ -16,10 +16,11 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from npbsrn.errors import UsageError, in_words, printable
-from npbsrn.runtime.interrupts import say_at_once
-from npbsrn.runtime.shards import Shards, summed
+from npbsrn.runtime.interrupts import among_others, say_at_once
+from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
+from npbsrn.training.messages import SIGN, Exchange, Messages
 
 LOG = logging.getLogger("npbsrn")
 Array = np.ndarray[Any, Any]
@@ -27,9 +28,6 @@ Result = TypeVar("Result")
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # what mpiexec and srun say of the processes
 NUMBERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 PATIENCE = 600.0  # seconds without a sign of the others before a rank ends all; $NPBSRN_PATIENCE
-SIGN = 1.0  # seconds between two signs of life
-SPIN = 2e-3  # seconds in which the others are nearly there, and a rank that waits for them does not sleep
-NAP = 1e-4
 LOST = "no sign of the other ranks for {:g} seconds; --resume goes on"
 PASSING = 0.5  # seconds in which mpiexec passes words on, which it drops when it ends the ranks
 
@@ -59,16 +57,15 @@ class Ranks(Alone):
                     "training by several processes needs mpi4py; pip install 'npbsrn[mpi]', or start one process"
                 ) from None
             self._mpi = MPI
-            self.comm, self._sums = MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Dup()  # an order of its own for each
-            self._threads, self.near = self._machine()
+            self.messages = Messages(MPI, patience, self._end_lost)
+            self.size, self.rank = self.messages.size, self.messages.rank
+            self._threads, self._near = self._machine()
         atexit.register(self._finalize)
-        self.size, self.rank = self.comm.Get_size(), self.comm.Get_rank()
         self.first = self.rank == 0
         if self.size == 1:
             raise UsageError(
                 "several processes were started, but MPI does not connect them; mpi4py needs the MPI of this mpiexec"
             )
-        self._lock = threading.Lock()  # of MPI, which is called from the threads of several shards
         self._said, self._agreed = time.monotonic(), False  # the last sign of life; whether all are interrupted
 
     # --- what ranks say to each other ---
@@ -84,10 +81,10 @@ class Ranks(Alone):
         """See `Alone.lead`; the others wait, and get the result."""
         if self.first:
             result = self.each(work)
-            self._tell(pickle.dumps(result))
+            self.messages.tell(pickle.dumps(result))
             return result
         self.each(lambda alive: None)
-        return pickle.loads(self._tell(None))  # of the first rank
+        return pickle.loads(self.messages.tell(None))  # of the first rank
 
     def _alive(self) -> None:
         """Give a sign of life, and get those of the others."""
@@ -96,85 +93,34 @@ class Ranks(Alone):
 
     def _all(self, done: bool) -> bool:
         """Whether all ranks are done."""
-        found = self._gather(np.array([done]), [1] * self.size)
+        found = self.messages.gather(np.array([done]), [1] * self.size)
         self._said = time.monotonic()
         return bool(found.all())
 
-    def _tell(self, message: bytes | None) -> bytes:
-        """Bytes of the first rank, to all."""
-        size = np.array([0 if message is None else len(message)])
-        self._wait(self._begin(lambda: self.comm.Ibcast(size)))
-        body = np.frombuffer(message, np.uint8).copy() if message is not None else np.empty(size[0], np.uint8)
-        self._wait(self._begin(lambda: self.comm.Ibcast(body)))
-        return body.tobytes()
-
-    def _begin(self, call: Callable[[], Any]) -> Any:
-        """A request to MPI, which is called by one thread at a time."""
-        with self._lock:
-            return call()
-
     def interrupted(self, flag: bool) -> bool:
         """See `Alone.interrupted`."""
-        self._agreed = bool(self._gather(np.array([flag]), [1] * self.size).any())
+        self._agreed = bool(self.messages.gather(np.array([flag]), [1] * self.size).any())
         return self._agreed
 
     def refuse_drift(self, digest: bytes) -> None:
         """See `Alone.refuse_drift`: CPUs of different kinds may round otherwise."""
         own = np.frombuffer(digest, np.uint8)
-        if len({row.tobytes() for row in self._gather(own, [own.size] * self.size).reshape(self.size, -1)}) > 1:
+        if len({row.tobytes() for row in self.messages.gather(own, [own.size] * self.size).reshape(self.size, -1)}) > 1:
             raise UsageError("the ranks no longer have the same weights; run them on CPUs of one kind, and resume")
-
-    def _gather(self, own: Array, sizes: list[int]) -> Array:
-        """Flat arrays of all ranks, one behind the other."""
-        everyones = np.empty(sum(sizes), own.dtype)
-        spread = _spread(everyones, sizes, self._mpi.BYTE)
-        self._wait(self._begin(lambda: self.comm.Iallgatherv(_bytes(own), spread)))
-        return everyones
-
-    def _wait(self, request: Any) -> None:
-        """Wait for the others, but not for ever."""
-        start = time.monotonic()
-        while True:
-            with self._lock:
-                if request.Test():
-                    return
-            waited = time.monotonic() - start
-            if waited > self.patience + self.rank * SIGN:  # one after another, so that one of them says it
-                self._end(LOST.format(self.patience), 1)
-            time.sleep(0 if waited < SPIN else NAP)
 
     # --- what shards exchange ---
 
     def divide(self, shards: int, synchronize: bool) -> Shards | None:
         """See `Alone.divide`."""
         parts = parts_of(shards, self.size)
-        return Shards(shards, parts[self.rank], _Exchange(self, [last - first for first, last in parts]), synchronize)
+        return Shards(
+            shards, parts[self.rank], Exchange(self.messages, [last - first for first, last in parts]), synchronize
+        )
 
-    def begin_sum(self, parts: Array, counts: list[int]) -> Callable[[], Array]:
-        """Sum (own shards, P) over all, in the order of the shards, wherever they are.
-
-        ``MPI_Allreduce`` leaves the order of additions to the library, which chooses it by the number of ranks. So each
-        rank gets one piece of the gradients of all shards, sums it, and all gather the sums: no rank sends more than
-        ``MPI_Allreduce`` would by the same pieces, where each has one shard.
-        """
-        pieces = parts_of(parts.shape[1], self.size)
-        sent = [np.ascontiguousarray(parts[:, first:last]).reshape(-1) for first, last in pieces]
-        first, last = pieces[self.rank]
-        size = last - first
-        received, out = np.empty(sum(counts) * size, parts.dtype), np.empty(parts.shape[1], parts.dtype)
-        given = np.concatenate(sent)
-        lengths = [part.size for part in sent], [count * size for count in counts]
-        both = (_spread(array, own, self._mpi.BYTE) for array, own in zip((given, received), lengths, strict=True))
-        request = self._begin(lambda: self._sums.Ialltoallv(*both))
-
-        def finish() -> Array:
-            self._wait(request)
-            own = summed(received.reshape(sum(counts), size))
-            spread = _spread(out, [end - begin for begin, end in pieces], self._mpi.BYTE)
-            self._wait(self._begin(lambda: self._sums.Iallgatherv(_bytes(own), spread)))
-            return out
-
-        return finish
+    def share(self, shards: int) -> float:
+        """See `Alone.share`; of several ranks some may have one shard more than others."""
+        parts = parts_of(shards, self.size)
+        return sum(parts[rank][1] - parts[rank][0] for rank in self._near) / shards
 
     # --- how they begin and end ---
 
@@ -183,28 +129,39 @@ class Ranks(Alone):
         """See `Alone.together`: what ends one rank ends all, and is said once."""
         self._agreed = False
         try:
-            with limited(self._threads):
+            with limited(self._threads), among_others(self._turn(), self._leave):
                 yield
-            self._wait(self._begin(self.comm.Ibarrier))
+            self.messages.meet()
         except KeyboardInterrupt as interrupt:
             code = 128 + getattr(interrupt, "number", signal.SIGINT)
             if not self._agreed:
+                time.sleep(self._turn())
                 self._end(f"interrupted{interrupt}", code)
             if self.first:
                 raise
             sys.exit(code)
         except BaseException as error:
-            if not self.first:
-                time.sleep(2 * PASSING)  # what all ranks find the first one says, and ends all
+            time.sleep(self._turn())
             known = in_words(error)
             if not known:
                 LOG.debug("unexpected", exc_info=error)
             words, code = known or (f"unexpected {type(error).__name__} on rank {self.rank}: {error}", 1)
             self._end(words, code)
 
+    def _turn(self) -> float:
+        """Seconds before this rank speaks: what several find the first of them says, and ends all."""
+        return 2 * PASSING * min(self.rank, 10)
+
     def _end(self, words: str, code: int) -> NoReturn:
         """Say why, and end all ranks."""
         say_at_once(printable(words))
+        self._leave(code)
+
+    def _end_lost(self) -> NoReturn:
+        self._end(LOST.format(self.patience), 1)
+
+    def _leave(self, code: int) -> NoReturn:
+        """End all ranks."""
         time.sleep(PASSING)
         self._mpi.COMM_WORLD.Abort(code)
         os._exit(code)  # MPI may take its time to end this one
@@ -214,7 +171,8 @@ class Ranks(Alone):
         """End this process if the block takes longer than there is patience for."""
         clock = threading.Timer(self.patience, self._lose)
         clock.daemon = True
-        clock.start()
+        with contextlib.suppress(RuntimeError):  # at its end, Python 3.12.0 and 3.12.1 begin no thread
+            clock.start()
         try:
             yield
         finally:
@@ -229,42 +187,23 @@ class Ranks(Alone):
         with self._clock():
             self._mpi.Finalize()
 
-    def _machine(self) -> tuple[int, int]:
+    def _machine(self) -> tuple[int, list[int]]:
         """Threads of this rank, and the ranks of this machine.
 
         These share its CPUs, unless each has CPUs of its own.
         """
-        near = self.comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-        sets = near.allgather(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set())
+        near = self.messages.comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        ranks, sets = zip(*near.allgather((self.rank, own)), strict=True)
         near.Free()
         if "NPBSRN_NUM_THREADS" in os.environ or not sets[0]:
-            return thread_count(), len(sets)
-        return max(1, len(set.union(*sets)) // len(sets)), len(sets)
+            return thread_count(), list(ranks)
+        return max(1, len(set.union(*sets)) // len(sets)), list(ranks)
 
 
-class _Exchange:
-    """What the shards of several ranks exchange, see `npbsrn.runtime.shards.Exchange`."""
-
-    def __init__(self, ranks: Ranks, counts: list[int]) -> None:
-        self.ranks, self.counts = ranks, counts
-
-    def gather(self, parts: Array) -> Array:
-        size = parts[0].size
-        everyones = self.ranks._gather(np.ascontiguousarray(parts).reshape(-1), [count * size for count in self.counts])
-        return everyones.reshape(sum(self.counts), *parts.shape[1:])
-
-    def begin_sum(self, parts: Array) -> Callable[[], Array]:
-        return self.ranks.begin_sum(parts, self.counts)
-
-
-def _bytes(array: Array) -> Any:
-    return array.view(np.uint8)
-
-
-def _spread(array: Array, sizes: list[int], kind: Any) -> Any:
-    """How MPI takes a flat array of which each rank has a part."""
-    counts = np.array(sizes) * array.itemsize
-    return [_bytes(array), counts, np.cumsum(counts) - counts, kind]
+def is_one_of_several() -> bool:
+    """Whether `mpiexec`, or a batch system, has begun several processes together."""
+    return any(os.environ.get(name, "1") != "1" for name in SIZES)
 
 
 def is_first() -> bool:
@@ -281,7 +220,7 @@ def find_ranks() -> Alone:
     UsageError
         If mpi4py is missing then, or ``$NPBSRN_PATIENCE`` is not a number of seconds.
     """
-    if all(os.environ.get(name, "1") == "1" for name in SIZES):
+    if not is_one_of_several():
         return Alone()
     text = os.environ.get("NPBSRN_PATIENCE", str(PATIENCE))
     try:

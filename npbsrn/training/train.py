@@ -4,14 +4,12 @@ import contextlib
 import dataclasses
 import functools
 import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from npbsrn.datasets.pairs import find_pairs
@@ -20,10 +18,11 @@ from npbsrn.models import Model, check_scale, load
 from npbsrn.networks.base import Network, make_network
 from npbsrn.runtime import buffers
 from npbsrn.runtime.shards import Shards
-from npbsrn.runtime.threads import SHARDS, quiet_blas
+from npbsrn.runtime.threads import SHARDS
 from npbsrn.shipped import MODELS
 from npbsrn.storage.params import leaves
 from npbsrn.training.alone import Alive, Alone
+from npbsrn.training.budget import fit_to_time
 from npbsrn.training.checkpoint import Origin, State
 from npbsrn.training.config import TrainConfig, choose_network, make_config
 from npbsrn.training.data import PatchSource
@@ -35,11 +34,9 @@ from npbsrn.training.ranks import find_ranks
 from npbsrn.training.records import Records, Unwritten
 from npbsrn.training.resume import go_on
 from npbsrn.training.sieve import TRAINING, Sieve, listing
-from npbsrn.training.step import first_state, train_step
+from npbsrn.training.step import first_state
 from npbsrn.training.teacher import load_teacher
 from npbsrn.training.validation import ValidationSet, find_sets, read_sets
-
-TRAINING_SHARE = 0.95  # of a time budget; the rest is for validation and checkpoints
 
 
 def train(
@@ -131,32 +128,26 @@ def train(
                 until_the_end.enter_context(own_folder(run, begun=True))  # before its state is read
                 return go_on(run, origin, scale, preset, options)
             check_folder(run, begun=False)
-            config = make_config(scale or 4, preset or "default", options)
-            return None, config if "shards" in options else _with_shards(config, ranks), origin
+            return None, _config_of(scale or 4, preset or "default", options, ranks), origin
 
         state, config, origin = ranks.lead(begin)
         network, shards = make_network(config.network), _divide(config, ranks)
-        refuse_too_large(network, config, 1 if shards is None else ranks.near * shards.local / shards.count)
+        refuse_too_large(network, config, ranks.share(config.shards))
         teacher_model, origin = load_teacher(origin, config)
-        sieve = Sieve(origin.left_out)
-        pictures = functools.partial(_pictures, run, origin, config, sieve, cache, progress and ranks.first)
-        source, valid, origin = _found_by(ranks, pictures)
+        sieve, show = Sieve(origin.left_out), progress and ranks.first
+        source, valid, origin = _found_by(ranks, functools.partial(_pictures, run, origin, config, sieve, cache, show))
         if left_out := sieve.summary() if ranks.first else "":
             warnings.warn(left_out, stacklevel=2)
         if state is None:
             if minutes is not None:
-                fitted = _fit_to_time(minutes, config, network, source, teacher_model, shards)
+                fitted = fit_to_time(minutes, config, network, source, teacher_model, shards)
                 config = ranks.lead(lambda _: fitted)
-            first = first_state(network, config.seed, _weights_of(init, network, config.seed))
-            state = ranks.lead(lambda _: first)
+            state = ranks.lead(lambda _: first_state(network, config.seed, _weights_of(init, network, config.seed)))
             if ranks.first:  # only now: a run that is refused leaves nothing
                 until_the_end.enter_context(own_folder(run, begun=False))
-        records: Records = Unwritten(run, config, origin)
-        if ranks.first:
-            records = Records(run, config, origin, state.step, [held.name for held in valid])
+        records = _records(run, config, origin, state, valid, ranks)
         if left_out:
             records.log(left_out)
-        show = progress and ranks.first
         return Run(config, network, source, valid, records, show, teacher_model, ranks, shards).go(state)
 
 
@@ -167,6 +158,12 @@ def _refuse_options(scale: int | None, resume: bool, minutes: float | None, init
         raise UsageError(f"minutes must be a number above 0, not {minutes:g}")
     if resume and (minutes is not None or init is not None):
         raise UsageError("a resumed run has its steps and the weights it began with; leave minutes and init out")
+
+
+def _config_of(scale: int, preset: str, options: dict[str, Any], ranks: Alone) -> TrainConfig:
+    """The configuration of a new run; several ranks divide batches, up to four into the same shards."""
+    config = make_config(scale, preset, options)
+    return config if "shards" in options else _with_shards(config, ranks)
 
 
 def _with_shards(config: TrainConfig, ranks: Alone) -> TrainConfig:
@@ -205,6 +202,8 @@ def _found_by(ranks: Alone, pictures: Callable[[Alive], Found]) -> Found:
     source, valid, own = ranks.each(lambda alive: found[0] if found else pictures(alive))
     if own.digest != origin.digest:
         raise DataError("the ranks do not see the same pictures; name a folder that is the same for all of them")
+    if own.teacher_digest != origin.teacher_digest:
+        raise WeightsError("the ranks do not have the same teacher; name a model that is the same for all of them")
     return source, valid, origin
 
 
@@ -240,6 +239,15 @@ def _pictures(
     return source, valid, dataclasses.replace(origin, digest=source.digest, left_out=sieve.left_out())
 
 
+def _records(
+    run: Path, config: TrainConfig, origin: Origin, state: State, valid: list[ValidationSet], ranks: Alone
+) -> Records:
+    """Those of the first rank, which alone writes."""
+    if not ranks.first:
+        return Unwritten(run, config, origin)
+    return Records(run, config, origin, state.step, [held.name for held in valid])
+
+
 def _weights_of(init: str | PathLike[str] | None, network: Network, seed: int) -> Flat | None:
     """The weights of `init` where they fit; a tail for another scale and missing blocks are new."""
     if init is None:
@@ -273,23 +281,3 @@ def _absolute(folder: Any) -> str:
     if not isinstance(folder, str | PathLike):
         raise UsageError(f"a folder or file is named by a path, not by {folder!r}")
     return str(Path(folder).absolute())
-
-
-def _fit_to_time(
-    minutes: float, config: TrainConfig, network: Network, source: PatchSource, teacher: Model | None,
-    shards: Shards | None,
-) -> TrainConfig:  # fmt: skip
-    """A configuration whose steps fit the time: some steps are timed and discarded."""
-    seconds, part = {}, None if shards is None else shards.part_of(config.batch)
-    with quiet_blas():
-        for patch in {config.patch, config.late_patch or config.patch}:
-            state, times = first_state(network, config.seed), []
-            for step in range(8):
-                start = time.perf_counter()
-                x, y = source.batch(config.seed, step, config.batch, patch, part)
-                state, _ = train_step(state, network, config, x, y, teacher, shards)
-                times.append(time.perf_counter() - start)
-            seconds[patch] = float(np.median(times[2:]))  # the first ones compile
-    late = seconds[config.late_patch or config.patch]
-    mean = config.late_from * seconds[config.patch] + (1 - config.late_from) * late
-    return dataclasses.replace(config, steps=max(1, int(minutes * 60 * TRAINING_SHARE / mean)))

@@ -32,3 +32,17 @@ def test_what_does_not_make_sense_is_refused(words, capsys):
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("size", "number"), [("PMI_SIZE", "PMI_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")])
+def test_several_processes_that_are_one_training_are_refused_once(words, tmp_path, monkeypatch, capsys, size, number):
+    monkeypatch.setenv(size, "2")
+    monkeypatch.setenv(number, "0")
+    assert main([*words, "--data", str(tmp_path)]) == 2
+    assert "rows are trained apart; start each process by itself" in capsys.readouterr().err
+    monkeypatch.setenv(number, "1")
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--data", str(tmp_path)])
+    assert capsys.readouterr().err == ""
+    (tmp_path / "out").mkdir()
+    assert main([*words, "--show"]) == 0

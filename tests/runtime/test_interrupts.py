@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.interrupts import Moment, interrupt, moments
+from npbsrn.cli.say import say
 from npbsrn.kernels.compiling import WORDS
-from npbsrn.runtime.interrupts import Interrupted, deferred
+from npbsrn.runtime.interrupts import Interrupted, deferred, say_at_once
 from npbsrn.storage.files import atomic_write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
@@ -179,6 +181,52 @@ def test_an_interrupt_behind_the_command_is_quiet():
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20)[1] == ""
     assert process.returncode == -signal.SIGINT
+
+
+def test_of_several_processes_the_others_wait_for_the_first(tmp_path):
+    """Without what is half-written, and longer than the first one takes to end them."""
+    lines = [
+        "from npbsrn.runtime.interrupts import among_others",
+        "from npbsrn.storage.files import atomic_write",
+        f"with among_others(60, print), atomic_write(Path({str(tmp_path)!r}) / 'a'):",
+        "    print(flush=True)",
+        "    time.sleep(60)",
+    ]
+    with program(*lines) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        for _ in range(200):
+            if not left_behind(tmp_path):
+                break
+            time.sleep(0.05)
+        assert left_behind(tmp_path) == []
+        assert process.poll() is None
+        process.kill()
+        assert process.communicate(timeout=20)[1] == ""
+
+
+def test_of_several_processes_the_first_ends_all():
+    lines = [
+        "import os",
+        "from npbsrn.runtime.interrupts import among_others",
+        "with among_others(0, lambda code: (print('all', code, flush=True), os._exit(7))):",
+        "    print(flush=True)",
+        "    time.sleep(60)",
+    ]
+    with program(*lines) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20) == ("all 143\n", "npbsrn: interrupted\n")
+    assert process.returncode == 7
+
+
+def test_a_line_is_one_write(monkeypatch):
+    """Those of several processes may share a stream."""
+    written = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    say_at_once("one")
+    say("two")
+    assert [text for text in written if text] == ["npbsrn: one\n", "npbsrn: two\n"]
 
 
 def send(number):

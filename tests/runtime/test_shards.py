@@ -38,7 +38,7 @@ class Side:
         return self.meeting.gather(self.number, parts)
 
     def begin_sum(self, parts):
-        return lambda: shards.summed(self.meeting.gather(self.number, parts))
+        return lambda: lambda: shards.summed(self.meeting.gather(self.number, parts))
 
 
 def in_processes(count, processes, work):
@@ -82,6 +82,33 @@ def test_sums_are_the_same_bytes_wherever_the_shards_are(count, seed, bucket):
                 np.testing.assert_array_equal(gathered, everyones[:, 0])
     finally:
         shards.BUCKET = before
+
+
+def test_sums_are_gathered_at_once_and_in_their_order(monkeypatch):
+    monkeypatch.setattr(shards, "BUCKET", 1)
+    order = []
+
+    class Told(shards.Here):
+        def begin_sum(self, parts):
+            def begin():
+                order.append(f"gather {parts[0, 0]:g}")
+                return finish
+
+            def finish():
+                order.append(f"wait {parts[0, 0]:g}")
+                return parts[0]
+
+            return begin
+
+    gradients = [np.full(2, number) for number in range(3)]
+
+    def work(shard):
+        for gradient in gradients:
+            shard.hand_over(iter([gradient]))
+
+    _, sums = Shards(1, exchange=Told()).run(work)
+    assert order == ["gather 0", "gather 1", "gather 2", "wait 0", "wait 1", "wait 2"]
+    assert [sums[id(gradient)].tolist() for gradient in gradients] == [[0, 0], [1, 1], [2, 2]]
 
 
 def test_each_works_in_a_thread_of_its_own_with_its_part_of_the_threads(monkeypatch):

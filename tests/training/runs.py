@@ -8,6 +8,7 @@ import numpy as np
 
 from npbsrn.storage.params import load_arrays
 from npbsrn.training import loop
+from npbsrn.training.alone import Alone
 
 
 def same(a, b):
@@ -33,3 +34,16 @@ def interrupt_at(monkeypatch, step):
 def read_metrics(run):
     with (run / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+class Waited(Alone):
+    """Ranks of which the others wait now, or do not."""
+
+    waiting = False
+
+    def lead(self, work):
+        self.waiting = True
+        try:
+            return super().lead(work)
+        finally:
+            self.waiting = False

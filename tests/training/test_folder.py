@@ -1,7 +1,10 @@
+from contextlib import suppress
+
 import pytest
 
 from npbsrn.datasets.pairs import Pair
 from npbsrn.errors import DataError, UsageError
+from npbsrn.storage.files import atomic_write
 from npbsrn.training.folder import check_folder, checkpoints, own_folder, refuse_mixing
 
 
@@ -13,6 +16,24 @@ def test_a_folder_is_made_and_kept_to_oneself(tmp_path):
             pass
     with own_folder(run, begun=False):
         assert [path.name for path in run.iterdir()] == ["lock"]
+
+
+def test_what_a_killed_training_left_half_written_is_removed(tmp_path):
+    """But nothing of others, and nothing while another one is at work."""
+    kept = [".packed.npz.0123456789abcdef.tmp", ".weights.npz.mine.tmp", "checkpoint.npz"]
+    for name in kept:
+        (tmp_path / name).touch()
+    with own_folder(tmp_path, begun=True):
+        for name in ("checkpoint-new.npz", "weights.npz", "metrics.csv"):
+            with suppress(OSError), atomic_write(tmp_path / name):
+                left = next(path for path in tmp_path.glob(f".{name}.*.tmp") if "mine" not in path.name)
+                raise OSError
+            left.touch()
+        with pytest.raises(UsageError, match="another training is at work"), own_folder(tmp_path, begun=True):
+            pass
+        assert len(list(tmp_path.glob(".*.tmp"))) == 5
+    with own_folder(tmp_path, begun=True):
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, "lock"}
 
 
 def test_a_run_is_there_or_not(tmp_path):

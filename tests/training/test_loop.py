@@ -10,7 +10,9 @@ import npbsrn
 from npbsrn.errors import TrainingDivergedError
 from npbsrn.storage.params import leaves, load_arrays
 from npbsrn.training import loop
-from tests.training.runs import arrays, interrupt_at, read_metrics, same
+from npbsrn.training import train as start
+from npbsrn.training.records import Records
+from tests.training.runs import Waited, arrays, interrupt_at, read_metrics, same
 
 
 def test_the_loss_falls(train, tmp_path):
@@ -125,3 +127,24 @@ def test_training_works_in_a_thread(train):
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train).result().card["steps"] == 8
+
+
+def test_no_rank_goes_on_before_the_state_is_written(train, monkeypatch):
+    """One that did, and was ended by a signal, would end the first one while it writes."""
+    ranks, seen = Waited(), []
+    monkeypatch.setattr(start, "find_ranks", lambda: ranks)
+
+    def watch(name):
+        inner = getattr(Records, name)
+
+        def write(records, *words):
+            seen.append((name, ranks.waiting))
+            return inner(records, *words)
+
+        monkeypatch.setattr(Records, name, write)
+
+    watch("checkpoint")
+    watch("weights")
+    train(late_patch=8)
+    assert [waiting for name, waiting in seen if name == "checkpoint"] == [True] * 7  # step 0, four saved, two judged
+    assert seen[-1] == ("weights", True)

@@ -55,7 +55,7 @@ def begin(*words, **options):
 
 def wait_for_step(folder, step):
     """Until the run has saved this step."""
-    for _ in range(600):
+    for _ in range(1800):
         if (folder / "checkpoint.npz").exists():
             try:
                 if load_checkpoint(folder / "checkpoint.npz")[0].step >= step:
@@ -137,13 +137,13 @@ def test_a_rank_that_dies_ends_all(photographs, tmp_path):
 
 @needs_mpi
 def test_a_rank_that_hangs_ends_all(photographs, tmp_path, monkeypatch):
-    monkeypatch.setenv("NPBSRN_PATIENCE", "3")
+    monkeypatch.setenv("NPBSRN_PATIENCE", "8")  # in which all ranks of a busy machine have begun
     process = begin(photographs, "--batch", 4, "--patch", 6, "--steps", LONG, "-o", tmp_path / "run", ranks=3)
     wait_for_step(tmp_path / "run", 3)
     os.kill(ranks_of(process)[-1], signal.SIGSTOP)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.count("no sign of the other ranks for 3 seconds; --resume goes on") == 1
+    assert said.count("no sign of the other ranks for 8 seconds; --resume goes on") == 1
     assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step >= 3
 
 
@@ -162,16 +162,15 @@ def test_others_do_not_wait_for_a_rank_that_hangs_before_mpi_connects_it(photogr
 
 @needs_mpi
 def test_an_interrupt_saves_the_state_of_all(photographs, tmp_path):
-    settings = (*SETTINGS[:2], "checkpoint_every=50000", *SETTINGS[3:], "validate_every=100000")
+    settings = (*SETTINGS, "checkpoint_every=50", "validate_every=100000")
     words = [photographs, "--batch", 4, "--patch", 6, "--steps", LONG]
     process = begin(*words, "-o", tmp_path / "run", ranks=2, settings=settings)
-    wait_for_step(tmp_path / "run", 0)
-    time.sleep(3)  # some steps
+    wait_for_step(tmp_path / "run", 50)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.count("npbsrn: interrupted; the state is saved, --resume goes on") == 1
-    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step > 0
+    assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step >= 50
 
 
 @needs_mpi

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -5,11 +6,13 @@ import numpy as np
 import pytest
 
 import npbsrn
-from npbsrn.errors import DataError, UsageError
+from npbsrn.errors import DataError, UsageError, WeightsError
 from npbsrn.storage.params import leaves
-from npbsrn.training import loop
+from npbsrn.training import budget, loop
 from npbsrn.training import train as start
-from tests.training.runs import arrays, read_metrics, same
+from npbsrn.training.alone import Alone
+from npbsrn.training.checkpoint import Origin
+from tests.training.runs import Waited, arrays, read_metrics, same
 
 
 def test_an_existing_run_is_not_overwritten(train):
@@ -58,10 +61,35 @@ def test_a_binary_run_can_begin_with_a_float_one(train, tmp_path):
 
 def test_a_time_budget_sets_the_steps(train, monkeypatch):
     ticks = iter(np.arange(0, 1e6, 0.25))
-    monkeypatch.setattr(start.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
-    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * start.TRAINING_SHARE / 0.25)
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: next(ticks))  # a quarter of a second from call to call
+    assert train(minutes=0.1).card["steps"] == int(0.1 * 60 * budget.TRAINING_SHARE / 0.25)
     with pytest.raises(UsageError, match="minutes must be a number above 0"):
         train("other", minutes=0)
+
+
+def test_steps_that_are_timed_may_overflow(train, monkeypatch):
+    """As those that are trained, of which what is not finite is refused."""
+
+    def overflow(state, *_):
+        return state, float(np.float32(3e38) * np.float32(10))
+
+    monkeypatch.setattr(budget, "train_step", overflow)
+    assert train(minutes=1e-6).card["steps"] == 1
+
+
+def test_the_first_rank_alone_draws_and_reads_weights(train, tmp_path, monkeypatch):
+    """The others get its state."""
+    train("first")
+    ranks, seen, inner = Waited(), [], start._weights_of
+
+    def watched(*words):
+        seen.append(ranks.waiting)
+        return inner(*words)
+
+    monkeypatch.setattr(start, "find_ranks", lambda: ranks)
+    monkeypatch.setattr(start, "_weights_of", watched)
+    train("second", init=tmp_path / "first")
+    assert seen == [True]
 
 
 def test_without_a_folder_there_is_nothing_to_train_on(tmp_path):
@@ -112,3 +140,22 @@ def test_a_runs_folder_is_named_by_its_network(photographs, tmp_path, monkeypatc
     model = npbsrn.train(photographs, cache=tmp_path / "cache", progress=False, **small, **options)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder]
     assert f"{model.network.config['name']}-x4" == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("digest", DataError, "same pictures; name a folder"),
+        ("teacher_digest", WeightsError, "same teacher; name a model"),
+    ],
+)
+def test_ranks_that_see_something_else_than_the_first_one_are_refused(name, error, words):
+    own = Origin("photographs", digest="a", teacher="teacher", teacher_digest="b")
+
+    class Second(Alone):
+        def lead(self, work):
+            return dataclasses.replace(own, **{name: "other"})
+
+    with pytest.raises(error, match=words):
+        start._found_by(Second(), lambda alive: (None, [], own))
+    assert start._found_by(Alone(), lambda alive: (None, [], own)) == (None, [], own)
