@@ -64,7 +64,8 @@ class Ranks(Alone):
         self.first = self.rank == 0
         if self.size == 1:
             raise UsageError(
-                "several processes were started, but MPI does not connect them; mpi4py needs the MPI of this mpiexec"
+                "several processes were started, but MPI does not connect them; mpi4py needs the MPI of this mpiexec, "
+                "and srun --mpi=pmi2 or --mpi=pmix"
             )
         self._said, self._agreed = time.monotonic(), False  # the last sign of life; whether all are interrupted
 

@@ -47,15 +47,26 @@ def test_the_job_runs_the_command_on_the_scheduler(parts):
     assert service["spec"]["selector"] == scheduler["spec"]["template"]["metadata"]["labels"]
 
 
+def test_the_job_waits_for_the_scheduler_and_is_not_repeated_in_vain(parts):
+    job, (port,) = only(parts, "Job")["spec"], only(parts, "Service")["spec"]["ports"]
+    (waiting,) = job["template"]["spec"]["initContainers"]
+    compile(waiting["args"][0], "args", "exec")
+    assert f'("npbsrn-scheduler", {port["port"]})' in waiting["args"][0]
+    (rule,) = job["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == job["template"]["spec"]["containers"][0]["name"]
+
+
 def test_each_part_selects_its_own_pods(parts):
     for part in parts:
         assert {"apiVersion", "kind", "metadata", "spec"} <= part.keys()
         if part["kind"] == "Deployment":
             assert part["spec"]["selector"]["matchLabels"] == part["spec"]["template"]["metadata"]["labels"]
     labels = {part["spec"]["template"]["metadata"]["labels"]["app"] for part in parts if "template" in part["spec"]}
-    (rule,) = only(parts, "NetworkPolicy")["spec"]["ingress"]
+    policy = only(parts, "NetworkPolicy")["spec"]
+    (rule,) = policy["ingress"]
     (who,) = rule["from"]
-    assert {*who["podSelector"]["matchExpressions"][0]["values"]} < labels
+    assert {*who["podSelector"]["matchExpressions"][0]["values"]} == labels
+    assert {*policy["podSelector"]["matchExpressions"][0]["values"]} == labels - {"npbsrn-upscale"}
 
 
 def test_workers_have_the_memory_that_they_may_take(parts):
@@ -68,5 +79,6 @@ def test_workers_have_the_memory_that_they_may_take(parts):
 
 
 def test_all_pods_have_this_version(parts):
-    images = {container(part)["image"] for part in parts if "template" in part["spec"]}
+    pods = [part["spec"]["template"]["spec"] for part in parts if "template" in part["spec"]]
+    images = {each["image"] for pod in pods for each in [*pod.get("initContainers", []), *pod["containers"]]}
     assert {image.rpartition(":")[2] for image in images} == {__version__}
