@@ -1,5 +1,6 @@
 """Messages between processes that MPI connects, none of which is waited for without end."""
 
+import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,42 @@ Array = np.ndarray[Any, Any]
 SIGN = 1.0  # seconds between two signs of life
 SPIN = 2e-3  # seconds in which the others are nearly there, and a rank that waits for them does not sleep
 NAP = 1e-4
+
+
+def connect() -> tuple[Any, Callable[[], Any]]:
+    """Begin MPI.
+
+    There, and where MPI ends, it waits for all ranks, and mpi4py keeps Python's lock meanwhile: no clock of ours could
+    end that, and no interrupt. So the library's own functions are called, which do without.
+
+    Returns
+    -------
+    mpi : module
+        ``mpi4py.MPI``.
+    end : callable
+        Ends MPI.
+
+    Raises
+    ------
+    ImportError
+        If mpi4py is missing.
+    """
+    import mpi4py
+
+    mpi4py.rc.initialize = False
+    from mpi4py import MPI
+
+    if MPI.Is_initialized():
+        return MPI, MPI.Finalize
+    try:
+        library = ctypes.CDLL(MPI.__file__)  # and what it is linked to
+        begin, end = library.MPI_Init_thread, library.MPI_Finalize
+    except (AttributeError, OSError):  # a system that does not look there
+        MPI.Init_thread()
+        return MPI, MPI.Finalize
+    begin(None, None, MPI.THREAD_MULTIPLE, ctypes.byref(ctypes.c_int()))
+    MPI.COMM_WORLD.Set_errhandler(MPI.ERRORS_RETURN)  # as mpi4py does, which makes exceptions of them
+    return MPI, end
 
 
 class Messages:

@@ -20,7 +20,7 @@ from npbsrn.runtime.interrupts import among_others, say_at_once
 from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import limited, parts_of, thread_count
 from npbsrn.training.alone import Alive, Alone
-from npbsrn.training.messages import SIGN, Exchange, Messages
+from npbsrn.training.messages import SIGN, Exchange, Messages, connect
 
 LOG = logging.getLogger("npbsrn")
 Array = np.ndarray[Any, Any]
@@ -51,13 +51,12 @@ class Ranks(Alone):
         self.patience = patience
         with self._clock():
             try:
-                from mpi4py import MPI
+                self._mpi, self._end_mpi = connect()
             except ImportError:
                 raise UsageError(
                     "training by several processes needs mpi4py; pip install 'npbsrn[mpi]', or start one process"
                 ) from None
-            self._mpi = MPI
-            self.messages = Messages(MPI, patience, self._end_lost)
+            self.messages = Messages(self._mpi, patience, self._end_lost)
             self.size, self.rank = self.messages.size, self.messages.rank
             self._threads, self._near = self._machine()
         atexit.register(self._finalize)
@@ -186,7 +185,7 @@ class Ranks(Alone):
 
     def _finalize(self) -> None:
         with self._clock():
-            self._mpi.Finalize()
+            self._end_mpi()
 
     def _machine(self) -> tuple[int, list[int]]:
         """Threads of this rank, and the ranks of this machine.

@@ -66,7 +66,7 @@ def test_mpi_ends_where_python_begins_no_thread_any_more(monkeypatch):
 
     monkeypatch.setattr(ranks.threading.Timer, "start", start)
     ended = []
-    rank(0, 2, patience=60, _mpi=SimpleNamespace(Finalize=lambda: ended.append(True)))._finalize()
+    rank(0, 2, patience=60, _end_mpi=lambda: ended.append(True))._finalize()
     assert ended
 
 
