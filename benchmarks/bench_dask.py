@@ -50,7 +50,7 @@ def over(cluster: Cluster) -> Side:
 
     def run(requests: Sequence[Request]) -> list[Outcome]:
         sizes = sizes_of([request.source for request in requests])
-        return [result() for _, result in cluster.results(requests, sizes, lambda there: None)]
+        return [result() for _, result in cluster.results(requests, sizes, lambda waiting: None)]
 
     return run
 
