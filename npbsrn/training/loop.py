@@ -138,7 +138,7 @@ class Run:
 
     def _checkpoint(self, state: State, again: bool = False) -> None:
         """See `Records.checkpoint`; the others wait for it, as one that ended meanwhile would end the first, too."""
-        self.ranks.lead(lambda _: self.records.checkpoint(state, again))
+        self.ranks.lead(lambda _: self.records.checkpoint(state, again=again))
 
     def model(self, state: State) -> Model:
         """The averaged weights with a card."""

@@ -137,9 +137,9 @@ def test_no_rank_goes_on_before_the_state_is_written(train, monkeypatch):
     def watch(name):
         inner = getattr(Records, name)
 
-        def write(records, *words):
+        def write(records, *words, **options):
             seen.append((name, ranks.waiting))
-            return inner(records, *words)
+            return inner(records, *words, **options)
 
         monkeypatch.setattr(Records, name, write)
 
