@@ -135,3 +135,35 @@ with LocalCluster(**options) as cluster:
     print(main(["upscale", "-i", "memory://out", "-o", "back", "-s", "2", *over]))
     print([name for name in store.find("/") if "tmp" in name])
 """
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """The URL of a bucket of a server that behaves like S3."""
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is missing: pip install s3fs 'moto[server,s3]'")
+    moto = pytest.importorskip("moto.server", reason="moto is missing: pip install s3fs 'moto[server,s3]'")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setitem(ENVIRONMENT, f"AWS_{name}", value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("bucket")
+    yield "s3://bucket"
+    server.stop()
+
+
+def test_s3(place, bucket):
+    pytest.importorskip("distributed", reason="Dask is missing: pip install '.[dask]'")
+    remote.put(place / "a.png", Url(f"{bucket}/in/below/a.png"))
+    over = "upscale", "-i", f"{bucket}/in", "-m", "bicubic", "--dask", "local"
+    assert npbsrn(*over, "-o", f"{bucket}/out", cwd=place) == (0, f"{bucket}/out: 1 picture enlarged\n")
+    assert npbsrn(*over, "-o", "out", cwd=place) == (0, "out: 1 picture enlarged\n")
+    assert npbsrn("upscale", "a.png", "-o", "plain/", "-m", "bicubic", cwd=place)[0] == 0
+    remote.fetch(Url(f"{bucket}/out/below/a.png"), place / "back.png")
+    assert (place / "back.png").read_bytes() == files_of(place / "plain")["a.png"]
+    assert files_of(place / "out")["below/a.png"] == files_of(place / "plain")["a.png"]
+    code, said = npbsrn(*over, "-o", "s3://nowhere/out", cwd=place)
+    assert (code, said.count("\n"), "The specified bucket does not exist" in said) == (2, 1, True)
