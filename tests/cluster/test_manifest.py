@@ -82,3 +82,9 @@ def test_all_pods_have_this_version(parts):
     pods = [part["spec"]["template"]["spec"] for part in parts if "template" in part["spec"]]
     images = {each["image"] for pod in pods for each in [*pod.get("initContainers", []), *pod["containers"]]}
     assert {image.rpartition(":")[2] for image in images} == {__version__}
+
+
+def test_each_part_is_what_kubernetes_takes(parts):
+    schemas = pytest.importorskip("kubernetes_validate", reason="no schemas: pip install kubernetes-validate")
+    for part in parts:
+        schemas.validate(part, schemas.latest_version(), strict=True)
