@@ -20,8 +20,8 @@ CONNECT = 5  # seconds for a scheduler to answer
 # Where signals cannot be blocked: a terminal sends Ctrl-C to the workers, too, which would say so at length.
 PRELOAD = ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"]
 # Dask's own has MALLOC_TRIM_THRESHOLD_=65536, too, by which memory is given back and asked for again with every array:
-# that takes system time with every picture.
-ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+# that takes system time with every picture. So does an arena for each thread, as that of tasks is not the main one.
+ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MALLOC_ARENA_MAX": 1}
 
 
 def dask_package() -> Any:
