@@ -185,8 +185,8 @@ class Cluster:
         except CancelledError:
             raise self._lost() from None
         except ClusterError:
-            if words := blind(request):  # a picture that is gone
-                raise PictureError(f"there is no file {words}") from None
+            if place := blind(request):  # a picture that is gone
+                raise PictureError(f"there is no file {place}") from None
             raise
 
     def _lost(self) -> ClusterError:

@@ -118,13 +118,13 @@ async def _why_not(distributed: Any, address: str) -> str:
         finally:
             comm.abort()
     except OSError as error:  # TimeoutError, too
-        return first_line(error)
+        return _first_line(error)
     except Exception:  # of bytes that mean something else
         return "what answers there is none"
     return "" if kind == "Scheduler" else f"it is a Dask {kind.lower()}"
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """What an error says, in a line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 

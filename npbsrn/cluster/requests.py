@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from npbsrn import __version__, errors
@@ -134,10 +133,9 @@ def blind(request: Request) -> Place | None:
     """The place that this machine should see for a request, and does not; None if all are there."""
     if isinstance(request.source, Path) and not there(request.there(request.source)):
         return request.source
-    return request.proof if request.proof and absent((str(request.proof),)) else None
+    return request.proof if request.proof and not there(request.proof) else None
 
 
-@lru_cache(1)  # of one run after another, so that a store is asked once
 def absent(places: tuple[str, ...]) -> list[str]:
     """Which of some files this machine does not see."""
     return [text for text in places if not there(place_of(text))]

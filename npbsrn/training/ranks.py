@@ -208,7 +208,7 @@ def is_one_of_several() -> bool:
 
 def is_first() -> bool:
     """Whether this process is the first of those that were begun together, before MPI connects them."""
-    return all(os.environ.get(name, "0") == "0" for name in NUMBERS)
+    return not is_one_of_several() or all(os.environ.get(name, "0") == "0" for name in NUMBERS)
 
 
 @functools.cache

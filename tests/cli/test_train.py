@@ -67,8 +67,9 @@ def test_train_the_best_preset_with_options_of_the_data(tmp_path, photographs, c
 
 @pytest.mark.parametrize("words", [["--sclae", "3"], ["--set", "blocks"]])
 def test_the_first_of_several_ranks_says_what_is_wrong_with_options(monkeypatch, capsys, words):
-    for rank, count in (("0", 1), ("1", 0)):
+    for rank, size, count in (("0", "2", 1), ("1", "2", 0), ("1", "1", 1)):  # the last is alone, whatever its number
         monkeypatch.setenv("PMI_RANK", rank)
+        monkeypatch.setenv("PMI_SIZE", size)
         try:
             code = main(["train", "photographs", *words])
         except SystemExit as end:

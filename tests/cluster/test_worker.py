@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.cluster import requests, worker
+from npbsrn.cluster import worker
 from npbsrn.cluster.requests import Network, Outcome, Request
 from npbsrn.cluster.worker import enlarge
 from npbsrn.errors import ClusterError, ExistsError, PictureError, UsageError
@@ -29,7 +29,6 @@ def process():
     """A process that has done nothing yet."""
     worker._gates.clear()
     worker._runner.cache_clear()
-    requests.absent.cache_clear()
     with warnings.catch_warnings():
         warnings.resetwarnings()  # as in a worker's process
         yield
@@ -93,7 +92,6 @@ def test_what_the_machine_has_where_the_run_was_begun_is_asked_for(request_, pla
     with pytest.raises(ClusterError, match=r"^a worker does not see .*proof; give all machines the same paths"):
         enlarge(replace(request_, proof=proof))
     proof.touch()
-    requests.absent.cache_clear()
     assert enlarge(replace(request_, proof=proof)).error == ""
     with pytest.raises(ClusterError, match=r"^a worker does not see b\.png; give all machines the same paths"):
         enlarge(replace(request_, source=Path("b.png")))
