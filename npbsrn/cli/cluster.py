@@ -4,7 +4,7 @@ import io
 import secrets
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,23 @@ class Over:
         with (
             _tidied(batch, mark, self.address == LOCAL),
             _proof(batch, mark) as proof,
-            Cluster(self.address, workers, _shared(pictures[0], proof)) as cluster,
+            deferred(STOPPING[self.address == LOCAL], "") as deferral,
+            self._reached(Cluster(self.address, workers, _shared(pictures[0], proof)), deferral, words) as cluster,
             Bar(pictures, manner.quiet, sizes := sizes_of(pictures)) as bar,
             named_warnings(),
-            deferred(STOPPING[cluster.is_local], "") as deferral,
         ):
             requests = [self._request(*job, manner, mark, proof) for job in batch.jobs]
             for place, result in cluster.results(requests, sizes, _Watch(deferral, words)):
                 bar.end(requests[place].source)
                 yield batch.jobs[place], Finished(requests[place], result, manner, written)
+
+    @contextmanager
+    def _reached(self, cluster: Cluster, deferral: Deferral, words: Callable[[], str]) -> Iterator[Cluster]:
+        """Reach a cluster. An interrupt ends this at once, except while local workers begin: they would show errors."""
+        with ExitStack() as held:
+            with nullcontext() if self.address == LOCAL else deferral.at_once(words()):
+                held.enter_context(cluster)
+            yield cluster
 
     def _request(self, source: Place, target: Place, manner: Manner, mark: str, proof: Place) -> Request:
         how = manner.how
