@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -9,7 +10,7 @@ import pytest
 
 from npbsrn.cli.parser import main
 from npbsrn.cluster import client
-from tests.cluster.conftest import end, npbsrn, start
+from tests.cluster.conftest import ENVIRONMENT, PATIENCE, end, npbsrn, start
 
 
 @pytest.fixture
@@ -142,3 +143,18 @@ def test_workers_with_another_version(version, words, place, scheduler):
     assert words in said
     assert said.count("\n") == 1
     assert not (place / "out").exists()
+
+
+def test_local_workers_are_not_profiled(extra):
+    """Dask would look at their tasks a hundred times a second."""
+    script = (
+        "from npbsrn.cluster.client import LOCAL, Cluster\n"
+        "with Cluster(LOCAL, 1) as cluster:\n"
+        "    asked = cluster._client.run(lambda dask_worker: sorted(dask_worker.periodic_callbacks))\n"
+        "    print(*asked.values())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert "tick" in done.stdout
+    assert "profile" not in done.stdout
