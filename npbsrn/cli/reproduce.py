@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_drawing(arguments.bars)
     if arguments.steps < 1:
         raise UsageError(f"--steps must be above 0, not {arguments.steps}")
+    if arguments.show and not arguments.output.is_dir():
+        raise UsageError(f"there is no folder {arguments.output}; name one that holds rows, or leave --show out")
     tasks = [Task(row, s, arguments.steps, seed) for seed in arguments.seeds for s in scales for row in rows]
     sets = find_sets(arguments.sets, arguments.data)
     if not arguments.show:

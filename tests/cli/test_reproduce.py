@@ -34,6 +34,13 @@ def test_what_does_not_make_sense_is_refused(words, capsys):
         assert said in capsys.readouterr().err
 
 
+def test_there_is_nothing_to_show(capsys):
+    assert main(["reproduce", "table1", "--show", "-o", "nowhere"]) == 2
+    said = capsys.readouterr()
+    assert said.err == "npbsrn: there is no folder nowhere; name one that holds rows, or leave --show out\n"
+    assert not said.out
+
+
 @pytest.mark.parametrize(("size", "number"), [("PMI_SIZE", "PMI_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")])
 def test_several_processes_that_are_one_training_are_refused_once(words, tmp_path, monkeypatch, capsys, size, number):
     monkeypatch.setenv(size, "2")
