@@ -22,8 +22,8 @@ PRELOAD = ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"]
 # Dask's own has MALLOC_TRIM_THRESHOLD_=65536, too, by which memory is given back and asked for again with every array:
 # that takes system time with every picture. So does an arena for each thread, as that of tasks is not the main one.
 ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MALLOC_ARENA_MAX": 1}
-# What Dask looks at by itself, in every process: where each task is, a hundred times a second, which took up to 8 % of a
-# worker's time; and whether the event loop is late, fifty times a second.
+# What Dask looks at by itself, in every process: where each task is, a hundred times a second, which took up to 8 % of
+# a worker's time; and whether the event loop is late, fifty times a second.
 SELDOM = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
 
 
