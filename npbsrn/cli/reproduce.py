@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
     tasks = [Task(row, s, arguments.steps, seed) for seed in seeds for s in scales for row in rows]
     sets = find_sets(arguments.sets, arguments.data)
     if not arguments.show:
+        if not sets:
+            say("there is no test set beside the training pictures: rows are trained, not judged; --sets names some")
         others = complete(tasks, arguments.output, arguments.data, sets, say, not arguments.quiet)
         for task in others:
             say(f"{task.folder} is left to another process, which is at work on it")

@@ -56,6 +56,16 @@ def test_a_table_is_shown_where_nothing_may_be_written(words, tmp_path, monkeypa
     assert list(out.iterdir()) == []
 
 
+def test_rows_that_nothing_would_judge_are_told_of(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("npbsrn.reproduction.rows.complete", lambda *_: [])
+    (tmp_path / "alone/pictures").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    assert main([*words[: words.index("--sets")], "--data", str(tmp_path / "alone/pictures")]) == 0
+    assert "rows are trained, not judged; --sets names some" in capsys.readouterr().err
+    assert main([*words, "--data", str(tmp_path / "alone/pictures")]) == 0
+    assert "not judged" not in capsys.readouterr().err
+
+
 def test_there_is_nothing_to_show(capsys):
     assert main(["reproduce", "table1", "--show", "-o", "nowhere"]) == 2
     said = capsys.readouterr()
