@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     for path in (arguments.output, arguments.html):
         if path is not None:
             check_folder_of(path, UsageError)
+            if path.is_dir():
+                raise UsageError(f"cannot write {path}: it is a folder; name a file")
             refuse_existing(path, arguments.overwrite)
     if arguments.html is not None and arguments.html.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"a page ends in .html, not {arguments.html.suffix!r}")

@@ -1,11 +1,12 @@
 """``npbsrn reproduce``: a table of the paper, trained and judged here."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from npbsrn.cli.say import say, tell_lines
-from npbsrn.errors import UsageError
+from npbsrn.errors import DataError, UsageError
 from npbsrn.reproduction.tables import TABLES, choose_rows
 from npbsrn.storage.drawing import check_drawing
 
@@ -41,17 +42,24 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.show:
         _refuse_several()
     rows = choose_rows(arguments.table, arguments.only)
-    scales = arguments.scales or TABLES[arguments.table].scales
+    scales = tuple(dict.fromkeys(arguments.scales or TABLES[arguments.table].scales))
+    seeds = dict.fromkeys(arguments.seeds)
     if unknown := set(scales) - set(TABLES[arguments.table].scales):
         raise UsageError(f"{arguments.table} has no scale {min(unknown)}; leave --scales out")
     check_drawing(arguments.bars)
     if arguments.steps < 1:
         raise UsageError(f"--steps must be above 0, not {arguments.steps}")
+    if min(seeds) < 0:
+        raise UsageError(f"--seeds must be 0 or above, not {min(seeds)}")
+    if arguments.data is not None and not arguments.data.is_dir():
+        raise DataError(f"there is no folder {arguments.data}; name one that holds pictures")
     if arguments.show and not arguments.output.is_dir():
         raise UsageError(f"there is no folder {arguments.output}; name one that holds rows, or leave --show out")
-    tasks = [Task(row, s, arguments.steps, seed) for seed in arguments.seeds for s in scales for row in rows]
+    tasks = [Task(row, s, arguments.steps, seed) for seed in seeds for s in scales for row in rows]
     sets = find_sets(arguments.sets, arguments.data)
     if not arguments.show:
+        if not sets:
+            say("there is no test set beside the training pictures: rows are trained, not judged; --sets names some")
         others = complete(tasks, arguments.output, arguments.data, sets, say, not arguments.quiet)
         for task in others:
             say(f"{task.folder} is left to another process, which is at work on it")
@@ -66,6 +74,9 @@ def run(arguments: argparse.Namespace) -> None:
         from npbsrn.reproduction.bars import draw_bars
 
         draw_bars(report, arguments.bars)
+    if arguments.show and not os.access(arguments.output, os.W_OK):
+        say(f"the folder {arguments.output} may not be written, so the table is in no file")
+        return
     for path in write_report(report, arguments.output):
         say(f"{path} holds the table")
 

@@ -15,6 +15,8 @@ from npbsrn.comparison.results import Result
 
 Array = np.ndarray[Any, Any]
 
+WEBP = 16383  # pixels that a side of a WebP picture has at most
+
 
 def make_page(results: Sequence[Result], title: str, scale: int) -> str:
     """Write the page.
@@ -50,6 +52,6 @@ def _cells(result: Result) -> str:
 
 
 def _as_url(picture: Array) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=100)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    file, form = io.BytesIO(), "webp" if max(picture.shape) <= WEBP else "png"
+    Image.fromarray(picture).save(file, form, **({"lossless": True, "quality": 100} if form == "webp" else {}))
+    return f"data:image/{form};base64," + base64.b64encode(file.getvalue()).decode()

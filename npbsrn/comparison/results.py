@@ -81,7 +81,9 @@ def enlarge_by_all(path: str | PathLike[str], models: Sequence[str], scale: int)
     """
     named = [split_label(model) for model in models]
     labels = [label for label, _ in named]
-    if len({*labels, ORIGINAL}) <= len(labels):
+    if ORIGINAL in labels:
+        raise UsageError(f"the label {ORIGINAL} is the picture's own; choose another one, as in A=clean")
+    if len(set(labels)) < len(labels):
         raise UsageError(f"each model needs a label of its own, as in A=clean B=fast; {', '.join(labels)} are not")
     runners = [choose_judged(model, scale) for _, model in named]
     lr, hr = read_judged(Pair(Path(path).name, Path(path), None), scale)

@@ -77,9 +77,17 @@ def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
         raise UsageError(f"this runner has no {', '.join(lacking)}; inherit from npbsrn.inference.runners.WholeOnly")
     if (name := named(source, scale)) is not None:
         return _shipped(name, scale, engine)
-    if isinstance(source, str | PathLike) and Path(source).is_file() and is_packed(source):
-        return _make(load_packed(source), engine)
+    if isinstance(source, str | PathLike) and str(source):
+        file = _packed_of(Path(source))
+        if file.is_file() and is_packed(file):
+            return _make(load_packed(file), engine)
     return runner_of_model(load(source, scale), engine)
+
+
+def _packed_of(path: Path) -> Path:
+    """A path; or of a folder, as of a table's row, that holds a run's packed weights and no others, that file."""
+    others = ("weights.npz", "best.npz")
+    return path / "packed.npz" if path.is_dir() and not any((path / name).exists() for name in others) else path
 
 
 def runner_of_model(model: Model, engine: str = "auto") -> Runner:

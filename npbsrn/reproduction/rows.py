@@ -7,6 +7,7 @@ These two are enough to print tables, and to judge on further sets; the rest may
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,7 +22,8 @@ from npbsrn.packed.format import save_packed
 from npbsrn.packed.lower import lower
 from npbsrn.reproduction.tables import ROWS, SETS
 from npbsrn.runtime.machine import cpu_name
-from npbsrn.storage.files import atomic_write, lock
+from npbsrn.storage.files import atomic_write, check_folder, lock
+from npbsrn.storage.run_files import CONFIG
 from npbsrn.training.folder import checkpoints
 from npbsrn.training.train import train
 
@@ -82,14 +84,24 @@ def read_result(folder: Path, task: Task) -> dict[str, Any] | None:
     path = folder / task.folder / RESULT
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        steps, sets = result["steps"], dict(result["sets"])
+        sets = {name: {key: _finite(own[key]) for key in ("psnr", "ssim")} for name, own in result["sets"].items()}
+        _finite(result.get("minutes", 0))
+        steps, of = int(result["steps"]), [result[key] for key in ("row", "scale", "seed")]
     except FileNotFoundError:
         return None
-    except (KeyError, OSError, TypeError, ValueError):
-        raise DataError(f"{path} cannot be read; remove it, and the row is judged again") from None
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        raise DataError(f"{path} cannot be read; get a good copy, or remove it, and the row is done again") from None
+    if of != [task.row, task.scale, task.seed]:
+        raise DataError(f"{path} is of another row, {of[0]} x{of[1]}, seed {of[2]}; put it into that row's folder")
     if steps != task.steps:
         raise UsageError(f"{path.parent} was trained for {steps} steps, not {task.steps}; choose another folder")
     return {**result, "sets": sets}
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value} is no figure")
+    return value
 
 
 def complete(
@@ -127,7 +139,24 @@ def complete(
     UsageError, DataError
         As `read_result` and `npbsrn.train`.
     """
+    for task in tasks:
+        if read_result(folder, task) is None:
+            _refuse_untrained(folder / task.folder, data)  # before anything is made
+    check_folder(folder, f"into {folder}", DataError, made=True)
     folder.mkdir(parents=True, exist_ok=True)
+    others = _pass(tasks, folder, data, sets, say, progress)
+    left = len(tasks)
+    while others and len(others) < left:  # who was at work on these may have ended since, or been killed
+        left = len(others)
+        others = _pass(others, folder, data, sets, say, progress)
+    return others
+
+
+def _pass(
+    tasks: Sequence[Task], folder: Path, data: Path | None, sets: Mapping[str, Path], say: Callable[[str], None],
+    progress: bool,
+) -> list[Task]:  # fmt: skip
+    """Complete what is free; returns what other processes hold."""
     others = []
     for task in tasks:
         if _is_done(read_result(folder, task), sets):
@@ -151,6 +180,7 @@ def _complete(
     if _is_done(result, sets):
         return  # by another process, meanwhile
     if result is None:
+        data = _refuse_untrained(run, data)
         say(f"{ROWS[task.row].label} x{task.scale}, seed {task.seed}: {task.steps} steps in {run}")
         result = _train(task, run, data, progress)
     if "diverged" not in result:
@@ -162,6 +192,12 @@ def _complete(
         file.write(json.dumps(result, indent=2, sort_keys=True).encode() + b"\n")
 
 
+def _refuse_untrained(run: Path, data: Path | None) -> Path:
+    if data is None:
+        raise UsageError(f"{run} is not trained yet; name a folder of training pictures by --data")
+    return data
+
+
 def keep_packed(model: Model, run: Path) -> None:
     """Write a row's weights in bits, where that can be: not if a plan cannot hold the network."""
     with suppress(UsageError):
@@ -169,12 +205,12 @@ def keep_packed(model: Model, run: Path) -> None:
         save_packed(run / PACKED, plan)
 
 
-def _train(task: Task, run: Path, data: Path | None, progress: bool) -> dict[str, Any]:
+def _train(task: Task, run: Path, data: Path, progress: bool) -> dict[str, Any]:
     """Train a row to its end, from where it is; what its result begins with."""
-    if data is None:
-        raise UsageError(f"{run} is not trained yet; name a folder of training pictures by --data")
     result = {**asdict(task), "cpu": cpu_name(), "sets": {}}
     begun = bool(checkpoints(run))
+    if begun and (steps := _begun_for(run)) not in (None, task.steps):  # its rate fell as of a longer or shorter run
+        raise UsageError(f"{run} was begun for {steps} steps, not {task.steps}; choose another folder")
     try:
         model = train(
             data, task.scale, run, resume=begun, progress=progress, steps=task.steps, seed=task.seed,
@@ -185,3 +221,10 @@ def _train(task: Task, run: Path, data: Path | None, progress: bool) -> dict[str
     keep_packed(load(run), run)
     card = model.card
     return result | {"minutes": card["minutes"], "validation_psnr": card["validation_psnr"], "data": card["data"]}
+
+
+def _begun_for(run: Path) -> Any:
+    """How many steps an interrupted run is to have, where its folder says that."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads((run / CONFIG).read_text(encoding="utf-8"))["steps"]
+    return None

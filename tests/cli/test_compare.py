@@ -30,6 +30,7 @@ def test_a_panel_and_a_page(words, tmp_path, capsys):
     ("more", "said"),
     [
         (["--html", "page.png"], "a page ends in .html"),
+        (["--html", ".", "--overwrite"], "cannot write .: it is a folder; name a file"),
         (["-o", "none/panel.png"], "there is no folder none"),
         (["-o", "panel.xyz"], "cannot write panel.xyz: choose a suffix among"),
         (["--crop", "0,0,9999,1"], "does not lie in the picture"),

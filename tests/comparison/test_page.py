@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from npbsrn.comparison.page import make_page
+from npbsrn.comparison.page import WEBP, make_page
 from npbsrn.comparison.results import Result
 from tests.comparison.places import holds
 
@@ -45,6 +45,13 @@ def test_the_pictures_are_in_it_to_the_bit(results):
     for own, result in zip(pictures, results, strict=True):
         data = base64.b64decode(own["url"].removeprefix("data:image/webp;base64,"))
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), result.picture)
+
+
+def test_a_picture_too_wide_for_webp_is_in_it_too():
+    wide = np.random.default_rng(0).integers(0, 256, (2, WEBP + 1, 3), np.uint8)
+    page = make_page([Result("bicubic", wide, 25.5, 0.75), Result("original", wide)], "a picture", 4)
+    data = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", page)[1])
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), wide)
 
 
 def test_it_needs_nothing_from_elsewhere(results):

@@ -62,8 +62,11 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(tmp_path, monkeypatch)
 
 
 def test_what_cannot_be_compared_is_refused(photographs, tmp_path):
-    for models in (["bicubic", "bicubic"], ["original=bicubic"]):
-        with pytest.raises(UsageError, match="a label of its own"):
+    for models, said in (
+        (["bicubic", "bicubic"], "a label of its own"),
+        (["original=bicubic"], "the label original is the picture's own"),
+    ):
+        with pytest.raises(UsageError, match=said):
             enlarge_by_all(photographs / "1.png", models, 2)
     Image.new("RGB", (4, 4)).save(tmp_path / "small.png")
     with pytest.raises(PictureError, match="too small to be judged"):

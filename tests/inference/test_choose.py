@@ -58,6 +58,15 @@ def test_what_cannot_be_packed_runs_by_the_reference(picture):
         npbsrn.upscale(picture, 4, model, engine="packed")
 
 
+def test_a_folder_that_holds_packed_weights_alone_names_them(packed_file, tiny_model, picture):
+    """As that of a table's row does; other weights go before them."""
+    expected = npbsrn.upscale(picture, 4, tiny_model)
+    np.testing.assert_array_equal(npbsrn.upscale(picture, 4, packed_file.parent), expected)
+    (packed_file.parent / "weights.npz").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=r"weights\.npz is truncated"):
+        choose_runner(packed_file.parent, 4)
+
+
 def test_packed_files_run(packed_file, tiny_model, picture):
     expected = npbsrn.upscale(picture, 4, tiny_model)
     np.testing.assert_array_equal(npbsrn.upscale(picture, 4, packed_file), expected)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -112,15 +113,45 @@ def test_other_steps_and_damage_are_refused(tiny, two, tmp_path, photographs, se
     with pytest.raises(UsageError, match="was trained for 4 steps, not 5; choose another folder"):
         run([Task("bsrn", 4, 5)], tmp_path, photographs, sets)
     path = tmp_path / two[0].folder / "result.json"
+    good = json.loads(path.read_text())
     for text in ("", "{", "[]", json.dumps({"steps": 4}), json.dumps({"steps": 4, "sets": 3})):
         path.write_text(text)
-        with pytest.raises(DataError, match="cannot be read; remove it"):
+        with pytest.raises(DataError, match="cannot be read; get a good copy, or remove it"):
             read_result(tmp_path, two[0])
+    bad = [{"Set5": own} for own in (3, {"psnr": 30}, {"psnr": "30", "ssim": 1}, {"psnr": float("nan"), "ssim": 1})]
+    for damage in (*({"sets": sets} for sets in [[], *bad]), {"minutes": None}, {"steps": "x"}):
+        path.write_text(json.dumps(good | damage))
+        with pytest.raises(DataError, match="cannot be read; get a good copy, or remove it"):
+            read_result(tmp_path, two[0])
+    path.write_text(json.dumps(good | {"row": "bsrn-w1"}))
+    with pytest.raises(DataError, match="is of another row, bsrn-w1 x4, seed 0"):
+        read_result(tmp_path, two[0])
+
+
+def test_a_row_that_was_begun_for_other_steps_is_not_gone_on_with(tiny, two, tmp_path, photographs, sets, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(two[:1], tmp_path, photographs, sets)
+    with pytest.raises(UsageError, match="was begun for 4 steps, not 6; choose another folder"):
+        run([Task("bsrn", 4, 6)], tmp_path, photographs, sets)
+    assert run(two[:1], tmp_path, photographs, sets) == []
+
+
+def test_a_row_that_another_process_has_let_go_is_taken_at_the_end(tiny, two, tmp_path, photographs, sets):
+    """As when that process was killed meanwhile."""
+    with ExitStack() as stack:
+        stack.enter_context(lock(tmp_path / f".{two[0].folder}.lock", "held"))
+        assert run(two, tmp_path, photographs, sets, say=lambda words: stack.close()) == []
+    assert all(read_result(tmp_path, task) is not None for task in two)
 
 
 def test_training_pictures_are_asked_for(tiny, two, tmp_path, sets):
+    said = []
     with pytest.raises(UsageError, match="is not trained yet; name a folder of training pictures"):
-        run(two, tmp_path, None, sets)
+        run(two, tmp_path / "none", None, sets, say=said.append)
+    assert not said
+    assert not (tmp_path / "none").exists()
 
 
 def test_sets_are_found_beside_the_training_pictures(sets, tmp_path):
