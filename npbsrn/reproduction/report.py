@@ -16,8 +16,8 @@ from npbsrn.storage.files import atomic_write
 WIDTH, HEIGHT = 1280, 720  # of the result for which the paper counts multiply-accumulates
 MARKS = {"misprint": "!", "unchecked": "~"}
 LEGEND = (
-    "In brackets: the paper. Marked: the best of a column, of ours and of the paper's each; -: not known; !: a "
-    "misprint, left out; ~: as later papers quote it, not compared with the print."
+    "In brackets: the paper. Marked: the best of a column as printed, of ours and of the paper's each; -: not known; "
+    "!: a misprint, left out; ~: as later papers quote it, not compared with the print."
 )
 
 
@@ -106,8 +106,10 @@ class Report:
         def marked(value: float | None, figure: str, form: str) -> str:
             if value is None:
                 return "-"
-            best = cell.row != BICUBIC and value == self.best(cell.scale, cell.set, figure)
-            return mark.format(f"{value:{form}}") if best else f"{value:{form}}"
+            printed, best = f"{value:{form}}", self.best(cell.scale, cell.set, figure)
+            misprint = cell.note == "misprint" and figure.startswith("paper")
+            is_best = best is not None and printed == f"{best:{form}}" and cell.row != BICUBIC and not misprint
+            return mark.format(printed) if is_best else printed
 
         own = f"{marked(cell.psnr, 'psnr', '.2f')} {marked(cell.ssim, 'ssim', '.4f')}"
         paper = f"{marked(cell.paper_psnr, 'paper_psnr', '.2f')} {marked(cell.paper_ssim, 'paper_ssim', '.3f')}"

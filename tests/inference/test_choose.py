@@ -141,7 +141,7 @@ def test_the_estimate_of_memory_is_what_is_taken(extents, tile):
     network = make_network({"scale": 4, "blocks": 1})
     engine = Engine(lower(Model(network, network.init(0))))
     picture = np.zeros((*extents, 3), np.uint8)
-    engine.run(picture[:9, :9], 1)  # compiles
+    engine.run(picture, 1, tile)  # compiles
     buffers.clear()
     tracemalloc.start()
     result = engine.run(picture, 1, tile)

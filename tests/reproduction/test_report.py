@@ -53,6 +53,20 @@ def test_the_best_are_marked_and_no_others(report):
         assert not (line.startswith("bicubic") and "*" in line)
 
 
+def test_what_is_printed_alike_is_marked_alike():
+    """But for a misprint."""
+    figures = {"vdsr-bnn": (30.001, 29.0, ""), "vdsr-abc": (29.999, 29.0, "misprint"), "vdsr-bam": (29.99, 29.0, "")}
+    cells = [
+        Cell(row, ROWS[row].label, 4, "Set5", own, None, None, paper, None, note)
+        for row, (own, paper, note) in figures.items()
+    ]
+    lines = Report("table1", tuple(cells), ()).to_text().splitlines()
+    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("VDSR_")}
+    assert shown["VDSR_BNN"].startswith("30.00* - (29.00* -)")
+    assert shown["VDSR_ABC"].startswith("30.00* - (29.00 -!)")
+    assert shown["VDSR_BAM"].startswith("29.99 - (29.00* -)")
+
+
 @given(reports())
 def test_text_and_markdown_say_the_same(report):
     def words(text):
