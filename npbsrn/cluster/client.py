@@ -1,6 +1,7 @@
 """A Dask cluster to send requests to: one that is there, or one of this machine's own processes."""
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -24,7 +25,7 @@ WORKERS = 60  # seconds for its first worker to be there: it may start beside th
 ANSWER = 30  # seconds for all workers to answer a question
 CLOSE = 5  # seconds for local workers that have nothing to do
 RETRIES = 2  # of a picture whose failure may be the machine's; Dask itself allows for three workers that die of one
-POLL = 0.05  # seconds between two looks at what is done
+POLL = 0.05  # seconds between two looks at whether all is well
 ASK = 5.0  # seconds between two looks at whether there are workers
 SILENT = 30.0  # seconds without an answer before it is said that the scheduler gives none
 # A built-in function, which any worker knows, whatever version of Python and of this package it has, or none. A worker
@@ -112,38 +113,44 @@ class Cluster:
         place, result
             Of a request, as each ends; ``result()`` returns its outcome, or raises.
         """
-        order = sorted(range(len(requests)), key=lambda place: -sizes[place])
-        futures = {self._submitted(requests[place], place, rank): place for rank, place in enumerate(order)}
+        news: queue.SimpleQueue[Any] = queue.SimpleQueue()  # futures that have ended, and once more when fetched
+        futures: dict[Any, int] = {}
         moved: set[int] = set()  # requests that another worker could not do
-        ended: list[tuple[int, Any, Asked[Outcome]]] = []  # that have only to be fetched, for which Dask may wait
+        outcomes: dict[Any, Asked[Outcome]] = {}  # on their way, for which Dask may wait
+
+        def submit(place: int, rank: int, workers: Sequence[str] | None = None) -> None:
+            future = self._submitted(requests[place], place, rank, workers)
+            future.add_done_callback(news.put)
+            futures[future] = place
+
         look = _Look(self._client)
         try:
-            finished: Any = dask_package().as_completed(futures, loop=self._client.loop)
-            while finished.count() or ended:
-                for future in finished.next_batch(block=False):
-                    place = futures.pop(future)
-                    if place not in moved and (workers := self._others_than(future, requests[place])):
+            for rank, place in enumerate(sorted(range(len(requests)), key=lambda place: -sizes[place])):
+                submit(place, rank)
+            while futures:
+                with suppress(queue.Empty):
+                    future = news.get(timeout=POLL)
+                    place = futures[future]
+                    if future in outcomes:
+                        del futures[future]
+                        yield place, partial(self._result, outcomes.pop(future), requests[place])
+                        future.release()
+                    elif place not in moved and (workers := self._others_than(future, requests[place])):
+                        del futures[future]
                         moved.add(place)
-                        again = self._submitted(requests[place], place, 0, workers)
-                        futures[again] = place
-                        finished.add(again)
-                        continue
-                    ended.append((place, future, Asked(future.result)))
-                for place, future, outcome in [each for each in ended if each[-1].is_answered()]:
-                    ended.remove((place, future, outcome))
-                    yield place, partial(self._result, outcome, requests[place])
-                    future.release()
+                        submit(place, 0, workers)
+                    else:
+                        outcomes[future] = Asked(future.result, partial(news.put, future))
                 if look.is_lost:
                     raise self._lost()
                 watch(look.words())
-                time.sleep(POLL)
         finally:
             look.end()
             if futures and not self.is_local:  # whose workers are killed
                 with suppress(Exception):  # of a scheduler that is gone
                     within(CLOSE, lambda: self._client.cancel(list(futures), force=True))
 
-    def _submitted(self, request: Request, place: int, rank: int, workers: Sequence[str] | None = None) -> Any:
+    def _submitted(self, request: Request, place: int, rank: int, workers: Sequence[str] | None) -> Any:
         return self._client.submit(
             enlarge, request, key=f"npbsrn-{request.mark}-{place}{'-again' if workers else ''}", pure=False,
             priority=-rank, retries=RETRIES, workers=workers,

@@ -44,10 +44,12 @@ class Asked(Generic[Answer]):
     Parameters
     ----------
     question : callable
+    then : callable, optional
+        Called by the thread as soon as there is an answer.
     """
 
-    def __init__(self, question: Callable[[], Answer]) -> None:
-        self._question = question
+    def __init__(self, question: Callable[[], Answer], then: Callable[[], None] = lambda: None) -> None:
+        self._question, self._then = question, then
         self._answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._wait, daemon=True).start()
 
@@ -56,10 +58,7 @@ class Asked(Generic[Answer]):
             self._answers.put((True, self._question()))
         except BaseException as error:
             self._answers.put((False, error))
-
-    def is_answered(self) -> bool:
-        """Whether the answer can be had at once."""
-        return not self._answers.empty()
+        self._then()
 
     def answer(self, seconds: float) -> Answer:
         """The answer, or what the question raises; a TimeoutError if neither comes in time. To be called once."""
