@@ -15,6 +15,7 @@ from npbsrn.errors import UsageError, WeightsError
 from npbsrn.networks.base import SCALES, Network, make_network
 from npbsrn.shipped import MODELS, is_bare, latent_weights, listed, named
 from npbsrn.storage.params import Params, leaves, load_arrays, nest, peek_card, save_arrays
+from npbsrn.storage.run_files import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def load(model: str | PathLike[str] | None = None, scale: int = 4) -> Model:
         raise UsageError(f"a model is named by a path or a name, not by {model!r}")
     path = Path(model)
     if path.is_dir():  # of a run: while it is under way there are only the best weights so far
-        written = [path / name for name in ("weights.npz", "best.npz") if (path / name).exists()]
+        written = [path / name for name in WEIGHTS if (path / name).exists()]
         if not written:
             raise WeightsError(f"{model} holds no weights; a training run writes them when it validates and ends")
         return _load_file(written[0])

@@ -8,6 +8,7 @@ from npbsrn.cli.say import tell
 from npbsrn.errors import UsageError
 from npbsrn.models import load
 from npbsrn.storage.files import refuse_existing
+from npbsrn.storage.run_files import WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output.suffix != ".npz":
         raise UsageError(f"a packed weight file ends in .npz, not {arguments.output.suffix!r}")
     refuse_name(arguments.model)
-    read = [arguments.model, *(arguments.model / name for name in ("weights.npz", "best.npz"))]
+    read = [arguments.model, *(arguments.model / name for name in WEIGHTS)]
     if arguments.output.exists() and any(path.exists() and arguments.output.samefile(path) for path in read):
         raise UsageError(f"{arguments.output} is what is to be packed; write to another file, so that it stays")
     refuse_existing(arguments.output, arguments.overwrite)

@@ -14,7 +14,7 @@ from npbsrn.packed.format import load_packed
 from npbsrn.packed.lower import lower
 from npbsrn.packed.plan import Plan
 from npbsrn.shipped import named, packed_weights
-from npbsrn.storage.run_files import WEIGHTS
+from npbsrn.storage.run_files import PACKED, WEIGHTS
 
 Source = Model | Runner | str | PathLike[str] | None
 
@@ -87,7 +87,7 @@ def runner_at(source: Source, scale: int, engine: str = "auto") -> Runner:
 
 def _packed_of(path: Path) -> Path:
     """A path; or of a folder, as of a table's row, that holds a run's packed weights and no others, that file."""
-    return path / "packed.npz" if path.is_dir() and not any((path / name).exists() for name in WEIGHTS) else path
+    return path / PACKED if path.is_dir() and not any((path / name).exists() for name in WEIGHTS) else path
 
 
 def runner_of_model(model: Model, engine: str = "auto") -> Runner:

@@ -23,11 +23,11 @@ from npbsrn.packed.lower import lower
 from npbsrn.reproduction.tables import ROWS, SETS
 from npbsrn.runtime.machine import cpu_name
 from npbsrn.storage.files import atomic_write, check_folder, lock
-from npbsrn.storage.run_files import CONFIG
+from npbsrn.storage.run_files import CONFIG, FINAL, PACKED
 from npbsrn.training.folder import checkpoints
 from npbsrn.training.train import train
 
-RESULT, PACKED, WEIGHTS = "result.json", "packed.npz", "weights.npz"
+RESULT = "result.json"
 ALSO = {"BSD100": "B100", "BSDS100": "B100", "Urban": "Urban100"}  # other names of the sets' folders
 
 
@@ -184,7 +184,7 @@ def _complete(
         say(f"{ROWS[task.row].label} x{task.scale}, seed {task.seed}: {task.steps} steps in {run}")
         result = _train(task, run, data, progress)
     if "diverged" not in result:
-        weights = run / PACKED if (run / PACKED).exists() else run / WEIGHTS
+        weights = run / PACKED if (run / PACKED).exists() else run / FINAL
         for name in [name for name in sets if name not in result["sets"]]:
             mean = evaluate(weights, sets[name], task.scale).mean
             result["sets"][name] = {"psnr": round(mean.psnr, 4), "ssim": round(mean.ssim, 5)}

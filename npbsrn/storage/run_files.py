@@ -5,7 +5,9 @@ from pathlib import Path
 
 CHECKPOINTS = ("checkpoint.npz", "checkpoint-previous.npz")
 FRESH = "checkpoint-new.npz"  # whole, too: it stands for a moment, until it takes the first one's place
-WEIGHTS = ("weights.npz", "best.npz")
+FINAL, BEST = "weights.npz", "best.npz"  # averaged: of the last step, and of the best so far
+WEIGHTS = FINAL, BEST
+PACKED = "packed.npz"  # of a table's row, beside them or alone
 CONFIG = "config.json"
 METRICS = "metrics.csv"
 PICTURES = "pictures"

@@ -26,6 +26,7 @@ from npbsrn.runtime.interrupts import Deferral, Interrupted, deferred
 from npbsrn.runtime.shards import Shards
 from npbsrn.runtime.threads import quiet_blas
 from npbsrn.storage.params import nest
+from npbsrn.storage.run_files import BEST, FINAL
 from npbsrn.training.alone import Alive, Alone
 from npbsrn.training.checkpoint import State
 from npbsrn.training.config import TrainConfig
@@ -85,7 +86,7 @@ class Run:
                 state = self._steps(state, interrupt, bar, ahead)
             with interrupt.at_once(SAVED):
                 model = self.model(state)
-                self.ranks.lead(lambda _: self.records.weights("weights.npz", model))
+                self.ranks.lead(lambda _: self.records.weights(FINAL, model))
                 self.records.log(f"end at step {state.step}, {state.seconds / 60:.1f} minutes of training")
         return model
 
@@ -200,7 +201,7 @@ class Run:
         self.records.metrics(state, scores)
         if psnr is not None and psnr > state.best:
             state = dataclasses.replace(state, best=psnr)
-            self.records.weights("best.npz", self.model(state))
+            self.records.weights(BEST, self.model(state))
         return dataclasses.replace(state, judged=state.step, losses=(0.0, 0))
 
     def _judged_sets(self, state: State, alive: Alive) -> list[tuple[float, float]]:

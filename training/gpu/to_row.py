@@ -15,8 +15,9 @@ import numpy as np
 
 from npbsrn.models import Model, save_model
 from npbsrn.networks.base import make_network
-from npbsrn.reproduction.rows import RESULT, WEIGHTS, Task, keep_packed
+from npbsrn.reproduction.rows import RESULT, Task, keep_packed
 from npbsrn.storage.params import nest
+from npbsrn.storage.run_files import FINAL
 
 
 def write_row(card: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Path:
@@ -42,7 +43,7 @@ def write_row(card: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Pat
     run.mkdir(parents=True, exist_ok=True)
     about = {"minutes": round(card["seconds"] / 60, 2), "data": card["spec"].get("data", "")}
     model = Model(make_network(train["network"]), nest(arrays), {**about, "steps": task.steps, "train": train})
-    save_model(run / WEIGHTS, model)
+    save_model(run / FINAL, model)
     keep_packed(model, run)
     held = next(iter(card["figures"].values()), None)
     result = {**asdict(task), "cpu": card.get("device", ""), "sets": {}, "validation_psnr": held, **about}
