@@ -24,7 +24,7 @@ def make_page(results: Sequence[Result], title: str, scale: int) -> str:
     Parameters
     ----------
     results : sequence of Result
-        The first lies left of the slider at first, the last but one right of it.
+        The first lies left of the slider at first, the last but one right of it; of two, the last.
     title : str
         The picture's name.
     scale : int
@@ -41,7 +41,7 @@ def make_page(results: Sequence[Result], title: str, scale: int) -> str:
     pictures = json.dumps(names).replace("<", "\\u003c")  # what would end the script
     values = {
         "TITLE": escape(title), "SCALE": str(scale), "WIDTH": str(width), "HEIGHT": str(height), "ROWS": rows,
-        "PICTURES": pictures, "RIGHT": str(len(results) - 2),
+        "PICTURES": pictures, "RIGHT": str(max(1, len(results) - 2)),
     }  # fmt: skip
     head, *pieces = page.split("{{")
     return head + "".join(values[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces))

@@ -116,13 +116,15 @@ def checked_crop(crop: Crop, height: int, width: int) -> Crop:
 
 
 def telling_crop(results: Sequence[Result]) -> Crop:
-    """The square where the last model is furthest ahead of the first.
+    """The square where the last model is furthest ahead of the first; of one alone, where its errors are largest.
 
     That is where the sum of the first's squared errors exceeds the other's by most; of equals, the uppermost and
     leftmost.
     """
-    first, last, truth = (r.picture.astype(np.float64) for r in (results[0], results[-2], results[-1]))
-    ahead = ((first - truth) ** 2 - (last - truth) ** 2).sum(axis=2)
+    *models, truth = (result.picture.astype(np.float64) for result in results)
+    ahead = ((models[0] - truth) ** 2).sum(axis=2)
+    if len(models) > 1:
+        ahead -= ((models[-1] - truth) ** 2).sum(axis=2)
     side = max(1, min(ahead.shape) // SHARE)
     sums = np.pad(ahead.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     squares = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]

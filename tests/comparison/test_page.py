@@ -78,6 +78,11 @@ def test_every_control_has_a_label(results):
     assert tags.count("label") == tags.count("input") + tags.count("select")
 
 
+def test_a_model_alone_is_shown_beside_the_original(results):
+    assert "? 0 : 1;" in make_page([results[0], results[-1]], "a picture", 4)
+    assert "? 0 : 1;" in make_page(results[:3], "a picture", 4)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_the_slider_in_a_browser(results, tmp_path):
