@@ -25,6 +25,12 @@ def has_mpi4py():
     return subprocess.run([sys.executable, "-c", "import mpi4py.MPI"], capture_output=True, check=False).returncode == 0
 
 
+def is_open_mpi():
+    """Whether mpiexec is Open MPI's, which ends all ranks by itself at an interrupt, and where one ends."""
+    return b"Open MPI" in subprocess.run([MPIEXEC, "--version"], capture_output=True, check=False).stdout
+
+
+RANK = "(os.environ.get('PMI_RANK') or os.environ.get('OMPI_COMM_WORLD_RANK'))"  # MPICH's, or Open MPI's
 pytestmark = pytest.mark.slow
 needs_mpi = pytest.mark.skipif(
     not MPIEXEC or not has_mpi4py(), reason="mpi4py or mpiexec is missing; pip install 'npbsrn[mpi]' mpich"
@@ -149,11 +155,11 @@ def test_a_rank_that_hangs_ends_all(photographs, tmp_path, monkeypatch):
 
 HANGS = """
 import fcntl, os, time
-if os.environ.get("PMI_RANK") == "0":
+if {rank} == "0":
     held = open({place!r} + "-new", "w")
     fcntl.flock(held, fcntl.LOCK_EX)
     os.rename({place!r} + "-new", {place!r})
-elif "PMI_RANK" in os.environ:
+elif {rank}:
     while not os.path.exists({place!r}):
         time.sleep(0.1)
     with open({place!r}) as file:
@@ -166,7 +172,7 @@ elif "PMI_RANK" in os.environ:
 def test_others_do_not_wait_for_a_rank_that_hangs_before_mpi_connects_it(photographs, tmp_path, monkeypatch):
     """But mpiexec does."""
     monkeypatch.setenv("NPBSRN_PATIENCE", "3")
-    (tmp_path / "sitecustomize.py").write_text(HANGS.format(place=str(tmp_path / "held")))
+    (tmp_path / "sitecustomize.py").write_text(HANGS.format(rank=RANK, place=str(tmp_path / "held")))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
     done = run(photographs, "--batch", 4, "--patch", 6, "-o", tmp_path / "run", ranks=2)
     assert done.returncode != 0
@@ -181,22 +187,29 @@ def test_an_interrupt_saves_the_state_of_all(photographs, tmp_path):
     wait_for_step(tmp_path / "run", 50)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.count("npbsrn: interrupted; the state is saved, --resume goes on") == 1
+    if not is_open_mpi():
+        assert process.returncode == 130
+        assert said.count("npbsrn: interrupted; the state is saved, --resume goes on") == 1
     assert load_checkpoint(tmp_path / "run/checkpoint.npz")[0].step >= 50
+
+
+def sentences(done):
+    """How many a command has said; not that a rank was ended, as Open MPI does where another fails."""
+    ended = "npbsrn: interrupted\n" if is_open_mpi() else "\0"
+    return done.stderr.replace(ended, "").count("npbsrn: ")
 
 
 @needs_mpi
 def test_what_is_wrong_is_said_once(photographs, tmp_path):
     missing = run(tmp_path / "missing", "-o", tmp_path / "run", ranks=3)
     assert missing.returncode == 2
-    assert missing.stderr.count("npbsrn: ") == 1
+    assert sentences(missing) == 1
     few = run(photographs, "-o", tmp_path / "run", ranks=3, settings=(*SETTINGS, "shards=2"))
     assert few.returncode == 2
     assert few.stderr.count("this run divides batches into 2, too few for 3 ranks") == 1
     minutes = run(photographs, "--minutes", -1, "-o", tmp_path / "run", ranks=3)
     assert minutes.returncode == 2
-    assert minutes.stderr.count("npbsrn: ") == 1
+    assert sentences(minutes) == 1
     small = run(photographs, "--batch", 2, "-o", tmp_path / "run", ranks=3)
     assert small.returncode == 2
     assert small.stderr.count("a batch of 2 is too small for 3 ranks") == 1
@@ -207,13 +220,13 @@ def test_what_is_wrong_is_said_once(photographs, tmp_path):
     for wrong in (["--sclae", 3], ["--set", "blocks"]):
         done = run(photographs, *wrong, "-o", tmp_path / "run", ranks=3)
         assert done.returncode == 2
-        assert done.stderr.count("npbsrn: ") == 1
+        assert sentences(done) == 1
 
 
 @needs_mpi
 def test_debug_shows_where_an_unexpected_error_of_a_rank_comes_from(photographs, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(
-        "import os\nif os.environ.get('PMI_RANK') == '1':\n"
+        f"import os\nif {RANK} == '1':\n"
         "    from npbsrn.training import loop\n    loop.Run.go = lambda run, state: 1 / 0\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
