@@ -59,6 +59,15 @@ class Report:
     cells: tuple[Cell, ...]
     runs: tuple[dict[str, Any], ...]
 
+    @property
+    def name(self) -> str:
+        """The table's; that of a part has its scales and rows, so that its files do not replace the whole's."""
+        scales = tuple(dict.fromkeys(cell.scale for cell in self.cells))
+        rows = tuple(dict.fromkeys(cell.row for cell in self.cells if cell.row != BICUBIC))
+        whole = TABLES[self.table]
+        parts = [f"x{scale}" for scale in scales] if set(scales) != set(whole.scales) else []
+        return "-".join([self.table, *parts, *(rows if set(rows) != set(whole.rows) else ())])
+
     def best(self, scale: int, name: str, figure: str) -> float | None:
         """The best of a column; what the paper misprints is left out."""
         own = [c for c in self.cells if (c.scale, c.set) == (scale, name) and c.row != BICUBIC]
@@ -159,11 +168,11 @@ def make_report(
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write the table in all four forms; returns the files."""
+    """Write the table in all four forms, as files of its `Report.name`; returns them."""
     forms = {"txt": report.to_text(), "md": report.to_markdown(), "csv": report.to_csv(), "json": report.to_json()}
     paths = []
     for suffix, text in forms.items():
-        paths.append(folder / f"{report.table}.{suffix}")
+        paths.append(folder / f"{report.name}.{suffix}")
         with atomic_write(paths[-1]) as file:
             file.write(text.encode())
     return paths

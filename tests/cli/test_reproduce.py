@@ -17,7 +17,7 @@ def test_a_table_is_trained_printed_and_shown_again(tiny, words, photographs, tm
     assert main([*words, "--data", str(photographs), "--quiet"]) == 0
     first = capsys.readouterr()
     assert "W2 x4, seed 0: 2 steps in" in first.err
-    table = json.loads((tmp_path / "out" / "table4.json").read_text())
+    table = json.loads((tmp_path / "out" / "table4-bsrn-w2.json").read_text())
     own = {(cell["row"], cell["set"]): cell["psnr"] for cell in table["cells"]}
     assert f"{own['bsrn-w2', 'B100']:.2f}" in first.out
     assert main([*words, "--show"]) == 0

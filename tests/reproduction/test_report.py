@@ -87,8 +87,15 @@ def test_seeds_are_averaged_and_the_paper_stands_beside(tmp_path):
     assert (bicubic.psnr, bicubic.paper_psnr) == (33.67, published()["all", BICUBIC, 2, "Set5"].psnr)
     assert "7 x 2" in report.to_text()
     paths = write_report(report, tmp_path)
-    assert [path.suffix for path in paths] == [".txt", ".md", ".csv", ".json"]
+    assert [path.name for path in paths] == [f"table2-x2-srresnet-bam.{form}" for form in ("txt", "md", "csv", "json")]
     assert paths[0].read_text() == report.to_text()
+
+
+def test_a_part_of_a_table_has_files_of_its_own(tmp_path):
+    rows, scales = TABLES["table1"].rows, TABLES["table1"].scales
+    parts = [(rows, scales), (rows, scales[:1]), (rows[:2], scales), (rows[:1], scales[1:])]
+    names = [make_report("table1", *part, [], tmp_path, {}).name for part in parts]
+    assert names == ["table1", "table1-x2", f"table1-{rows[0]}-{rows[1]}", f"table1-x3-x4-{rows[0]}"]
 
 
 def test_a_row_that_diverged_says_so(tmp_path):
