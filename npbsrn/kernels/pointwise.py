@@ -23,11 +23,20 @@ def prelu_forward(
 ) -> None:
     """``PReLU(x + shift)`` of the samples `low` to `high`; a shift of -0.0 leaves every x as it is, to the bit."""
     _, channels, pixels = shape
+    rest = np.empty(LANES, np.float32)
+    x, y, workspace = memory(x), memory(y), memory(rest)
     for plane in range(low * channels, high * channels):
         a, b = slope[plane % channels], shift[plane % channels]
-        for i in range(plane * pixels, (plane + 1) * pixels):
-            z = x[i] + b
-            y[i] = z if z > ZERO else z * a
+        first = plane * pixels
+        whole = first + pixels // LANES * LANES
+        for at in range(first, whole, LANES):
+            z = load(x, at) + b
+            store(y, at, select(z > ZERO, z, z * a))
+        count = first + pixels - whole
+        if count > 0:
+            z = load_part(x, whole, count, workspace) + b
+            store_part(y, whole, count, select(z > ZERO, z, z * a), workspace)
+    hold(rest)
 
 
 @part(forceinline=True)
@@ -80,12 +89,23 @@ def fused_sum(x: Array, factor: Any, y: Array, low: int, high: int, out: Array) 
 @kernel()
 def add(x: Array, y: Array, low: int, high: int, out: Array) -> None:
     """``out = x + y`` of the elements `low` to `high`."""
-    for i in range(low, high):
-        out[i] = x[i] + y[i]
+    workspace, other = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    whole = low + (high - low) // LANES * LANES
+    for at in range(low, whole, LANES):
+        store(out, at, load(x, at) + load(y, at))
+    count = high - whole
+    if count > 0:
+        value = load_part(x, whole, count, workspace) + load_part(y, whole, count, other)
+        store_part(out, whole, count, value, workspace)
 
 
 @kernel()
 def scale(x: Array, factor: Any, low: int, high: int, out: Array) -> None:
     """``out = x * factor`` of the elements `low` to `high`."""
-    for i in range(low, high):
-        out[i] = x[i] * factor
+    workspace = np.empty(LANES, np.float32)
+    whole = low + (high - low) // LANES * LANES
+    for at in range(low, whole, LANES):
+        store(out, at, load(x, at) * factor)
+    count = high - whole
+    if count > 0:
+        store_part(out, whole, count, load_part(x, whole, count, workspace) * factor, workspace)
