@@ -1,11 +1,12 @@
 """Time a training step of a network x4 with a scheme against PyTorch eager float32, on the same cores, in one run.
 
-``python -m benchmarks.bench_train [--network NAME] [--binarizer NAME] [--quick] [--patch 16]``, after ``pip install
-'.[peers]'``. The data are noise: pictures do not matter to speed. Ours and PyTorch's steps are timed in turn; figures
-are medians.
+``python -m benchmarks.bench_train [--network NAME] [--binarizer NAME] [--preset NAME] [--quick] [--patch 16]``, after
+``pip install '.[peers]'``. The data are noise: pictures do not matter to speed. Ours and PyTorch's steps are timed in
+turn; figures are medians.
 
-A step is that of 16 patches of 48x48, for bsrn also of 8 of 16x16, LR pixels. VDSR works on enlarged patches: there it
-is 16 of 41x41 HR pixels, as in its paper; patches of 11x11 are enlarged and cut to that with the data, for both.
+A step is that of 16 patches of 48x48, for bsrn and bbcu also of 8 of 16x16, LR pixels. VDSR works on enlarged patches:
+there it is 16 of 41x41 HR pixels, as in its paper; patches of 11x11 are enlarged and cut to that with the data, for
+both. ``--preset best --network bbcu`` has the options of `clean`'s network.
 
 PyTorch has two peers: with the plain tail, as its users have it, and with the tail composed into one convolution, as
 ours is in training (npbsrn.layers.tail). For each of them both memory layouts are tried, and the better one is taken
@@ -28,18 +29,17 @@ from benchmarks.step_table import FOOTNOTE, print_ceilings, print_parts
 from benchmarks.timing import Figures, add_json, in_turn, record, rounded, show_lines
 from benchmarks.train_steps import CASES, SCALE, Case, Ours, Peer, better_layout, make_source
 from npbsrn.binarizers.base import SCHEMES
-from npbsrn.networks.base import make_network
 from npbsrn.runtime.machine import cpu_name
 from npbsrn.runtime.threads import quiet_blas, thread_count
-from npbsrn.training.config import TrainConfig
+from npbsrn.training.config import PRESETS, TrainConfig, make_config
 
 SHORT = 8 * 16 * 16  # pixels in a batch up to which steps are so short that they go in bursts
 TAILS = {"": "the plain tail", "_composed": "the tail composed"}  # ends of names in the JSON line
 
 
-def config_of(network: str, binarizer: str, case: Case) -> TrainConfig:
-    """The default training of a network with a scheme."""
-    whole = make_network({"name": network, "scale": SCALE, "binarizer": binarizer}).config
+def config_of(network: str, binarizer: str, case: Case, preset: str = "default") -> TrainConfig:
+    """The default training of a network with a scheme, which have the options of a preset."""
+    whole = make_config(SCALE, preset, {"network": network, "binarizer": binarizer}).network
     return dataclasses.replace(TrainConfig(), network=whole, batch=case.batch, patch=case.patch)
 
 
@@ -82,12 +82,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="bsrn", choices=sorted(CASES), help="which network")
     parser.add_argument("--binarizer", default="bam", choices=sorted(SCHEMES), help="which scheme")
+    parser.add_argument("--preset", default="default", choices=PRESETS, help="whose network is timed")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--patch", help="only patches of this side, such as 16; default all that the network has")
     add_json(parser)
     args = parser.parse_args()
     show_lines()
-    figures: Figures = {"network": args.network, "binarizer": args.binarizer}
+    figures: Figures = {"network": args.network, "binarizer": args.binarizer, "preset": args.preset}
     figures |= {"threads": thread_count(), "cpu": cpu_name()}
     print(FOOTNOTE)
     for name, case in CASES[args.network].items():
@@ -95,7 +96,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             source = make_source(Path(folder), case.patch)
-            ours = Ours(config_of(args.network, args.binarizer, case), source, case)
+            ours = Ours(config_of(args.network, args.binarizer, case, args.preset), source, case)
             figures |= time_case(ours, case, name, args.quick)
     print(json.dumps(rounded(figures)))
     record(rounded(figures), args.json)
