@@ -1,21 +1,21 @@
 """A Dask cluster to send requests to: one that is there, or one of this machine's own processes."""
 
 import os
-import queue
 import signal
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Any
 
 from npbsrn import __version__
 from npbsrn.cluster.connecting import CONNECT, Asked, check_scheduler, dask_package, local_cluster, within
+from npbsrn.cluster.look import Look
 from npbsrn.cluster.requests import Outcome, Request, blind, refuse_blind, refuse_version
+from npbsrn.cluster.work import Work
 from npbsrn.cluster.worker import enlarge
 from npbsrn.errors import ClusterError, NpbsrnError, PictureError, UsageError
 from npbsrn.storage.remote import Place
@@ -25,9 +25,6 @@ WORKERS = 60  # seconds for its first worker to be there: it may start beside th
 ANSWER = 30  # seconds for all workers to answer a question
 CLOSE = 5  # seconds for local workers that have nothing to do
 RETRIES = 2  # of a picture whose failure may be the machine's; Dask itself allows for three workers that die of one
-POLL = 0.05  # seconds between two looks at whether all is well
-ASK = 5.0  # seconds between two looks at whether there are workers
-SILENT = 30.0  # seconds without an answer before it is said that the scheduler gives none
 # A built-in function, which any worker knows, whatever version of Python and of this package it has, or none. A worker
 # would end by a request that it cannot read, and so would all that it is sent to after that.
 VERSION = "__import__('npbsrn').__version__"
@@ -60,6 +57,7 @@ class Cluster:
         self._client: Any = None
         self._local: Any = None
         self._said: set[str] = set()
+        self._sent = count()
 
     def __enter__(self) -> "Cluster":
         distributed = dask_package()
@@ -113,47 +111,35 @@ class Cluster:
         place, result
             Of a request, as each ends; ``result()`` returns its outcome, or raises.
         """
-        news: queue.SimpleQueue[Any] = queue.SimpleQueue()  # futures that have ended, and once more when fetched
-        futures: dict[Any, int] = {}
-        moved: set[int] = set()  # requests that another worker could not do
-        outcomes: dict[Any, Asked[Outcome]] = {}  # on their way, for which Dask may wait
-
-        def submit(place: int, rank: int, workers: Sequence[str] | None = None) -> None:
-            future = self._submitted(requests[place], place, rank, workers)
-            future.add_done_callback(news.put)
-            futures[future] = place
-
-        look = _Look(self._client)
+        work = Work(
+            lambda place, rank, workers: self._submitted(requests[place], rank, workers),
+            lambda future, place: self._others_than(future, requests[place]),
+            self._fitting,
+        )
+        look = Look(self._client)
         try:
             for rank, place in enumerate(sorted(range(len(requests)), key=lambda place: -sizes[place])):
-                submit(place, rank)
-            while futures:
-                with suppress(queue.Empty):
-                    future = news.get(timeout=POLL)
-                    place = futures[future]
-                    if future in outcomes:
-                        del futures[future]
-                        yield place, partial(self._result, outcomes.pop(future), requests[place])
-                        future.release()
-                    elif place not in moved and (workers := self._others_than(future, requests[place])):
-                        del futures[future]
-                        moved.add(place)
-                        submit(place, 0, workers)
-                    else:
-                        outcomes[future] = Asked(future.result, partial(news.put, future))
+                work.submit(place, rank)
+            while work.futures:
+                if ended := work.ended():
+                    place, future, outcome = ended
+                    yield place, partial(self._result, outcome, requests[place])
+                    future.release()
                 if look.is_lost:
                     raise self._lost()
+                if look.has_news():
+                    work.send_anew(look)
                 watch(look.words())
         finally:
             look.end()
-            if futures and not self.is_local:  # whose workers are killed
+            if work.futures and not self.is_local:  # whose workers are killed
                 with suppress(Exception):  # of a scheduler that is gone
-                    within(CLOSE, lambda: self._client.cancel(list(futures), force=True))
+                    within(CLOSE, lambda: self._client.cancel(list(work.futures), force=True))
 
-    def _submitted(self, request: Request, place: int, rank: int, workers: Sequence[str] | None) -> Any:
+    def _submitted(self, request: Request, rank: int, workers: list[str] | None) -> Any:
         return self._client.submit(
-            enlarge, request, key=f"npbsrn-{request.mark}-{place}{'-again' if workers else ''}", pure=False,
-            priority=-rank, retries=RETRIES, workers=workers,
+            enlarge, request, key=f"npbsrn-{request.mark}-{next(self._sent)}", pure=False, priority=-rank,
+            retries=RETRIES, workers=workers,
         )  # fmt: skip
 
     def _others_than(self, future: Any, request: Request) -> list[str]:
@@ -161,11 +147,9 @@ class Cluster:
         error = future.exception() if future.status == "error" else None
         if not isinstance(error, ClusterError) or blind(request):
             return []
-        with suppress(TimeoutError):
-            if workers := self._fitting():
-                self._say_once(f"{error}; its pictures go to others")
-                return workers
-        return []
+        if workers := self._fitting():
+            self._say_once(f"{error}; its pictures go to others")
+        return workers
 
     def _say_once(self, words: str) -> None:
         if words not in self._said:
@@ -218,8 +202,11 @@ class Cluster:
             ) from None
 
     def _fitting(self) -> list[str]:
-        """The workers that have this version, and see what is shared."""
-        versions, absent = self._asked(VERSION), self._asked(ABSENT.format(self.shared))
+        """The workers that have this version, and see what is shared; none if they do not answer."""
+        try:
+            versions, absent = self._asked(VERSION), self._asked(ABSENT.format(self.shared))
+        except TimeoutError:
+            return []
         return [where for where, version in versions.items() if version == __version__ and absent.get(where) == []]
 
     def _asked(self, question: str) -> dict[str, Any]:
@@ -230,41 +217,6 @@ class Cluster:
     def _close(self) -> None:
         with suppress(TimeoutError):
             self._local.close(timeout=CLOSE)
-
-
-class _Look:
-    """The workers that a scheduler has, asked for now and then by a thread, as it may never answer."""
-
-    def __init__(self, client: Any) -> None:
-        self._client, self._over = client, threading.Event()
-        self._heard, self.is_lost = time.monotonic(), False
-        self._seen = {"": 0.0}  # when each worker has last given a sign, by the scheduler's clock
-        threading.Thread(target=self._ask, daemon=True).start()
-
-    def _ask(self) -> None:
-        while not self._over.wait(ASK):
-            try:
-                workers = self._client.scheduler_info(n_workers=-1)["workers"]
-            except Exception:
-                self.is_lost = not self._over.is_set()
-                return
-            self._seen = {where: float(worker["last_seen"]) for where, worker in workers.items()}
-            self._heard = time.monotonic()
-
-    def words(self) -> str:
-        """What work waits for."""
-        if time.monotonic() - self._heard > ASK + SILENT:
-            return "the scheduler does not answer; waiting for it"
-        if not self._seen:
-            return "all workers are gone; waiting for others"
-        latest = max(self._seen.values())
-        if silent := [where for where, seen in self._seen.items() if latest - seen > SILENT]:
-            return f"the worker at {silent[0]} does not answer; waiting for it, or until Dask gives it up"
-        return ""
-
-    def end(self) -> None:
-        """Ask no more."""
-        self._over.set()
 
 
 def _refuse(worker: str, answer: Any) -> None:

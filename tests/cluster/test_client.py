@@ -158,3 +158,29 @@ def test_local_workers_are_not_profiled(extra):
     )
     assert "tick" in done.stdout
     assert "profile" not in done.stdout
+
+
+@pytest.mark.filterwarnings("default:.*its pictures go to others")
+def test_what_was_moved_to_workers_that_are_gone_is_moved_again(place, scheduler, monkeypatch, capsys):
+    """One that refuses it is still there: Dask itself would wait for the others for ever."""
+    (place / "refuses.py").write_text("import npbsrn.cluster.worker as worker\nworker.__version__ = '0.0.9'\n")
+    begun = [start("worker", scheduler, "--nthreads", 1, "--no-nanny", "--preload", place / "refuses.py")]
+    fitting, refusing = client.Cluster._fitting, []
+
+    def gone_at_first(cluster):
+        there = fitting(cluster)
+        if not refusing:
+            refusing.extend(there)
+            begun.append(start("worker", scheduler, "--nthreads", 1, "--no-nanny"))
+            return ["tcp://127.0.0.1:1"]
+        return [where for where in there if where not in refusing]
+
+    monkeypatch.setattr(client.Cluster, "_fitting", gone_at_first)
+    monkeypatch.setattr("npbsrn.cluster.look.ASK", 0.2)
+    words = ["upscale", "-i", ".", "-o", "out", "-m", "bicubic", "--dask", scheduler, "--quiet"]
+    try:
+        assert main(words) == 0
+    finally:
+        end(*begun)
+    assert capsys.readouterr().err.count("its pictures go to others") == 1
+    assert (place / "out/a.png").exists()
