@@ -20,6 +20,7 @@ from npbsrn.networks.base import NETWORKS, make_network
 from npbsrn.training.config import TrainConfig
 from npbsrn.training.step import first_state, train_step
 
+pytestmark = pytest.mark.xdist_group("fused")  # whose kernels take longest to compile
 OTHER = "bnn"  # a scheme
 
 

@@ -15,6 +15,7 @@ from npbsrn.layers.conv import PReLU
 from npbsrn.storage.params import leaves, map_leaves
 from tests.fused.test_lb_blocks import relative
 
+pytestmark = pytest.mark.xdist_group("fused")  # whose kernels take longest to compile
 BAM = make_binarizer({})
 REPLACE = dataclasses.replace
 
