@@ -51,6 +51,7 @@ class Work:
         except queue.Empty:
             return None
         if future in self._outcomes:
+            self._moved.pop(future, None)
             return self.futures.pop(future), future, self._outcomes.pop(future)
         if future not in self.futures:  # it was sent anew
             return None
@@ -63,9 +64,10 @@ class Work:
 
     def send_anew(self, look: Look) -> None:
         """Send what waits for workers that are all gone, for Dask would wait for them, to others that will do."""
-        there = [future for future in self._moved if future in self.futures and future not in self._outcomes]
-        stranded = [future for future in there if look.lacks(self._moved[future])]
+        waiting = [future for future in self._moved if future not in self._outcomes]
+        stranded = [future for future in waiting if look.lacks(self._moved[future])]
         others = self._fitting() if stranded else []
         for future in stranded if others else ():
+            del self._moved[future]
             self.submit(self.futures.pop(future), workers=others)
             future.release()
